@@ -1,0 +1,268 @@
+"""KernelGAN's networks and training, for R regions at once.
+
+Every weight has a leading region dimension; nothing couples two regions. The generator is linear, so its filters are
+composed into one 13 x 13 kernel and that is applied: the same function with the same gradients (METHOD §2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from mkgan_core import kernels
+from mkgan_core.estimators.kernelgan import DISCRIMINATOR_CROP, GENERATOR_CROP, KernelGanSettings, Problem
+
+CHANNELS = 64
+KERNEL = 13
+PATCH = 7  # the discriminator's receptive field
+# the generator's filters as (out, in, side, side)
+GENERATOR = ((64, 1, 7, 7), (64, 64, 5, 5), (64, 64, 3, 3), (64, 64, 1, 1), (64, 64, 1, 1), (1, 64, 1, 1))
+# the discriminator's convolutions as matrices (out, in x side x side); batch norm and ReLU follow all but the ends
+DISCRIMINATOR = ((64, 3 * PATCH * PATCH), *((CHANNELS, CHANNELS),) * 5, (1, CHANNELS))
+INIT_GAIN = 0.1
+NOISE_CHUNK = 64  # iterations of noise drawn at a time
+
+
+def train(problems: Sequence[Problem], settings: KernelGanSettings, device: str = "cpu") -> list[np.ndarray]:
+    """Train one generator and discriminator per problem, all in one batch.
+
+    Returns:
+        The raw 13 x 13 kernels, float64, in the order of the problems; a region that diverged has non-finite values.
+    """
+    batch = _Batch(problems, device)
+    generator, discriminator = initial_weights([p.weight_seed for p in problems], device)
+    vectors = discriminator.pop("spectral")
+    optimisers = [
+        torch.optim.Adam(group, lr=settings.learning_rate, betas=(0.5, 0.999), fused=True)
+        for group in (generator, [w for part in discriminator.values() for w in part])
+    ]
+    regulariser = Regulariser(len(problems), settings, device)
+    drop_every = settings.stretch(750)
+    for iteration in range(settings.iterations):
+        if iteration and iteration % drop_every == 0:
+            for optimiser in optimisers:
+                optimiser.param_groups[0]["lr"] /= 10
+        patches, real, noise_real, noise_fake = batch.step(iteration)
+
+        kernel = compose_filters(generator)
+        fake, bicubic_error = apply_kernel(kernel, regulariser.bicubic, patches)
+        frozen = {name: [w.detach() for w in part] for name, part in discriminator.items()}
+        verdict = discriminate(fake.unsqueeze(2), frozen, vectors)
+        loss = (1 - verdict).abs().mean(dim=(1, 2)) + regulariser(kernel, bicubic_error, iteration)
+        optimisers[0].zero_grad(set_to_none=True)
+        loss.sum().backward()  # the sum of independent losses: each region gets its own gradient
+        optimisers[0].step()
+
+        with torch.no_grad():
+            fake, _ = apply_kernel(compose_filters(generator), regulariser.bicubic, patches)
+            both = torch.stack([real + noise_real, fake + noise_fake], dim=2)
+        verdict = discriminate(both, discriminator, vectors)
+        loss = 0.5 * ((1 - verdict[:, 0]).abs() + verdict[:, 1].abs()).mean(dim=1)
+        optimisers[1].zero_grad(set_to_none=True)
+        loss.sum().backward()
+        optimisers[1].step()
+    with torch.no_grad():
+        return list(compose_filters(generator).reshape(-1, KERNEL, KERNEL).double().cpu().numpy())
+
+
+class _Batch:
+    """The crops and the noise of all regions, iteration by iteration."""
+
+    def __init__(self, problems: Sequence[Problem], device: str) -> None:
+        self.problems = problems
+        self.device = device
+        # [-1, 1] inside
+        self.pictures = [torch.from_numpy(p.image.transpose(2, 0, 1) * 2 - 1).to(device) for p in problems]
+        self.streams = [torch.Generator().manual_seed(p.noise_seed) for p in problems]
+        self.noise = torch.empty(0)
+
+    def step(self, iteration: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Generator patches (R, 3, 169, 676), real crop, its noise and the fake's noise, each (R, 3, 26, 26)."""
+        if iteration % NOISE_CHUNK == 0:
+            shape = (NOISE_CHUNK, 2, 3, DISCRIMINATOR_CROP, DISCRIMINATOR_CROP)
+            self.noise = torch.stack([torch.randn(shape, generator=g) for g in self.streams], 2).to(self.device)
+        real = self._crops(iteration, "discriminator_crops", DISCRIMINATOR_CROP)
+        coarse = self._crops(iteration, "generator_crops", GENERATOR_CROP)
+        patches = F.unfold(coarse.reshape(-1, 1, GENERATOR_CROP, GENERATOR_CROP), KERNEL, stride=2)
+        noise = self.noise[iteration % NOISE_CHUNK]
+        return patches.reshape(len(real), 3, KERNEL**2, -1), real, noise[0] * (2 / 255), noise[1] * (1 / 255)
+
+    def _crops(self, iteration: int, kind: str, size: int) -> torch.Tensor:
+        crops = []
+        for problem, picture in zip(self.problems, self.pictures, strict=True):
+            top, left = getattr(problem, kind)[iteration]
+            crops.append(picture[:, top : top + size, left : left + size])
+        return torch.stack(crops)
+
+
+def initial_weights(
+    seeds: Sequence[int], device: str, dtype: torch.dtype = torch.float32
+) -> tuple[list[torch.Tensor], dict[str, list[torch.Tensor]]]:
+    """Weights for R regions: xavier normal with gain 0.1; batch-norm weight N(1, 0.02) (METHOD §2).
+
+    Only the last bias of the discriminator is kept: batch norm removes the constants that the others would add.
+
+    Returns:
+        The generator's filters, each (R, out, in, side, side), and the discriminator's ``matrices`` (R, out, in),
+        ``scales`` and ``offsets`` (R, 64), ``bias`` (R, 1), and the power-iteration vectors ``spectral`` (R, out).
+    """
+    columns: list[list[torch.Tensor]] = []
+    for seed in seeds:
+        g = torch.Generator().manual_seed(seed)
+        row = []
+        for out, inner, *side in [*GENERATOR, *((o, i // PATCH**2 if i > CHANNELS else i) for o, i in DISCRIMINATOR)]:
+            area = int(np.prod(side)) if side else (PATCH**2 if inner == 3 else 1)
+            std = INIT_GAIN * (2 / ((inner + out) * area)) ** 0.5
+            shape = (out, inner, *side) if side else (out, inner * area)
+            row.append(torch.randn(shape, generator=g, dtype=dtype) * std)
+        row += [1 + 0.02 * torch.randn(CHANNELS, generator=g, dtype=dtype) for _ in range(5)]
+        row += [F.normalize(torch.randn(out, generator=g, dtype=dtype), dim=0) for out, _ in DISCRIMINATOR]
+        columns.append(row)
+    stacked = [torch.stack(parts).to(device) for parts in zip(*columns, strict=True)]
+    n, m = len(GENERATOR), len(GENERATOR) + len(DISCRIMINATOR)
+    discriminator = {
+        "matrices": stacked[n:m],
+        "scales": stacked[m : m + 5],
+        "offsets": [torch.zeros_like(s) for s in stacked[m : m + 5]],
+        "bias": [torch.zeros(len(seeds), 1, device=device, dtype=dtype)],
+    }
+    for weight in (*stacked[:n], *(w for part in discriminator.values() for w in part)):
+        weight.requires_grad_()
+    return stacked[:n], {**discriminator, "spectral": stacked[m + 5 :]}
+
+
+def _full_convolution(first: int, second: int) -> torch.Tensor:
+    """(first² second², (first + second - 1)²) matrix of zeros and ones: products of taps -> taps of the composition."""
+    size = first + second - 1
+    table = torch.zeros(first, first, second, second, size, size)
+    a, b, c, d = np.indices((first, first, second, second))
+    table[a, b, c, d, a + c, b + d] = 1
+    return table.reshape(first**2 * second**2, size**2)
+
+
+_JOIN_5_3 = _full_convolution(5, 3)
+_JOIN_7_7 = _full_convolution(7, 7)
+
+
+def compose_filters(filters: Sequence[torch.Tensor]) -> torch.Tensor:
+    """The 13 x 13 kernels (R, 169) that the generators' filters amount to, innermost filter first."""
+    w7, w5, w3, *pointwise = filters
+    regions = len(w7)
+    head = pointwise[2].reshape(regions, 1, CHANNELS)
+    for w in (pointwise[1], pointwise[0]):
+        head = head @ w.reshape(regions, CHANNELS, CHANNELS)
+    taps3 = (head @ w3.reshape(regions, CHANNELS, -1)).reshape(regions, CHANNELS, 9)
+    products = w5.reshape(regions, CHANNELS, -1).transpose(1, 2) @ taps3  # (R, 64 x 25, 9)
+    taps7 = products.reshape(regions, CHANNELS, -1) @ _JOIN_5_3.to(products)  # (R, 64, 49)
+    products = w7.reshape(regions, CHANNELS, -1).transpose(1, 2) @ taps7  # (R, 49, 49)
+    return products.reshape(regions, -1) @ _JOIN_7_7.to(products)
+
+
+def apply_kernel(
+    kernel: torch.Tensor, bicubic: torch.Tensor, patches: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Downscale the crops with each region's kernel.
+
+    Args:
+        kernel: (R, 169).
+        bicubic: (169,), the bicubic kernel at the same place.
+        patches: (R, 3, 169, 676).
+
+    Returns:
+        The downscaled crops (R, 3, 26, 26) and the MSE (R,) against the bicubic downscaling.
+    """
+    both = torch.stack([kernel, kernel - bicubic], dim=1).unsqueeze(1)  # (R, 1, 2, 169)
+    out = both @ patches  # (R, 3, 2, 676)
+    small = out[:, :, 0].reshape(len(kernel), 3, DISCRIMINATOR_CROP, DISCRIMINATOR_CROP)
+    return small, out[:, :, 1].square().mean(dim=(1, 2))
+
+
+def discriminate(
+    crops: torch.Tensor, weights: dict[str, list[torch.Tensor]], vectors: list[torch.Tensor]
+) -> torch.Tensor:
+    """The discriminator's map (R, G, 400) of crops (R, 3, G, 26, 26).
+
+    G is the number of passes in one call; batch-norm statistics belong to one region and one pass. The spectral
+    norm's vectors advance by one power iteration, in place.
+    """
+    regions, _, passes = crops.shape[:3]
+    first, *middle, last = spectral_normalised(weights["matrices"], vectors)
+    planes = crops.transpose(1, 2).reshape(regions * passes, 3, DISCRIMINATOR_CROP, DISCRIMINATOR_CROP)
+    x = F.unfold(planes, PATCH).reshape(regions, passes, first.shape[2], -1).transpose(1, 2)
+    x = x.reshape(regions, first.shape[2], -1)  # (R, 147, G x 400)
+    # nothing stands between the 7x7 convolution and the first 1x1: one product of the two matrices does both
+    matrices = [middle[0] @ first, *middle[1:]]
+    for matrix, scale, offset in zip(matrices, weights["scales"], weights["offsets"], strict=True):
+        x = matrix @ x  # (R, 64, G x 400)
+        spread = (regions, CHANNELS, passes)
+        x = F.batch_norm(
+            x.reshape(1, regions * CHANNELS * passes, -1),
+            None,
+            None,
+            scale.unsqueeze(2).expand(spread).reshape(-1),
+            offset.unsqueeze(2).expand(spread).reshape(-1),
+            training=True,
+        )
+        x = F.relu(x.reshape(regions, CHANNELS, -1))
+    x = torch.baddbmm(weights["bias"][0].unsqueeze(2), last, x)
+    return torch.sigmoid(x).reshape(regions, passes, -1)
+
+
+def spectral_normalised(matrices: list[torch.Tensor], vectors: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Matrices (R, out, in) divided by their spectral norm, by one power iteration (Miyato et al. 2018, Alg. 1)."""
+    out = []
+    for matrix, u in zip(matrices, vectors, strict=True):
+        with torch.no_grad():
+            v = F.normalize(torch.bmm(u.unsqueeze(1), matrix), dim=2)  # (R, 1, in)
+            u.copy_(F.normalize(torch.bmm(matrix, v.transpose(1, 2)).squeeze(2), dim=1))
+        sigma = (u.clone().unsqueeze(2) * (matrix * v).sum(dim=2, keepdim=True)).sum(dim=1, keepdim=True)
+        out.append(matrix / sigma)
+    return out
+
+
+class Regulariser:
+    """The penalties on the kernel and their schedule, one state per region (METHOD §2, regularisers)."""
+
+    def __init__(self, regions: int, settings: KernelGanSettings, device: str) -> None:
+        self.period = settings.stretch(200)
+        self.weight = torch.full((regions,), 5.0, device=device)
+        self.streak = torch.zeros(regions, device=device)
+        self.settled = torch.zeros(regions, dtype=torch.bool, device=device)
+        self.shaped = torch.zeros(regions, dtype=torch.bool, device=device)
+        self.bicubic = torch.from_numpy(kernels.bicubic(2)).float().flatten().to(device)
+        self.border = torch.from_numpy(border_penalty()).float().flatten().to(device)
+        index = torch.arange(KERNEL, device=device).float()
+        self.coordinates = torch.stack([index.repeat_interleave(KERNEL), index.repeat(KERNEL)], dim=1)
+
+    def __call__(self, kernel: torch.Tensor, bicubic_error: torch.Tensor, iteration: int) -> torch.Tensor:
+        """The penalty (R,) of kernels (R, 169); advances the schedule."""
+        total = kernel.sum(dim=1)
+        # early kernels may sum to nothing; their centre is not used yet, but must not give a NaN gradient
+        centre = (kernel @ self.coordinates) / torch.where(self.shaped, total, 1).unsqueeze(1)
+        off_centre = (centre - kernels.target_centre(KERNEL, 2)).square().mean(dim=1)
+        sparsity = (kernel.abs() + 1e-12).pow(0.2).mean(dim=1)  # the power has no slope at zero
+        penalty = (
+            self.weight * bicubic_error
+            + 0.5 * (1 - total).abs()
+            + 0.5 * (kernel * self.border).abs().mean(dim=1)
+            + torch.where(self.shaped, off_centre + 5 * sparsity, 0)
+        )
+        with torch.no_grad():
+            self.streak = torch.where(bicubic_error < 0.4, self.streak + 1, 0)
+            self.settled = self.settled | (self.streak >= 3)
+            if (iteration + 1) % self.period == 0:
+                self.weight = torch.where(self.settled, (self.weight / 100).clamp(min=5e-6), self.weight)
+                self.shaped = self.weight < 5e-3
+        return penalty
+
+
+def border_penalty(size: int = KERNEL, strength: float = 30.0) -> np.ndarray:
+    """30 (1 - Gaussian(sigma = 13), peak 1), zero in the centre: what mass near the border costs."""
+    offset = np.arange(size) - size // 2
+    bump = np.exp(-(offset**2) / (2 * size**2))
+    mask = 1 - np.outer(bump, bump)
+    mask[2:-2, 2:-2] = 0
+    return strength * mask

@@ -1,0 +1,165 @@
+"""Blur kernels: convention, conversion, comparison.
+
+A kernel is a float64 array ``(K, K)``, K odd, sum 1, applied by correlation and followed by keeping the top-left
+sample of every s x s block. Its centre of mass sits at ``K // 2 + (s - 1) / 2`` so that a plain enlargement of the
+low-resolution image lies exactly on the high-resolution one.
+"""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+
+from mkgan_core.errors import KernelError
+
+COMPARISON_SIZE = 13  # kernels are compared on this support (METHOD §6)
+
+
+def target_centre(size: int, scale: int) -> float:
+    """Index, counted from 0, at which the centre of mass of a kernel of odd ``size`` belongs (5.5 for 11 at x2)."""
+    return size // 2 + 0.5 * (scale - size % 2)
+
+
+def centre_of_mass(kernel: np.ndarray) -> np.ndarray:
+    """(row, column) centre of mass, indices from 0."""
+    index = np.arange(len(kernel))
+    return np.array([kernel.sum(axis=1) @ index, kernel.sum(axis=0) @ index]) / kernel.sum()
+
+
+def normalise(kernel: np.ndarray) -> np.ndarray:
+    """The kernel as float64 with sum 1.
+
+    Raises:
+        KernelError: if it is not square, not finite, or sums to nothing.
+    """
+    kernel = np.asarray(kernel, np.float64)
+    if kernel.ndim != 2 or kernel.shape[0] != kernel.shape[1]:
+        raise KernelError(f"a kernel must be a square matrix, this one has shape {kernel.shape}")
+    if not np.isfinite(kernel).all() or abs(kernel.sum()) < 1e-8:
+        raise KernelError("a kernel must be finite with a non-zero sum; estimate it again with another seed")
+    return kernel / kernel.sum()
+
+
+def centre(kernel: np.ndarray, scale: int) -> np.ndarray:
+    """Shift a kernel (cubic spline) so that its centre of mass follows the convention; the size stays.
+
+    Even sizes are padded to odd first. Values that leave the support are lost, so the sum is restored to 1.
+    """
+    from scipy.ndimage import shift
+
+    kernel = normalise(kernel)
+    if len(kernel) % 2 == 0:
+        kernel = np.pad(kernel, ((0, 1), (0, 1)))
+    offset = target_centre(len(kernel), scale) - centre_of_mass(kernel)
+    return normalise(shift(kernel, offset, order=3, mode="constant"))
+
+
+def resize_support(kernel: np.ndarray, size: int) -> np.ndarray:
+    """Pad with zeros or crop around the middle to ``size`` x ``size`` (odd), sum 1; keeps the convention."""
+    margin = (size - len(kernel)) // 2
+    if margin >= 0:
+        return np.pad(kernel, margin)
+    return normalise(kernel[-margin:margin, -margin:margin])
+
+
+def compose_x4(half: np.ndarray, crop: bool) -> np.ndarray:
+    """The x4 kernel of two successive x2 degradations: k2 * (k2 zero-stuffed by 2), size 3K-2, centred for x4.
+
+    Args:
+        half: kernel at x2, (K, K).
+        crop: take K // 2 off each side, as KernelGAN does for its estimate (METHOD §1).
+    """
+    from scipy.signal import convolve2d
+
+    size = len(half)
+    stuffed = np.zeros((2 * size - 1, 2 * size - 1))
+    stuffed[::2, ::2] = half
+    full = convolve2d(stuffed, half)
+    if crop:
+        margin = size // 2
+        full = full[margin:-margin, margin:-margin]
+    return centre(full, 4)
+
+
+def bicubic(scale: int, size: int = COMPARISON_SIZE) -> np.ndarray:
+    """The kernel of an anti-aliased bicubic reduction (Keys 1981, a = -0.5, stretched by ``scale``)."""
+    size = max(size, 4 * scale + 5 - scale % 2)
+    t = np.abs(np.arange(size) - target_centre(size, scale)) / scale
+    near = 1.5 * t**3 - 2.5 * t**2 + 1
+    far = -0.5 * t**3 + 2.5 * t**2 - 4 * t + 2
+    taps = np.where(t <= 1, near, np.where(t < 2, far, 0))
+    return normalise(np.outer(taps, taps))
+
+
+def gaussian(covariance: np.ndarray, size: int, scale: int) -> np.ndarray:
+    """Sampled Gaussian with a 2x2 covariance in squared high-resolution pixels (axes: row, column), centred."""
+    offset = np.arange(size) - target_centre(size, scale)
+    grid = np.stack(np.meshgrid(offset, offset, indexing="ij"), axis=-1)
+    precision = np.linalg.inv(np.asarray(covariance, np.float64))
+    return normalise(np.exp(-0.5 * np.einsum("ijk,kl,ijl->ij", grid, precision, grid)))
+
+
+def kernel_psnr(estimate: np.ndarray, truth: np.ndarray, scale: int) -> float:
+    """PSNR in dB of a kernel against the true one; the peak is the truth's largest value.
+
+    Both are centred by the convention and compared on 13 x 13 (the support that holds both kernels at x4).
+    """
+    size = COMPARISON_SIZE if scale == 2 else max(len(estimate), len(truth))
+    a, b = (centre(resize_support(k, size), scale) for k in (estimate, truth))
+    error = float(np.mean((a - b) ** 2))
+    return float(10 * np.log10(b.max() ** 2 / max(error, 1e-20)))
+
+
+def fault(kernel: np.ndarray, scale: int) -> str | None:
+    """Why a kernel is not usable as a blur (METHOD §4's health check), or None when it is healthy."""
+    if not np.isfinite(kernel).all():
+        return "not finite"
+    if abs(kernel.sum() - 1) > 1e-3:
+        return f"sums to {kernel.sum():.3f}"
+    mass = np.abs(kernel)
+    border = (mass.sum() - mass[1:-1, 1:-1].sum()) / mass.sum()
+    if border > 0.2:
+        return f"{border:.0%} of its mass on the border"
+    drift = np.abs(centre_of_mass(kernel) - target_centre(len(kernel), scale)).max()
+    if drift > 1:
+        return f"centre off by {drift:.1f} px"
+    return None
+
+
+def decode(data: bytes, name: str) -> np.ndarray:
+    """A kernel from the bytes of a ``.mat`` (key ``Kernel``) or ``.npy`` file, sum 1, not yet centred.
+
+    Raises:
+        KernelError: if the file holds no such kernel.
+    """
+    try:
+        if name.endswith(".npy"):
+            return normalise(np.load(io.BytesIO(data), allow_pickle=False))
+        from scipy.io import loadmat
+
+        content = loadmat(io.BytesIO(data))
+    except KernelError:
+        raise
+    except Exception as error:  # scipy and numpy raise many types on damaged files
+        raise KernelError(f"{name} is not a readable kernel file ({error}); expected .mat with 'Kernel'") from error
+    if "Kernel" not in content:
+        keys = [key for key in content if not key.startswith("__")]
+        raise KernelError(f"{name} has no variable 'Kernel' (it has {keys}); save the kernel under that name")
+    return normalise(content["Kernel"])
+
+
+def encode_npy(kernel: np.ndarray) -> bytes:
+    """The kernel as the bytes of a ``.npy`` file."""
+    out = io.BytesIO()
+    np.save(out, kernel, allow_pickle=False)
+    return out.getvalue()
+
+
+def encode_mat(kernel: np.ndarray) -> bytes:
+    """The kernel as the bytes of a ``.mat`` file with the key ``Kernel`` (the DIV2KRK layout)."""
+    from scipy.io import savemat
+
+    out = io.BytesIO()
+    savemat(out, {"Kernel": kernel})
+    return out.getvalue()

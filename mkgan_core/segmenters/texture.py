@@ -1,0 +1,64 @@
+"""`fft-texture`: two classes of patches by the mean magnitude of their spectrum (METHOD §4, global texture)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mkgan_core import regions
+from mkgan_core.images import Image
+
+
+@dataclass(frozen=True)
+class TextureSettings:
+    """Settings of `FftTexture`."""
+
+    patch: int = 32
+    """Side of a patch in low-resolution pixels."""
+    stride: int = 8
+    """Distance between patches; the class map is enlarged from this grid."""
+    smoothing: float = 2.0
+    """Gaussian std, in patches, that joins neighbouring patches before the split."""
+    min_share: float = 0.1
+    """A class that fills less of the image than this is not an object."""
+
+
+class FftTexture:
+    """Textured against flat: patch FFT -> mean magnitude -> two classes by Otsu's threshold on the logarithm."""
+
+    version = 1
+    needs_masks = False
+
+    def __init__(self, settings: TextureSettings) -> None:
+        self.settings = settings
+
+    def masks(self, image: Image, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """``{"object": mask}`` with the textured class, or nothing when the image has only one class.
+
+        Args:
+            image: (H, W, 3) in [0, 1].
+            given: ignored.
+        """
+        from scipy.ndimage import gaussian_filter
+        from skimage.filters import threshold_otsu
+        from skimage.transform import resize
+
+        s = self.settings
+        grey = image.mean(axis=2)
+        if min(grey.shape) < 2 * s.patch:
+            return {}
+        half = s.patch // 2
+        patches = np.lib.stride_tricks.sliding_window_view(
+            np.pad(grey, half, mode="reflect"), (s.patch, s.patch)
+        )[:: s.stride, :: s.stride]
+        window = np.outer(np.hanning(s.patch), np.hanning(s.patch))
+        spectrum = np.abs(np.fft.rfft2((patches - patches.mean(axis=(2, 3), keepdims=True)) * window))
+        strength = gaussian_filter(np.log(spectrum.mean(axis=(2, 3)) + 1e-6), s.smoothing)
+        if np.ptp(strength) < 1e-3:
+            return {}
+        fine = resize(strength, grey.shape, order=1, mode="edge")
+        textured = regions.blocky(regions.clean(fine > threshold_otsu(strength)))
+        if not s.min_share <= textured.mean() <= 1 - s.min_share:
+            return {}
+        return {"object": textured}
