@@ -22,6 +22,7 @@ class Bicubic:
     version = 1
     needs_truth = False
     seeded = False
+    min_side = 1
 
     def __init__(self, settings: FixedSettings) -> None:
         self.settings = settings
@@ -38,6 +39,7 @@ class GroundTruth:
     version = 1
     needs_truth = True
     seeded = False
+    min_side = 1
 
     def __init__(self, settings: FixedSettings) -> None:
         self.settings = settings

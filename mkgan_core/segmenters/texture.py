@@ -49,9 +49,9 @@ class FftTexture:
         if min(grey.shape) < 2 * s.patch:
             return {}
         half = s.patch // 2
-        patches = np.lib.stride_tricks.sliding_window_view(
-            np.pad(grey, half, mode="reflect"), (s.patch, s.patch)
-        )[:: s.stride, :: s.stride]
+        patches = np.lib.stride_tricks.sliding_window_view(np.pad(grey, half, mode="reflect"), (s.patch, s.patch))[
+            :: s.stride, :: s.stride
+        ]
         window = np.outer(np.hanning(s.patch), np.hanning(s.patch))
         spectrum = np.abs(np.fft.rfft2((patches - patches.mean(axis=(2, 3), keepdims=True)) * window))
         strength = gaussian_filter(np.log(spectrum.mean(axis=(2, 3)) + 1e-6), s.smoothing)

@@ -1,0 +1,158 @@
+"""The flow `benchmark`: one task per image and region, one report."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+from prefect import flow, runtime
+from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
+from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
+
+from flows.config import BenchmarkConfig
+from flows.walk import Fanout, Walk
+from mkgan_core import datasets, environment, gallery, images, method, report, sample
+from mkgan_core.datasets import ImageSpec
+from mkgan_core.method import Method
+from mkgan_core.report import Result
+from mkgan_core.storage import Store
+
+SHEET_ROWS = 24  # images on the contact sheet
+
+# a terminal's progress line: called with finished steps, cached ones among them, and submitted steps
+on_progress: ContextVar[Callable[[int, int, int], None] | None] = ContextVar("on_progress", default=None)
+
+
+def plan(config: BenchmarkConfig) -> tuple[list[ImageSpec], list[Method]]:
+    """Check everything a run needs before anything starts.
+
+    Raises:
+        MkganError: with what is wrong, where, and what to do.
+    """
+    methods = [method.parse(name) for name in config.methods]
+    store = Store(config.store)
+    store.check_writable()
+    dataset = (
+        sample.open_sample(config.dataset, store)
+        if config.dataset in sample.NAMES
+        else datasets.Dataset(config.dataset)
+    )
+    specs = dataset.plan(config.scale, config.images, config.limit)
+    for spec in specs:
+        for chosen in methods:
+            method.check_size(chosen, spec.image, spec.shape)
+    return specs, methods
+
+
+def run_id(config: BenchmarkConfig, flow_run_id: str) -> str:
+    """Name of a run's folder in the store; the same again when the flow run is retried."""
+    return f"{slug(config)}-{config.preset}-{flow_run_id[:8]}"
+
+
+def slug(config: BenchmarkConfig) -> str:
+    """Data set and scale in the letters that Prefect allows in an artifact's key."""
+    tail = config.dataset.rstrip("/").rsplit("/", 1)[-1].lower()
+    return re.sub(r"[^a-z0-9]+", "-", f"{tail}-x{config.scale}").strip("-")
+
+
+def task_runner(config: BenchmarkConfig) -> TaskRunner[Any]:
+    """As many tasks at a time as there are cores, each training with one thread."""
+    workers = environment.cores()
+    os.environ["MKGAN_THREADS"] = str(max(1, environment.cores() // workers))
+    runner = ThreadPoolTaskRunner if config.runner == "threads" else ProcessPoolTaskRunner
+    return runner(max_workers=workers)
+
+
+@flow(name="benchmark", flow_run_name="benchmark {config.dataset} x{config.scale} {config.preset}")
+def benchmark(config: BenchmarkConfig) -> list[Any]:
+    """Run every method on every image and report.
+
+    Returns:
+        The tasks' futures, so that the run fails if one of them did.
+    """
+    specs, methods = plan(config)
+    store = Store(config.store)
+    started = datetime.now(UTC)
+    progress = _Progress()
+    fanout, results = Fanout(progress.step), []
+    progress.fanout = fanout
+    common = {"store": store.uri, "preset": config.preset, "device": config.device}
+    seeds = range(config.seed, config.seed + config.seeds)
+    for spec in specs:
+        Walk(fanout, spec, methods, seeds, common, results)
+    fanout.drain()
+    progress.close()
+
+    this_run = run_id(config, str(runtime.flow_run.id))
+    order = {name: position for position, name in enumerate([*config.methods, *(s.image for s in specs)])}
+    results.sort(key=lambda r: (order[r.spec.image], order[r.method.name], r.seed))
+    image_rows, region_rows = [], []
+    for result in results:
+        row, parts = report.rows(result, this_run, config.preset, started)
+        image_rows.append(row)
+        region_rows.extend(parts)
+    store.write(report.run_uri(store, this_run, "contact-sheet.png"), _sheet(store, results))
+    uri = report.write(store, this_run, image_rows, region_rows)
+    table = report.comparison(report.read(uri, config.store))
+    create_table_artifact(
+        key=f"comparison-{slug(config)}", table=_plain(table), description=f"Means per method. Report: {uri}"
+    )
+    return list(fanout.futures.values())
+
+
+class _Progress:
+    """Counts finished steps, for the terminal and for the UI."""
+
+    def __init__(self) -> None:
+        self.listener = on_progress.get()
+        self.fanout: Fanout | None = None
+        self.done = self.cached = self.shown = 0
+        self.artifact = create_progress_artifact(progress=0.0, key="progress", description="steps of this run")
+
+    def step(self, state: str, completed: bool) -> None:
+        """One more step has finished, in a state of this name."""
+        self.done += 1
+        self.cached += state == "Cached"
+        total = len(self.fanout.futures) if self.fanout else 1
+        if self.listener:
+            self.listener(self.done, self.cached, total)
+        percent = 100 * self.done // total
+        if percent >= self.shown + 10:  # each update is a call to the server
+            self.shown = percent
+            update_progress_artifact(self.artifact, progress=float(percent))
+
+    def close(self) -> None:
+        update_progress_artifact(self.artifact, progress=100.0)
+
+
+def _sheet(store: Store, results: Sequence[Result]) -> bytes:
+    """A detail of each image by each method with the first seed, the truth last."""
+    by_image: dict[str, list[Result]] = {}
+    for result in results:
+        by_image.setdefault(result.spec.image, []).append(result)
+
+    def rows() -> Iterator[tuple[str, dict[str, images.Image]]]:
+        for name, group in list(by_image.items())[:SHEET_ROWS]:
+            made = {r.method.name: r.composed["output_uri"] for r in reversed(group) if r.composed}
+            pictures = {method: images.decode(store.read(uri), uri) for method, uri in reversed(made.items())}
+            yield name, {**pictures, "truth": datasets.load_high(group[0].spec)}
+
+    columns = [*dict.fromkeys(result.method.name for result in results), "truth"]
+    captions = {
+        (r.spec.image, r.method.name): f"{r.composed['psnr_y']:.2f} dB"
+        for r in reversed(results)
+        if r.composed and r.composed.get("psnr_y") is not None
+    }
+    return gallery.contact_sheet(rows(), columns, captions)
+
+
+def _plain(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows that the UI can show: Python numbers, None for what is missing or infinite."""
+    rounded = table.round(4).astype(object)
+    finite = ~table.isin([float("inf"), float("-inf")]) & table.notna()
+    return rounded.where(finite, None).to_dict("records")

@@ -1,0 +1,59 @@
+"""Running the flow from a terminal: progress, the table, the exit code."""
+
+from __future__ import annotations
+
+from prefect.client.schemas.objects import State
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from flows.benchmark import benchmark, on_progress, plan, run_id, task_runner
+from flows.config import BenchmarkConfig
+from flows.server import EmbeddedServer
+from flows.terminal import print_comparison
+from mkgan_core import report
+from mkgan_core.storage import Store
+
+
+def run_benchmark(config: BenchmarkConfig, server: EmbeddedServer | None, console: Console) -> int:
+    """Check, run, print; returns the exit code: 0 done, 1 some regions failed.
+
+    Raises:
+        MkganError: for bad input, before anything is started.
+    """
+    specs, methods = plan(config)
+    console.print(f"{config.dataset}: {len(specs)} images, {len(methods)} methods, preset {config.preset}")
+    with console.status("starting the Prefect server"):
+        if server:
+            server.wait()
+    if server:
+        console.print(f"watch it at {server.api_url.removesuffix('/api')} while it runs")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        line = bar.add_task("steps", total=None)
+        last = [0, 0, 0]
+
+        def show(done: int, cached: int, total: int) -> None:
+            last[:] = done, cached, total
+            bar.update(line, completed=done, total=total, description=f"steps ({cached} cached)")
+
+        token = on_progress.set(show)
+        try:
+            state = benchmark.with_options(task_runner=task_runner(config))(config, return_state=True)
+        finally:
+            on_progress.reset(token)
+    return _finish(config, state, last, console)
+
+
+def _finish(config: BenchmarkConfig, state: State, steps: list[int], console: Console) -> int:
+    this_run = run_id(config, str(state.state_details.flow_run_id))
+    store = Store(config.store)
+    name = report.run_uri(store, this_run, "report.parquet")
+    if not store.exists(name):  # the flow itself broke, not a region
+        state.result()
+        raise RuntimeError(f"the flow ended {state.name} without a report")
+    rows = report.read(this_run, config.store)
+    console.print(f"{steps[0]} steps, {steps[1]} of them cached")
+    print_comparison(rows, console)
+    console.print(f"picture: {store.uri_of(report.run_uri(store, this_run, 'contact-sheet.png'))}", soft_wrap=True)
+    console.print(f"report: {store.uri_of(name)}", soft_wrap=True, highlight=False)
+    return 0 if (rows["status"] == "ok").all() else 1

@@ -1,0 +1,155 @@
+"""The order of the steps: which job follows which, and what became of each image.
+
+Jobs are submitted when what they need is done, so no worker thread ever waits for another task, and nothing waits for
+the slowest image. A job that several methods share is submitted once.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from prefect.futures import PrefectFuture
+
+from mkgan_core.datasets import ImageSpec
+from mkgan_core.method import Method
+from mkgan_core.pipeline import ComposeJob, Job, KernelJob, Record, SegmentJob, UpscaleJob
+from mkgan_core.report import RegionResult, Result
+from tasks.walk import task_for
+
+Done = Callable[[Record | None, str | None], None]  # called with the record, or with the reason of the failure
+
+
+class Fanout:
+    """Submits jobs as tasks and calls back, in the flow's thread, as they finish."""
+
+    def __init__(self, on_finish: Callable[[str, bool], None]) -> None:
+        self.futures: dict[str, PrefectFuture[Any]] = {}
+        self.finished: dict[str, tuple[Record | None, str | None]] = {}
+        self._waiting: dict[str, list[Done]] = {}
+        self._events: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._on_finish = on_finish
+
+    def submit(self, job: Job, done: Done, *, after: Job | None = None) -> None:
+        """Run a job, or join it if it is running; ``after`` draws the edge in the UI's graph."""
+        key = job.key
+        if key in self.finished:
+            done(*self.finished[key])
+            return
+        self._waiting.setdefault(key, []).append(done)
+        if key not in self.futures:
+            wait_for = [self.futures[after.key]] if after else None
+            self.futures[key] = task_for(job).submit(job, wait_for=wait_for)
+            self.futures[key].add_done_callback(lambda _: self._events.put(key))
+
+    def drain(self) -> None:
+        """Handle finished tasks until none is left."""
+        while self._waiting:
+            key = self._events.get()
+            self.futures[key].wait()  # returns at once: fills in the final state
+            state = self.futures[key].state
+            outcome = (state.result(), None) if state.is_completed() else (None, _reason(state))
+            self.finished[key] = outcome
+            self._on_finish(state.name, state.is_completed())
+            for done in self._waiting.pop(key):
+                done(*outcome)
+
+
+class Walk:
+    """All methods and seeds of one image."""
+
+    def __init__(
+        self,
+        fanout: Fanout,
+        spec: ImageSpec,
+        methods: Sequence[Method],
+        seeds: Sequence[int],
+        common: dict[str, str],
+        results: list[Result],
+    ) -> None:
+        self.fanout, self.spec, self.common, self.results = fanout, spec, common, results
+        for segmenter in dict.fromkeys(method.segmenter for method in methods):
+            self._segment(segmenter, [m for m in methods if m.segmenter == segmenter], seeds)
+
+    def _segment(self, segmenter: str, methods: Sequence[Method], seeds: Sequence[int]) -> None:
+        job = SegmentJob(self.spec, **self.common, segmenter=segmenter)
+
+        def done(record: Record | None, error: str | None) -> None:
+            for method in methods:
+                for seed in seeds:
+                    if record is None:
+                        self.results.append(Result(self.spec, method, seed, None, [], None, f"segment: {error}"))
+                    else:
+                        MethodWalk(self, method, seed, record, job)
+
+        self.fanout.submit(job, done)
+
+
+class MethodWalk:
+    """One method with one seed on one image, its regions side by side."""
+
+    def __init__(self, walk: Walk, method: Method, seed: int, segmentation: Record, after: Job) -> None:
+        self.walk, self.method, self.seed, self.segmentation = walk, method, seed, segmentation
+        self.parts: list[RegionResult | None] = [None] * len(segmentation["regions"])
+        for index, region in enumerate(segmentation["regions"]):
+            self._region(index, region, after)
+
+    def _region(self, index: int, region: Record, after: Job) -> None:
+        walk, method = self.walk, self.method
+
+        def upscale(kernel: Record | None, after: Job) -> None:
+            job = UpscaleJob(
+                walk.spec,
+                **walk.common,
+                region=region,
+                seed=self.seed,
+                upscaler=method.upscaler,
+                estimator=method.estimator,
+                kernel=kernel,
+            )
+
+            def done(record: Record | None, error: str | None) -> None:
+                why = error and f"{job.label}: {error}"
+                self._finish(index, RegionResult(region, kernel, record, why), job)
+
+            walk.fanout.submit(job, done, after=after)
+
+        if method.estimator is None:
+            upscale(None, after)
+            return
+        job = KernelJob(walk.spec, **walk.common, region=region, seed=self.seed, estimator=method.estimator)
+
+        def estimated(record: Record | None, error: str | None) -> None:
+            if record is None:
+                self._finish(index, RegionResult(region, error=f"{job.label}: {error}"), job)
+            else:
+                upscale(record, job)
+
+        walk.fanout.submit(job, estimated, after=after)
+
+    def _finish(self, index: int, part: RegionResult, after: Job) -> None:
+        self.parts[index] = part
+        parts = [part for part in self.parts if part]
+        if len(parts) < len(self.parts):
+            return
+        errors = [part.error for part in parts if part.error]
+        if errors:
+            self._report(parts, None, "; ".join(errors))
+            return
+        job = ComposeJob(
+            self.walk.spec,
+            **self.walk.common,
+            method=self.method.name,
+            parts=tuple((part.region, part.kernel, part.upscaled) for part in parts if part.upscaled),
+        )
+        self.walk.fanout.submit(job, lambda record, error: self._report(parts, record, error), after=after)
+
+    def _report(self, parts: Sequence[RegionResult], composed: Record | None, error: str | None) -> None:
+        result = Result(self.walk.spec, self.method, self.seed, self.segmentation, parts, composed, error)
+        self.walk.results.append(result)
+
+
+def _reason(state: Any) -> str:
+    fault = state.result(raise_on_failure=False)
+    return " ".join(f"{type(fault).__name__}: {fault}".split())

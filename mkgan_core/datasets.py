@@ -1,0 +1,220 @@
+"""Data sets: any folder in the DIV2KRK layout, by path or fsspec URL, and how its images are checked and loaded.
+
+Layout: ``gt/<id>.png``, ``lr_x2/<id>.png``, ``lr_x4/<id>.png``, ``gt_k_x2/kernel_<n>.mat``, ``gt_k_x4/...`` where
+``<n>`` is ``<id>`` without a leading ``im_``. Optional: ``masks/img<n>/obj_hr_mask.png`` (white on the object), and
+where object and background are blurred differently ``kernel_<n>_obj.mat`` for the object.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mkgan_core import images, kernels
+from mkgan_core.errors import DatasetError, StorageError
+from mkgan_core.estimators import KernelEstimate
+from mkgan_core.regions import Region
+from mkgan_core.storage import Store, sha256
+
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+SCALES = (2, 4)
+
+
+@dataclass(frozen=True)
+class FileRef:
+    """A file and the SHA-256 of what was in it when the run was planned."""
+
+    uri: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """One image at one scale: everything a task needs, without pixels.
+
+    Attributes:
+        dataset: name for the report.
+        image: ID, the file's stem.
+        scale: 2 or 4.
+        low: the low-resolution image.
+        high: its ground truth, None where there is none.
+        truth: true kernels, keyed ``background`` (or the only one) and ``object``.
+        mask: object mask at high resolution.
+        shape: (H, W) of the low-resolution image.
+    """
+
+    dataset: str
+    image: str
+    scale: int
+    low: FileRef
+    high: FileRef | None
+    truth: dict[str, FileRef]
+    mask: FileRef | None
+    shape: tuple[int, int]
+
+
+class Dataset:
+    """A folder in the DIV2KRK layout.
+
+    Raises:
+        DatasetError: if the folder is missing or holds no images at any scale.
+    """
+
+    def __init__(self, uri: str, name: str | None = None) -> None:
+        try:
+            self.store = Store(uri)
+            entries = self.store.list("")
+        except StorageError as fault:
+            raise DatasetError(f"cannot read data set {uri}: {fault}") from fault
+        if not entries:
+            raise DatasetError(f"data set {uri} does not exist or is empty; expected folders gt, lr_x2, gt_k_x2 in it")
+        self.name = name or posixpath.basename(self.store.root.rstrip("/")) or "dataset"
+
+    def ids(self, scale: int) -> list[str]:
+        """IDs of the images at a scale, in natural order.
+
+        Raises:
+            DatasetError: for an unknown scale, or when there is no image.
+        """
+        return list(self._pictures(scale))
+
+    def plan(self, scale: int, ids: Sequence[str] = (), limit: int | None = None) -> list[ImageSpec]:
+        """Check the images of a run and describe them.
+
+        Args:
+            scale: 2 or 4.
+            ids: only these; empty means all.
+            limit: at most so many.
+
+        Raises:
+            DatasetError: naming the file, for anything that would stop the run later: unknown IDs, files that are no
+                images, sizes that do not fit, missing ground truth.
+        """
+        available = self._pictures(scale)
+        unknown = [name for name in ids if name not in available]
+        if unknown:
+            raise DatasetError(
+                f"no image {', '.join(unknown)} in {self.store.uri}/lr_x{scale}; it has {_some(list(available))}"
+            )
+        chosen = list(ids) or list(available)
+        truths = {_stem(name): name for name in self.store.list("gt")}
+        kernel_files = set(self.store.list(f"gt_k_x{scale}"))
+        return [self._inspect(name, scale, available[name], truths.get(name), kernel_files) for name in chosen[:limit]]
+
+    def _pictures(self, scale: int) -> dict[str, str]:
+        if scale not in SCALES:
+            raise DatasetError(f"scale {scale} is not supported; choose 2 or 4")
+        folder = f"lr_x{scale}"
+        found = {_stem(n): n for n in self.store.list(folder) if n.lower().endswith(PICTURES)}
+        if not found:
+            raise DatasetError(f"no images in {self.store.uri}/{folder}; put the low-resolution images there")
+        return dict(sorted(found.items(), key=lambda item: _natural(item[0])))
+
+    def _inspect(
+        self, name: str, scale: int, low_name: str, high_name: str | None, kernel_files: set[str]
+    ) -> ImageSpec:
+        number = name.removeprefix("im_")
+        low, low_data = self._reference(f"lr_x{scale}/{low_name}")
+        shape = images.picture_size(low_data, low.uri)
+        if high_name is None:
+            raise DatasetError(f"{self.store.uri}/gt has no image {name}; a benchmark needs the ground truth")
+        high, high_data = self._reference(f"gt/{high_name}")
+        size = images.picture_size(high_data, high.uri)
+        if any(not 0 <= side * scale - full < scale for side, full in zip(shape, size, strict=True)):
+            raise DatasetError(
+                f"{high.uri} is {size[1]}x{size[0]} but {low.uri} is {shape[1]}x{shape[0]}; "
+                f"at scale {scale} the ground truth must be {scale} times as large"
+            )
+        truth = {}
+        for region, suffix in (("background", ""), ("object", "_obj")):
+            file = f"kernel_{number}{suffix}.mat"
+            if file in kernel_files:
+                truth[region], data = self._reference(f"gt_k_x{scale}/{file}")
+                kernels.decode(data, truth[region].uri)
+        mask_name = f"masks/img{number}/obj_hr_mask.png"
+        mask = None
+        if self.store.exists(mask_name):
+            mask, data = self._reference(mask_name)
+            if images.picture_size(data, mask.uri) != size:
+                raise DatasetError(f"{mask.uri} does not have the size of {high.uri} ({size[1]}x{size[0]})")
+        return ImageSpec(self.name, name, scale, low, high, truth, mask, shape)
+
+    def _reference(self, name: str) -> tuple[FileRef, bytes]:
+        try:
+            data = self.store.read(name)
+        except StorageError as fault:
+            raise DatasetError(str(fault)) from fault
+        return FileRef(self.store.uri_of(name), sha256(data)), data
+
+
+def read(reference: FileRef) -> bytes:
+    """The bytes of a planned file.
+
+    Raises:
+        DatasetError: if it is gone, or is no longer what was planned.
+    """
+    folder, name = reference.uri.rsplit("/", 1)
+    data = Store(folder).read(name)
+    if sha256(data) != reference.sha256:
+        raise DatasetError(f"{reference.uri} changed while the run was going on; start the run again")
+    return data
+
+
+def load_low(spec: ImageSpec) -> images.Image:
+    """The low-resolution image, (H, W, 3)."""
+    return images.decode(read(spec.low), spec.low.uri)
+
+
+def load_high(spec: ImageSpec) -> images.Image:
+    """The ground truth; up to ``scale - 1`` pixels smaller each way than the enlarged image.
+
+    Raises:
+        DatasetError: without ground truth.
+    """
+    if spec.high is None:
+        raise DatasetError(f"image {spec.image} has no ground truth")
+    return images.decode(read(spec.high), spec.high.uri)
+
+
+def given_masks(spec: ImageSpec) -> dict[str, np.ndarray]:
+    """The data set's own masks at low resolution (every ``scale``-th pixel), empty where it has none."""
+    if spec.mask is None:
+        return {}
+    mask = images.decode_mask(read(spec.mask), spec.mask.uri)[:: spec.scale, :: spec.scale]
+    return {"object": mask}
+
+
+def true_kernel(spec: ImageSpec, region: Region) -> KernelEstimate | None:
+    """The true kernel of a region, centred: where the blur differs over the image, the one of most of its pixels."""
+    name = "background"
+    if "object" in spec.truth and (given_masks(spec)["object"] & region.mask).sum() > region.area / 2:
+        name = "object"
+    if name not in spec.truth:
+        return None
+    reference = spec.truth[name]
+    kernel = kernels.centre(kernels.decode(read(reference), reference.uri), spec.scale)
+    half = None
+    if spec.scale == 4:  # the x2 kernel behind it, where the data set has it: x4 is x2 applied twice
+        folder, file = reference.uri.rsplit("/", 1)
+        sibling = Store(folder.removesuffix("gt_k_x4") + "gt_k_x2")
+        if sibling.exists(file):
+            half = kernels.centre(kernels.decode(sibling.read(file), file), 2)
+    return KernelEstimate(kernel, half)
+
+
+def _stem(name: str) -> str:
+    return posixpath.splitext(name)[0]
+
+
+def _natural(name: str) -> tuple[str, int, str]:
+    """Sort key that puts im_2 before im_13."""
+    head = name.rstrip("0123456789")
+    digits = name[len(head) :]
+    return head, int(digits) if digits else -1, name
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

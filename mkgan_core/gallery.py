@@ -1,0 +1,63 @@
+"""The picture a run leaves behind: for each image a detail from every method, beside the truth."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from mkgan_core.images import Image, to_uint8
+
+CELL, LABEL, MARGIN = 192, 18, 4
+
+
+def contact_sheet(
+    rows: Iterable[tuple[str, Mapping[str, Image]]], columns: Sequence[str], captions: Mapping[tuple[str, str], str]
+) -> bytes:
+    """PNG bytes of a table of details: a row per image, a column per method.
+
+    The detail is the 192-pixel square in which the first and the last picture of the row (baseline and truth) differ
+    most.
+
+    Args:
+        rows: (image ID, {column: image (H, W, 3)}), all images of a row of one size; only one row is held at a time.
+        columns: the column names, in order.
+        captions: (image ID, column) -> text under the detail, such as its PSNR.
+    """
+    from PIL import Image as Pillow
+    from PIL import ImageDraw
+
+    size = (MARGIN + len(columns) * (CELL + MARGIN), CELL + LABEL + MARGIN)
+    header = Pillow.new("RGB", (size[0], LABEL), "white")
+    for j, column in enumerate(columns):
+        ImageDraw.Draw(header).text((MARGIN + j * (CELL + MARGIN), 3), column, fill="black")
+    strips = [header]
+    for name, row in rows:
+        strip = Pillow.new("RGB", size, "white")
+        draw = ImageDraw.Draw(strip)
+        window = _busiest(row)
+        for j, column in enumerate(columns):
+            left = MARGIN + j * (CELL + MARGIN)
+            if column in row:
+                strip.paste(Pillow.fromarray(to_uint8(row[column][window])), (left, 0))
+            caption = captions.get((name, column), "")
+            draw.text((left, CELL + 3), f"{name}  {caption}" if j == 0 else caption, fill="black")
+        strips.append(strip)
+    out = io.BytesIO()
+    Pillow.fromarray(np.concatenate([np.asarray(strip) for strip in strips])).save(out, "PNG")
+    return out.getvalue()
+
+
+def _busiest(row: Mapping[str, Image]) -> tuple[slice, slice]:
+    """Where the first and the last picture of a row differ most."""
+    from scipy.ndimage import uniform_filter
+
+    first, *_, last = row.values() if len(row) > 1 else [*row.values()] * 2
+    height, width = (min(a, b) for a, b in zip(first.shape[:2], last.shape[:2], strict=True))
+    difference = np.abs(first[:height, :width] - last[:height, :width]).mean(axis=2)
+    blurred = uniform_filter(difference, CELL, mode="constant")
+    rows, columns = max(1, height - CELL), max(1, width - CELL)
+    inner = blurred[CELL // 2 : CELL // 2 + rows, CELL // 2 : CELL // 2 + columns]
+    top, left = np.unravel_index(int(inner.argmax()), inner.shape) if inner.size else (0, 0)
+    return slice(int(top), int(top) + CELL), slice(int(left), int(left) + CELL)

@@ -1,0 +1,130 @@
+"""Methods by name: ``segmenter/estimator+upscaler``, the registries of parts, and their presets."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from mkgan_core.errors import ConfigError, DatasetError
+from mkgan_core.storage import content_key
+
+PRESETS = ("fast", "paper")
+DEFAULT_METHODS = ("bicubic", "bicubic+zssr", "kernelgan+zssr", "multi-kernelgan+zssr", "ground-truth+zssr")
+
+# name -> "module:class:settings" below mkgan_core; loaded when used, so that a name costs nothing
+SEGMENTERS = {
+    "whole": "segmenters.whole:Whole:WholeSettings",
+    "given": "segmenters.whole:Given:WholeSettings",
+    "fft-texture": "segmenters.texture:FftTexture:TextureSettings",
+}
+ESTIMATORS = {
+    "bicubic": "estimators.fixed:Bicubic:FixedSettings",
+    "ground-truth": "estimators.fixed:GroundTruth:FixedSettings",
+    "kernelgan": "estimators.kernelgan:KernelGan:KernelGanSettings",
+}
+UPSCALERS = {
+    "bicubic": "upscalers.interpolation:Bicubic:BicubicSettings",
+    "back-projection": "upscalers.back_projection:BackProjection:BackProjectionSettings",
+    "zssr": "upscalers.zssr:Zssr:ZssrSettings",
+}
+REGISTRIES = {"segmenter": SEGMENTERS, "estimator": ESTIMATORS, "upscaler": UPSCALERS}
+
+
+@dataclass(frozen=True)
+class Method:
+    """Three names. ``estimator`` is None where the upscaler uses no kernel (plain ``bicubic``)."""
+
+    name: str
+    segmenter: str
+    estimator: str | None
+    upscaler: str
+
+    def settings_hash(self, preset: str) -> str:
+        """Identifies the settings and part versions behind a row of the report."""
+        parts = [("segmenter", self.segmenter), ("estimator", self.estimator), ("upscaler", self.upscaler)]
+        return content_key({kind: identity(kind, name, preset) for kind, name in parts if name})[:16]
+
+
+def check_size(method: Method, image: str, shape: tuple[int, int]) -> None:
+    """Raise before anything starts if an image is smaller than a part's crops.
+
+    Raises:
+        DatasetError: naming the image, the part and the remedy.
+    """
+    for kind, name in (("estimator", method.estimator), ("upscaler", method.upscaler)):
+        if name and min(shape) < (needed := part_class(kind, name).min_side):
+            raise DatasetError(
+                f"image {image} is {shape[1]}x{shape[0]} pixels, {kind} '{name}' needs at least {needed} each way; "
+                f"leave the image out with --images, or choose another {kind}"
+            )
+
+
+def resolve_auto() -> str:
+    """The best segmenter at hand for ``auto``; the report names it."""
+    return "fft-texture"
+
+
+def parse(name: str) -> Method:
+    """The method of a name: ``bicubic``, ``kernelgan+zssr``, ``multi-kernelgan+zssr``, ``given/bicubic+zssr``, ...
+
+    ``multi-X+Y`` is ``auto/X+Y``; no segmenter means ``whole``.
+
+    Raises:
+        ConfigError: for unknown parts, with the nearest known names.
+    """
+    segmenter, slash, rest = name.rpartition("/")
+    if not slash:
+        segmenter = "whole"
+        if rest.startswith("multi-"):
+            segmenter, rest = "auto", rest.removeprefix("multi-")
+    if segmenter == "auto":
+        segmenter = resolve_auto()
+    estimator, plus, upscaler = rest.rpartition("+")
+    for kind, part in [("segmenter", segmenter), ("estimator", estimator if plus else None), ("upscaler", upscaler)]:
+        if part is not None and part not in REGISTRIES[kind]:
+            raise ConfigError(_unknown(name, kind, part))
+    uses_kernel = part_class("upscaler", upscaler).needs_kernel
+    if uses_kernel and not plus:
+        raise ConfigError(f"method '{name}': upscaler '{upscaler}' needs an estimator, as in 'kernelgan+{upscaler}'")
+    return Method(name, segmenter, estimator if plus and uses_kernel else None, upscaler)
+
+
+def part_class(kind: str, name: str) -> Any:
+    """The class of a part."""
+    return _load(kind, name)[0]
+
+
+def settings_of(kind: str, name: str, preset: str) -> Any:
+    """The settings of a part in a preset; parts without presets have one setting for all."""
+    _, settings, presets = _load(kind, name)
+    return presets[preset] if preset in presets else settings()
+
+
+def build(kind: str, name: str, preset: str) -> Any:
+    """A part, ready to use."""
+    return part_class(kind, name)(settings_of(kind, name, preset))
+
+
+def identity(kind: str, name: str, preset: str) -> dict[str, Any]:
+    """What an artifact's key says of the part that made it."""
+    settings = dataclasses.asdict(settings_of(kind, name, preset))
+    return {"part": name, "version": part_class(kind, name).version, "settings": settings}
+
+
+@cache
+def _load(kind: str, name: str) -> tuple[Any, Any, dict[str, Any]]:
+    module_name, class_name, settings_name = REGISTRIES[kind][name].split(":")
+    module = importlib.import_module(f"mkgan_core.{module_name}")
+    return getattr(module, class_name), getattr(module, settings_name), getattr(module, "PRESETS", {})
+
+
+def _unknown(method: str, kind: str, part: str) -> str:
+    known = REGISTRIES[kind]
+    near = difflib.get_close_matches(part, known, n=3, cutoff=0.4) or sorted(known)
+    whole = difflib.get_close_matches(method, DEFAULT_METHODS, n=2, cutoff=0.5)
+    hint = f"; did you mean {' or '.join(whole)}?" if whole else ""
+    return f"unknown method '{method}': no {kind} '{part}' (nearest: {', '.join(near)}){hint} See `mkgan methods`"

@@ -1,0 +1,331 @@
+"""The walk of one image: segment, estimate, upscale, compose and score, each step an artifact with a key.
+
+A job describes one step by value: small, picklable, no pixels. `run` computes it or finds it done: its record, a small
+JSON document, lies in the store under the job's key, written after the files it names. The key is the file name, the
+resume rule, and (in `tasks`) the Prefect cache key.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+
+from mkgan_core import compose, datasets, environment, images, kernels, method, metrics, regions
+from mkgan_core.datasets import ImageSpec
+from mkgan_core.errors import KernelError, RegionError
+from mkgan_core.estimators import KernelEstimate
+from mkgan_core.regions import Region
+from mkgan_core.storage import Store, content_key
+
+Record = dict[str, Any]
+ATTEMPTS = 2  # seeds tried for a kernel before falling back
+SEED_STRIDE = 1000  # a retry's seed must not be another run's seed
+
+
+@dataclass(frozen=True)
+class Job:
+    """One step for one image.
+
+    Attributes:
+        spec: the image.
+        store: URI of the artifact store.
+        preset: names the settings of every part.
+        device: ``cpu`` or ``cuda``; not part of the key.
+    """
+
+    spec: ImageSpec
+    store: str
+    preset: str
+    device: str
+
+    step: ClassVar[str]
+
+    def depends_on(self) -> Record:
+        """Everything the result depends on."""
+        raise NotImplementedError
+
+    def compute(self, store: Store) -> Record:
+        """Do the work; the files it names are written, the record is JSON."""
+        raise NotImplementedError
+
+    @cached_property
+    def key(self) -> str:
+        return content_key({"step": self.step, **self.depends_on()})
+
+    @property
+    def label(self) -> str:
+        """The step in words: `kernel im_13 object kernelgan`."""
+        raise NotImplementedError
+
+    @property
+    def record_name(self) -> str:
+        return f"artifacts/{self.step}/{self.key[:2]}/{self.key}.json"
+
+    def file_name(self, ending: str) -> str:
+        return self.record_name.removesuffix(".json") + ending
+
+
+def is_done(job: Job) -> bool:
+    """Whether the job's record is in the store."""
+    return Store(job.store).exists(job.record_name)
+
+
+def run(job: Job) -> Record:
+    """The job's record, computed unless it is in the store already."""
+    store = Store(job.store)
+    if store.exists(job.record_name):
+        return store.read_json(job.record_name)
+    start = time.perf_counter()
+    record = job.compute(store)
+    record = {"key": job.key, "seconds": time.perf_counter() - start, **environment.usage(), **record}
+    store.write_json(job.record_name, record)
+    return record
+
+
+@dataclass(frozen=True)
+class SegmentJob(Job):
+    """Split the image into regions; record: ``regions``, each with name, key, mask_uri, area_px."""
+
+    segmenter: str
+
+    step: ClassVar[str] = "segment"
+
+    @property
+    def label(self) -> str:
+        return f"segment {self.spec.image} {self.segmenter}"
+
+    def depends_on(self) -> Record:
+        part = method.identity("segmenter", self.segmenter, self.preset)
+        given = self.spec.mask.sha256 if self.spec.mask and self._needs_masks else None
+        return {"image": self.spec.low.sha256, "segmenter": part, "masks": given, "scale": self.spec.scale}
+
+    @property
+    def _needs_masks(self) -> bool:
+        return method.part_class("segmenter", self.segmenter).needs_masks
+
+    def compute(self, store: Store) -> Record:
+        image = datasets.load_low(self.spec)
+        given = datasets.given_masks(self.spec) if self._needs_masks else {}
+        if self._needs_masks and not given:
+            raise RegionError(f"image {self.spec.image} comes without masks; use another segmenter than 'given'")
+        masks = method.build("segmenter", self.segmenter, self.preset).masks(image, given)
+        parts = regions.partition(masks, image.shape[:2])
+        return {"regions": [_save_region(store, self.spec, region, self) for region in parts]}
+
+
+@dataclass(frozen=True)
+class RegionJob(Job):
+    """A step for one region of the image.
+
+    Attributes:
+        region: the region's entry in the segmentation's record.
+        seed: source of chance.
+    """
+
+    region: Record
+    seed: int
+
+    def load_region(self, store: Store) -> Region:
+        name = self.region["name"]
+        if self.region["mask_uri"] is None:
+            return regions.whole(self.spec.shape)
+        return Region(name, images.decode_mask(store.read(self.region["mask_uri"]), self.region["mask_uri"]))
+
+
+@dataclass(frozen=True)
+class KernelJob(RegionJob):
+    """Estimate a region's kernel; record: kernel_uri, half_uri, kernel_key, attempts, fallback, fallback_why."""
+
+    estimator: str
+
+    step: ClassVar[str] = "kernel"
+
+    @property
+    def label(self) -> str:
+        return f"kernel {self.spec.image} {self.region['name']} {self.estimator}"
+
+    def depends_on(self) -> Record:
+        part_class = method.part_class("estimator", self.estimator)
+        truth = {name: ref.sha256 for name, ref in self.spec.truth.items()} if part_class.needs_truth else None
+        return {
+            "image": self.spec.low.sha256,
+            "mask": self.region["key"],
+            "estimator": method.identity("estimator", self.estimator, self.preset),
+            "seed": self.seed if part_class.seeded else None,
+            "scale": self.spec.scale,
+            "truth": truth,
+        }
+
+    def compute(self, store: Store) -> Record:
+        region = self.load_region(store)
+        image = datasets.load_low(self.spec)
+        part = method.build("estimator", self.estimator, self.preset)
+        truth = datasets.true_kernel(self.spec, region) if part.needs_truth else None
+        device = environment.prepare_torch(self.device)
+        why = ""
+        for attempt in range(ATTEMPTS if part.seeded else 1):
+            seed = self.seed + attempt * SEED_STRIDE
+            try:
+                estimate = part.estimate(image, region, self.spec.scale, seed=seed, truth=truth, device=device)
+                why = kernels.fault(estimate.kernel, self.spec.scale) or ""
+            except KernelError as fault:
+                why = str(fault)
+            if not why:
+                return {"device": device, "attempts": attempt + 1, "fallback": None, **self._save(store, estimate)}
+        if self.region["mask_uri"] is not None:
+            whole = run(replace(self, region=whole_region(self.spec)))
+            shared = {name: whole[name] for name in ("kernel_key", "kernel_uri", "half_uri")}
+            return {
+                "device": device,
+                "attempts": ATTEMPTS,
+                "fallback": f"kernel {why}; took the whole image's",
+                **shared,
+            }
+        estimate = method.build("estimator", "bicubic", self.preset).estimate(
+            image, region, self.spec.scale, seed=self.seed, truth=None, device="cpu"
+        )
+        reason = f"kernel {why}; took bicubic"
+        return {"device": device, "attempts": ATTEMPTS, "fallback": reason, **self._save(store, estimate)}
+
+    def _save(self, store: Store, estimate: KernelEstimate) -> Record:
+        half = estimate.half
+        return {
+            "kernel_key": self.key,
+            "kernel_uri": store.write(self.file_name(".npy"), kernels.encode_npy(estimate.kernel)),
+            "half_uri": None if half is None else store.write(self.file_name("-half.npy"), kernels.encode_npy(half)),
+        }
+
+
+@dataclass(frozen=True)
+class UpscaleJob(RegionJob):
+    """Enlarge a region's bounding box; record: output_uri.
+
+    Attributes:
+        upscaler: its name.
+        estimator: where the kernel comes from, for the label.
+        kernel: the kernel job's record, None where the upscaler uses none.
+    """
+
+    upscaler: str
+    estimator: str | None
+    kernel: Record | None
+
+    step: ClassVar[str] = "upscale"
+
+    @property
+    def label(self) -> str:
+        how = f"{self.estimator}+{self.upscaler}" if self.estimator else self.upscaler
+        return f"upscale {self.spec.image} {self.region['name']} {how}"
+
+    def depends_on(self) -> Record:
+        return {
+            "image": self.spec.low.sha256,
+            "mask": self.region["key"],
+            "upscaler": method.identity("upscaler", self.upscaler, self.preset),
+            "seed": self.seed if method.part_class("upscaler", self.upscaler).seeded else None,
+            "scale": self.spec.scale,
+            "kernel": self.kernel["kernel_key"] if self.kernel else None,
+        }
+
+    def compute(self, store: Store) -> Record:
+        device = environment.prepare_torch(self.device)
+        part = method.build("upscaler", self.upscaler, self.preset)
+        estimate = load_kernel(store, self.kernel) if self.kernel else None
+        enlarged = part.upscale(
+            datasets.load_low(self.spec),
+            self.load_region(store),
+            estimate,
+            self.spec.scale,
+            seed=self.seed,
+            device=device,
+        )
+        return {"device": device, "output_uri": store.write(self.file_name(".png"), images.encode_png(enlarged))}
+
+
+@dataclass(frozen=True)
+class ComposeJob(Job):
+    """Put an image's regions together and score it.
+
+    Record: output_uri, the scores of `metrics.scores` (absent without ground truth), ``kernel_psnr`` per region.
+
+    Attributes:
+        method: the method's name, for the label.
+        parts: (region, kernel record or None, upscale record) of each region.
+    """
+
+    method: str
+    parts: tuple[tuple[Record, Record | None, Record], ...]
+
+    step: ClassVar[str] = "compose"
+    version: ClassVar[int] = 1
+
+    @property
+    def label(self) -> str:
+        return f"score {self.spec.image} {self.method}"
+
+    def depends_on(self) -> Record:
+        return {
+            "version": self.version,
+            "parts": [[region["key"], up["key"]] for region, _, up in self.parts],
+            "kernels": [kernel["kernel_key"] if kernel else None for _, kernel, _ in self.parts],
+            "truth": self.spec.high.sha256 if self.spec.high else None,
+            "true_kernels": {name: ref.sha256 for name, ref in self.spec.truth.items()},
+            "scale": self.spec.scale,
+        }
+
+    def compute(self, store: Store) -> Record:
+        loaded, psnrs = [], []
+        for entry, kernel, upscaled in self.parts:
+            region = RegionJob.load_region(_as_region_job(self, entry), store)
+            loaded.append((region, images.decode(store.read(upscaled["output_uri"]), upscaled["output_uri"])))
+            truth = datasets.true_kernel(self.spec, region) if kernel else None
+            estimate = load_kernel(store, kernel) if kernel and truth else None
+            psnrs.append(
+                kernels.kernel_psnr(estimate.kernel, truth.kernel, self.spec.scale) if estimate and truth else None
+            )
+        image = compose.compose(loaded, self.spec.scale)
+        record: Record = {"kernel_psnr": psnrs}
+        if self.spec.high is not None:
+            truth_image = datasets.load_high(self.spec)
+            image = image[: truth_image.shape[0], : truth_image.shape[1]]
+            record |= metrics.scores(image, truth_image, self.spec.scale)
+        return {"output_uri": store.write(self.file_name(".png"), images.encode_png(image)), **_json_safe(record)}
+
+
+def whole_region(spec: ImageSpec) -> Record:
+    """The entry of the region that is the whole image; it needs no mask file."""
+    return {"name": "whole", "key": "whole", "mask_uri": None, "area_px": spec.shape[0] * spec.shape[1]}
+
+
+def load_kernel(store: Store, record: Record) -> KernelEstimate:
+    """The kernel of a `KernelJob`'s record."""
+    half = record["half_uri"]
+    return KernelEstimate(
+        kernels.decode(store.read(record["kernel_uri"]), record["kernel_uri"]),
+        kernels.decode(store.read(half), half) if half else None,
+    )
+
+
+def _save_region(store: Store, spec: ImageSpec, region: Region, job: SegmentJob) -> Record:
+    if region.is_whole:
+        return whole_region(spec)
+    data = images.encode_png(region.mask)
+    return {
+        "name": region.name,
+        "key": content_key({"mask": np.packbits(region.mask).tobytes().hex()}),
+        "mask_uri": store.write(job.file_name(f"-{region.name}.png"), data),
+        "area_px": region.area,
+    }
+
+
+def _as_region_job(job: Job, region: Record) -> RegionJob:
+    return RegionJob(job.spec, job.store, job.preset, job.device, region, 0)
+
+
+def _json_safe(record: Record) -> Record:
+    """Infinite scores (identical images) as None: JSON and the UI know no infinity."""
+    return {name: None if isinstance(v, float) and not np.isfinite(v) else v for name, v in record.items()}

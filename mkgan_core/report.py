@@ -1,0 +1,204 @@
+"""The report: one row per image x method x scale x seed, one per region, as Parquet (ARCHITECTURE's contract)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from mkgan_core import __version__, environment
+from mkgan_core.datasets import ImageSpec
+from mkgan_core.errors import ConfigError, StorageError
+from mkgan_core.method import Method
+from mkgan_core.storage import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+SCHEMA_VERSION = "1"
+SCORES = ("psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb", "mse_rgb")
+_TYPES = {
+    "string": "run_id dataset image method segmenter estimator upscaler preset device status error settings_hash "
+    "version git_sha region fallback kernel_uri output_uri",
+    "int64": "scale seed regions threads area_px attempts",
+    "float64": "psnr_y ssim_y psnr_rgb ssim_rgb mse_rgb kernel_psnr seconds_segment seconds_kernel seconds_upscale "
+    "seconds_total peak_memory_mb",
+    "timestamp[us, tz=UTC]": "created_at",
+}
+COLUMNS = (
+    "run_id dataset image scale method segmenter estimator upscaler preset seed regions psnr_y ssim_y psnr_rgb "
+    "ssim_rgb mse_rgb kernel_psnr seconds_segment seconds_kernel seconds_upscale seconds_total peak_memory_mb device "
+    "threads status error settings_hash version git_sha created_at"
+).split()
+REGION_COLUMNS = (
+    "run_id image scale method seed region area_px fallback kernel_psnr kernel_uri output_uri seconds_kernel "
+    "seconds_upscale attempts status error"
+).split()
+
+
+@dataclass(frozen=True)
+class RegionResult:
+    """What became of a region: the records of its steps, or why there is none."""
+
+    region: Mapping[str, Any]
+    kernel: Mapping[str, Any] | None = None
+    upscaled: Mapping[str, Any] | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one image x method x seed."""
+
+    spec: ImageSpec
+    method: Method
+    seed: int
+    segmentation: Mapping[str, Any] | None
+    regions: Sequence[RegionResult]
+    composed: Mapping[str, Any] | None
+    error: str | None
+
+
+def rows(result: Result, run_id: str, preset: str, created_at: datetime) -> tuple[dict, list[dict]]:
+    """The row of `report.parquet` and the rows of `regions.parquet`.
+
+    Seconds are those of the computation, also where this run took its result from the cache.
+    """
+    composed, parts = result.composed or {}, result.regions
+    records = [r for part in parts for r in (part.kernel, part.upscaled) if r]
+    seconds = {
+        "seconds_segment": (result.segmentation or {}).get("seconds"),
+        "seconds_kernel": sum(part.kernel["seconds"] for part in parts if part.kernel),
+        "seconds_upscale": sum(part.upscaled["seconds"] for part in parts if part.upscaled),
+    }
+    psnrs = composed.get("kernel_psnr") or [None] * len(parts)
+    known = [(p, part.region["area_px"]) for p, part in zip(psnrs, parts, strict=True) if p is not None]
+    shared = {
+        "run_id": run_id,
+        "image": result.spec.image,
+        "scale": result.spec.scale,
+        "method": result.method.name,
+        "seed": result.seed,
+    }
+    row = shared | {
+        "dataset": result.spec.dataset,
+        "segmenter": result.method.segmenter,
+        "estimator": result.method.estimator,
+        "upscaler": result.method.upscaler,
+        "preset": preset,
+        "regions": len(parts) or None,
+        **{name: composed.get(name) for name in SCORES},
+        # the mean over regions, by area
+        "kernel_psnr": sum(p * area for p, area in known) / sum(area for _, area in known) if known else None,
+        **seconds,
+        "seconds_total": sum(value or 0 for value in seconds.values()),
+        "peak_memory_mb": max((r["peak_memory_mb"] for r in records), default=None),
+        "device": next((r["device"] for r in records), None),
+        "threads": max((r["threads"] for r in records), default=None),
+        "status": "failed" if result.error else "ok",
+        "error": result.error,
+        "settings_hash": result.method.settings_hash(preset),
+        "version": __version__,
+        "git_sha": environment.git_sha(),
+        "created_at": created_at,
+    }
+    region_rows = [
+        shared
+        | {
+            "region": part.region["name"],
+            "area_px": part.region["area_px"],
+            "fallback": (part.kernel or {}).get("fallback"),
+            "kernel_psnr": psnr,
+            "kernel_uri": (part.kernel or {}).get("kernel_uri"),
+            "output_uri": (part.upscaled or {}).get("output_uri"),
+            "seconds_kernel": (part.kernel or {}).get("seconds"),
+            "seconds_upscale": (part.upscaled or {}).get("seconds"),
+            "attempts": (part.kernel or {}).get("attempts"),
+            "status": "failed" if part.error else "ok",
+            "error": part.error,
+        }
+        for part, psnr in zip(parts, psnrs, strict=True)
+    ]
+    return row, region_rows
+
+
+def run_uri(store: Store, run_id: str, name: str) -> str:
+    """Name in the store of a file of a run."""
+    return f"runs/{run_id}/{name}"
+
+
+def write(store: Store, run_id: str, image_rows: Sequence[dict], region_rows: Sequence[dict]) -> str:
+    """Write both tables; returns the URI of `report.parquet`, which is written last."""
+    store.write(run_uri(store, run_id, "regions.parquet"), _parquet(region_rows, REGION_COLUMNS))
+    return store.write(run_uri(store, run_id, "report.parquet"), _parquet(image_rows, COLUMNS))
+
+
+def read(run: str, store_uri: str) -> pd.DataFrame:
+    """The report of a run, by run id or by the URI of its `report.parquet`.
+
+    Raises:
+        ConfigError: if there is none.
+    """
+    import pandas as pd
+
+    folder, name = run.rsplit("/", 1) if run.endswith(".parquet") and "/" in run else (store_uri, None)
+    store = Store(folder)
+    try:
+        data = store.read(name or run_uri(store, run, "report.parquet"))
+    except StorageError as fault:
+        known = ", ".join(store.list("runs")[-5:]) or "none" if name is None else "see the path"
+        raise ConfigError(f"no report for run '{run}' in {store.uri} (runs there: {known})") from fault
+    return pd.read_parquet(io.BytesIO(data))
+
+
+def comparison(report: pd.DataFrame) -> pd.DataFrame:
+    """Means per method over the rows that are ok, in the order of the report.
+
+    Columns: images, failed, the scores, ``delta_psnr_y`` against `bicubic` on the same images, kernel_psnr,
+    seconds_total, and ``behind_bicubic``, the images on which the method is worse than plain bicubic enlargement.
+    """
+    import pandas as pd
+
+    ok = report[report["status"] == "ok"]
+    baseline = ok[ok["method"] == "bicubic"].set_index(["image", "scale"])["psnr_y"]
+    baseline = baseline[~baseline.index.duplicated()]
+    table = []
+    for name, group in report.groupby("method", sort=False):
+        done = group[group["status"] == "ok"]
+        gain = done.set_index(["image", "scale"])["psnr_y"].sub(baseline).dropna()
+        behind = gain.index[gain < 0].get_level_values("image").unique()
+        table.append(
+            {
+                "method": name,
+                "images": done["image"].nunique(),
+                "failed": len(group) - len(done),
+                **done[[*SCORES]].mean().to_dict(),
+                "delta_psnr_y": gain.mean() if len(gain) else None,
+                "kernel_psnr": done["kernel_psnr"].mean(),
+                "seconds_total": done["seconds_total"].mean(),
+                "behind_bicubic": ", ".join(behind),
+            }
+        )
+    return pd.DataFrame(table)
+
+
+def _parquet(records: Sequence[dict], columns: Sequence[str]) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    types = {name: kind for kind, names in _TYPES.items() for name in names.split()}
+    schema = pa.schema(
+        [(name, _arrow_type(types[name])) for name in columns], metadata={"mkgan_schema_version": SCHEMA_VERSION}
+    )
+    out = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(list(records), schema=schema), out)
+    return out.getvalue()
+
+
+def _arrow_type(name: str) -> pa.DataType:
+    import pyarrow as pa
+
+    return pa.timestamp("us", tz="UTC") if name.startswith("timestamp") else getattr(pa, name)()

@@ -1,0 +1,113 @@
+"""The artifact store: anything fsspec can reach, content-addressed, files written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import posixpath
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from mkgan_core.errors import StorageError
+
+# object stores put a file whole or not at all; others get a temporary name first
+_ATOMIC_PROTOCOLS = {"s3", "s3a", "gs", "gcs", "az", "abfs", "memory"}
+
+
+def sha256(data: bytes) -> str:
+    """Hexadecimal SHA-256."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def content_key(parts: Mapping[str, Any]) -> str:
+    """The key of an artifact: SHA-256 of everything its content depends on, as canonical JSON."""
+    return sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode())
+
+
+class Store:
+    """A folder of files at a URI (``file://``, ``memory://``, ``s3://``, or a plain path).
+
+    Raises:
+        StorageError: from every method, when the place cannot be reached, read or written.
+    """
+
+    def __init__(self, uri: str) -> None:
+        import fsspec
+
+        try:
+            self.fs, self.root = fsspec.core.url_to_fs(uri)
+        except (ImportError, ValueError, OSError) as fault:
+            raise StorageError(f"cannot open the store {uri}: {fault}") from fault
+        protocol = self.fs.protocol if isinstance(self.fs.protocol, str) else self.fs.protocol[0]
+        self.atomic = protocol in _ATOMIC_PROTOCOLS
+        self.uri = self.fs.unstrip_protocol(self.root).rstrip("/")
+
+    def path(self, name: str) -> str:
+        """The file system's own path of a file named relative to the root, or by its full URI."""
+        return self.fs._strip_protocol(name) if "://" in name else posixpath.join(self.root, name)
+
+    def uri_of(self, name: str) -> str:
+        """The full URI of a file named relative to the root."""
+        return f"{self.uri}/{name}"
+
+    def exists(self, name: str) -> bool:
+        try:
+            return bool(self.fs.exists(self.path(name)))
+        except OSError as fault:
+            raise StorageError(f"cannot reach {self.uri}: {fault}") from fault
+
+    def read(self, name: str) -> bytes:
+        try:
+            return self.fs.cat_file(self.path(name))
+        except OSError as fault:
+            raise StorageError(f"cannot read {name} in {self.uri}: {fault}") from fault
+
+    def list(self, folder: str) -> list[str]:
+        """Names of the files and folders in a folder, sorted; empty when there is no such folder."""
+        path = self.path(folder).rstrip("/")
+        try:
+            self.fs.invalidate_cache(path)
+            return sorted(posixpath.basename(entry.rstrip("/")) for entry in self.fs.ls(path, detail=False))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as fault:
+            raise StorageError(f"cannot list {folder} in {self.uri}: {fault}") from fault
+
+    def write(self, name: str, data: bytes) -> str:
+        """Write a file so that nobody ever sees half of it; returns its URI."""
+        path = self.path(name)
+        try:
+            if self.atomic:
+                self.fs.pipe_file(path, data)
+            else:
+                self.fs.makedirs(posixpath.dirname(path), exist_ok=True)
+                temporary = f"{path}.{uuid.uuid4().hex}.part"
+                try:
+                    self.fs.pipe_file(temporary, data)
+                    self.fs.mv(temporary, path)
+                except BaseException:
+                    if self.fs.exists(temporary):
+                        self.fs.rm_file(temporary)
+                    raise
+        except (OSError, ValueError) as fault:
+            raise StorageError(
+                f"cannot write to the store {self.uri}: {fault}; choose a writable place with --store"
+            ) from fault
+        return self.uri_of(name)
+
+    def read_json(self, name: str) -> Any:
+        return json.loads(self.read(name))
+
+    def write_json(self, name: str, value: Any) -> str:
+        return self.write(name, json.dumps(value, sort_keys=True, allow_nan=False).encode())
+
+    def check_writable(self) -> None:
+        """Write and remove a small file.
+
+        Raises:
+            StorageError: when that fails.
+        """
+        name = f".probe-{uuid.uuid4().hex}"
+        self.write(name, b"")
+        self.fs.rm_file(self.path(name))

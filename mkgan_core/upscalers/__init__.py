@@ -1,0 +1,1 @@
+"""Upscalers: image, region and kernel -> the region's bounding box, enlarged."""

@@ -1,0 +1,191 @@
+"""ZSSR's networks and trainings: the published layout, and ours at low resolution (METHOD §3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from mkgan_core import images
+from mkgan_core.crops import draw_crops, gradient_map, seed_of
+from mkgan_core.degradation import degrade_tensor
+from mkgan_core.estimators import KernelEstimate
+from mkgan_core.images import Image
+from mkgan_core.upscalers.back_projection import back_project
+from mkgan_core.upscalers.interpolation import enlarge
+from mkgan_core.upscalers.zssr import ZssrSettings
+
+# The published learning-rate policy: test every 50 iterations, decide every 60, look back 256, drop by 10.
+TEST_EVERY, POLICY_EVERY, LOOK_BACK = 50, 60, 256
+SLOPE_RATIO, LAST_RATE = 1.5, 9e-6
+
+
+def run_published(
+    image: Image, estimate: KernelEstimate, scale: int, settings: ZssrSettings, seed: int, device: str
+) -> torch.Tensor:
+    """The enlarged image (1, 3, s H, s W) by the published layout; at x4 through x2 when its kernel is known."""
+    rng = np.random.default_rng([seed, seed_of(image)])
+    low = images.to_tensor(image, device)
+    fathers = [low]
+    if scale == 4 and estimate.half is not None:
+        fathers.append(_published_stage(low, fathers, estimate.half, 2, settings, rng))
+    return _published_stage(low, fathers, estimate.kernel, scale, settings, rng)
+
+
+def _published_stage(
+    low: torch.Tensor,
+    fathers: list[torch.Tensor],
+    kernel: np.ndarray,
+    scale: int,
+    settings: ZssrSettings,
+    rng: np.random.Generator,
+) -> torch.Tensor:
+    network = _network(3, settings, rng, last_gain=1.0).to(low.device)
+    optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
+    weights = [_loss_weights(father) for father in fathers]
+    noise = torch.Generator().manual_seed(int(rng.integers(2**62)))
+    height, width = (side // scale * scale for side in low.shape[2:])
+    trial, trial_son = low[..., :height, :width], degrade_tensor(low[..., :height, :width], kernel, scale)
+    tests: list[tuple[int, float]] = []
+    last_drop = 0
+    for iteration in range(settings.iterations):
+        which = int(rng.integers(len(fathers)))
+        top, left, size = _random_crop(fathers[which], settings.crop, scale, rng)
+        father = fathers[which][..., top : top + size[0], left : left + size[1]]
+        weight = weights[which][..., top : top + size[0], left : left + size[1]]
+        son = _noisy(degrade_tensor(father, kernel, scale), settings.son_noise, noise)
+        coarse = enlarge(son, scale)
+        loss = (weight * (coarse + network(coarse) - father).abs()).mean()
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        if iteration % TEST_EVERY == 0:
+            with torch.no_grad():
+                coarse = enlarge(trial_son, scale)
+                tests.append((iteration, float((coarse + network(coarse) - trial).clamp(0, 1).square().mean())))
+        if iteration and iteration % POLICY_EVERY == 0 and iteration - last_drop >= LOOK_BACK:
+            slope, deviation = _trend([test for test in tests if test[0] >= iteration - LOOK_BACK])
+            if -SLOPE_RATIO * slope < deviation:
+                last_drop = iteration
+                optimiser.param_groups[0]["lr"] /= 10
+                if optimiser.param_groups[0]["lr"] < LAST_RATE:
+                    break
+
+    def enlarged(picture: torch.Tensor) -> torch.Tensor:
+        coarse = enlarge(picture, scale)
+        return coarse + network(coarse)
+
+    with torch.no_grad():
+        high = _ensemble(enlarged, low) if settings.ensemble else enlarged(low)
+        return back_project(high.clamp(0, 1), low, kernel, scale, settings.closing_rounds).clamp(0, 1)
+
+
+def run_low_resolution(
+    image: Image,
+    mask: np.ndarray,
+    estimate: KernelEstimate,
+    scale: int,
+    settings: ZssrSettings,
+    seed: int,
+    device: str,
+) -> torch.Tensor:
+    """The enlarged image (1, 3, s H, s W) by our layout.
+
+    The network sees the back-projected enlargement, its pixels folded into channels, and learns what is missing. The
+    image degraded once more, back-projected, and the image itself are the only training pair; crops of it the steps.
+    """
+    rng = np.random.default_rng([seed, seed_of(image), seed_of(mask)])
+    kernel = estimate.kernel
+    low = images.to_tensor(image, device)
+    height, width = (side // scale * scale for side in image.shape[:2])
+    father = low[..., :height, :width]
+    son = degrade_tensor(father, kernel, scale)
+    son_input = back_project(enlarge(son, scale), son, kernel, scale, settings.input_rounds)
+
+    crop = min(settings.crop, height, width) // scale * scale
+    corners = draw_crops(
+        gradient_map(image[:height, :width]), mask[:height, :width], crop, settings.iterations, rng, step=scale
+    )
+    network = _network(3 * scale**2, settings, rng, last_gain=0.1).to(low.device)
+    optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, max_lr=settings.learning_rate, total_steps=settings.iterations
+    )
+    noise = torch.Generator().manual_seed(int(rng.integers(2**62)))
+
+    def refine(picture: torch.Tensor) -> torch.Tensor:
+        return picture + F.pixel_shuffle(network(F.pixel_unshuffle(picture, scale)), scale)
+
+    for top, left in corners:
+        window = (..., slice(top, top + crop), slice(left, left + crop))
+        loss = (refine(_noisy(son_input[window], settings.son_noise, noise)) - father[window]).square().mean()
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+
+    with torch.no_grad():
+        start = back_project(enlarge(low, scale), low, kernel, scale, settings.input_rounds)
+        high = _ensemble(refine, start) if settings.ensemble else refine(start)
+        return back_project(high, low, kernel, scale, settings.closing_rounds).clamp(0, 1)
+
+
+def _network(channels: int, settings: ZssrSettings, rng: np.random.Generator, last_gain: float) -> nn.Sequential:
+    """3x3 convolutions with ReLU between them, no bias, variance 0.1 per input where published, He's otherwise."""
+    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+    variance = 0.1 if settings.layout == "enlarged" else 2.0
+    sizes = [channels, *[settings.channels] * (settings.layers - 1), channels]
+    parts: list[nn.Module] = []
+    for index, (inner, outer) in enumerate(pairwise(sizes)):
+        convolution = nn.Conv2d(inner, outer, 3, padding=1, bias=False)
+        gain = last_gain if index == settings.layers - 1 else 1.0
+        with torch.no_grad():
+            convolution.weight.normal_(0, gain * (variance / (9 * inner)) ** 0.5, generator=generator)
+        parts += [convolution, nn.ReLU()]
+    return nn.Sequential(*parts[:-1])
+
+
+def _loss_weights(father: torch.Tensor) -> torch.Tensor:
+    """The gradient map (1, 1, H, W) with mean 1."""
+    weights = gradient_map(images.to_image(father))
+    return torch.from_numpy(weights / weights.mean()).float().to(father.device)[None, None]
+
+
+def _random_crop(
+    father: torch.Tensor, crop: int, scale: int, rng: np.random.Generator
+) -> tuple[int, int, tuple[int, int]]:
+    """Corner and size of a uniformly drawn crop, both sides multiples of the scale."""
+    height, width = (min(crop, side) // scale * scale for side in father.shape[2:])
+    top, left = (
+        int(rng.integers(side - used + 1)) for side, used in zip(father.shape[2:], (height, width), strict=True)
+    )
+    return top, left, (height, width)
+
+
+def _noisy(picture: torch.Tensor, std: float, generator: torch.Generator) -> torch.Tensor:
+    if std == 0:
+        return picture
+    return picture + std * torch.randn(picture.shape, generator=generator).to(picture.device)
+
+
+def _trend(tests: list[tuple[int, float]]) -> tuple[float, float]:
+    """Slope of a line through (iteration, error) points, and the standard deviation of that slope."""
+    from scipy.stats import linregress
+
+    fit = linregress(*zip(*tests, strict=True))
+    return float(fit.slope), float(fit.stderr)
+
+
+def _ensemble(function: Callable[[torch.Tensor], torch.Tensor], picture: torch.Tensor) -> torch.Tensor:
+    """Median over the 8 flips and turns."""
+    results = []
+    for turns in range(4):
+        for flip in (False, True):
+            turned = torch.rot90(picture, turns, (2, 3))
+            out = function(turned.flip(3) if flip else turned)
+            results.append(torch.rot90(out.flip(3) if flip else out, -turns, (2, 3)))
+    return torch.stack(results).median(dim=0).values

@@ -1,0 +1,52 @@
+"""The one task decorator of the project: persisted, keyed by content, retried only when that can help."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from prefect import Task, task
+from prefect.cache_policies import CacheKeyFnPolicy
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.runtime import task_run
+
+from mkgan_core.errors import MkganError, StorageError
+
+RETRIES = 2
+RETRY_DELAY_S = 3
+
+
+def artifact_task(name: str, *, gpu: bool = False) -> Callable[[Callable[..., Any]], Task[..., Any]]:
+    """A task whose only parameter is a `mkgan_core.pipeline.Job`.
+
+    Its cache key is the job's key, which names everything the result depends on but not the run, so a finished step is
+    `Cached` in every later run. The task run is named by the job's label.
+    """
+    return task(
+        name=name,
+        tags=["gpu"] if gpu else [],
+        task_run_name=_label,
+        persist_result=True,
+        result_serializer="json",
+        cache_policy=CacheKeyFnPolicy(cache_key_fn=lambda context, parameters: parameters["job"].key),
+        retries=RETRIES,
+        retry_delay_seconds=RETRY_DELAY_S,
+        retry_condition_fn=_may_help,
+    )
+
+
+def _label() -> str:
+    return task_run.parameters["job"].label
+
+
+def _may_help(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    """Storage and memory come back; bad input does not get better."""
+    try:
+        state.result()
+    except (StorageError, MemoryError, OSError):
+        return True
+    except MkganError:
+        return False
+    except Exception as fault:
+        return "out of memory" in str(fault).lower()
+    return False
