@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -30,6 +31,11 @@ Preset = Annotated[str, typer.Option(envvar="MKGAN_PRESET", help="fast or paper"
 StoreUri = Annotated[str | None, typer.Option(envvar="MKGAN_STORE", help="where artifacts and reports go")]
 Device = Annotated[str, typer.Option(envvar="MKGAN_DEVICE", help="auto, cpu or cuda")]
 Seed = Annotated[int, typer.Option(envvar="MKGAN_SEED", help="the (first) seed")]
+Images = Annotated[list[Path], typer.Argument(help="image files")]
+Out = Annotated[Path, typer.Option(envvar="MKGAN_OUT", help="folder for the results")]
+Masks = Annotated[
+    list[Path] | None, typer.Option(envvar="MKGAN_MASK", help="mask of an object, white on it, of the image's size")
+]
 
 
 @app.command()
@@ -69,6 +75,82 @@ def benchmark(
     from flows.run import run_benchmark  # imports Prefect, while the server starts
 
     raise typer.Exit(run_benchmark(config, server, console))
+
+
+@app.command()
+def upscale(
+    images: Images,
+    out: Out = Path("out"),
+    scale: Scale = 2,
+    method: Annotated[str, typer.Option(envvar="MKGAN_METHOD", help="a method's name")] = "kernelgan+zssr",
+    mask: Masks = None,
+    preset: Preset = "fast",
+    real: Annotated[
+        bool, typer.Option(envvar="MKGAN_REAL", help="a photograph with noise: noisy sons, no back-projection")
+    ] = False,
+    seed: Seed = 0,
+) -> None:
+    """Enlarge images; writes <name>_x<scale>.png."""
+    from flows import single
+    from mkgan_core import images as pictures
+    from mkgan_core import method as methods
+
+    chosen = methods.parse(method)
+    _check(scale=scale, preset=preset)
+    loaded = single.read_images(images, chosen)
+    store = single.output_folder(out)
+    for name, image in loaded:
+        large = single.enlarge(image, chosen, scale, preset, mask or [], real, seed)
+        console.print(store.write(f"{name}_x{scale}.png", pictures.encode_png(large)), soft_wrap=True)
+
+
+@app.command()
+def segment(
+    images: Images,
+    segmenter: Annotated[str, typer.Option(envvar="MKGAN_SEGMENTER", help="a segmenter's name")],
+    out: Out = Path("out"),
+    scale: Scale = 2,
+    preset: Preset = "fast",
+) -> None:
+    """Split images into object and background; writes four masks and an overlay per image."""
+    from flows import single
+    from mkgan_core import method as methods
+
+    methods.check_part("segmenter", segmenter)
+    _check(scale=scale, preset=preset)
+    loaded = single.read_images(images)
+    store = single.output_folder(out)
+    for name, image in loaded:
+        found = single.split(image, segmenter, preset, [])
+        console.print(f"{name}: {', '.join(f'{r.name} {r.area / image[..., 0].size:.0%}' for r in found)}")
+        for uri in single.save_masks(store, name, image, found, scale):
+            console.print(uri, soft_wrap=True)
+
+
+@app.command()
+def estimate(
+    images: Images,
+    estimator: Annotated[str, typer.Option(envvar="MKGAN_ESTIMATOR", help="an estimator's name")],
+    scale: Scale = 2,
+    preset: Preset = "fast",
+    seed: Seed = 0,
+    mask: Masks = None,
+    out: Out = Path("out"),
+) -> None:
+    """Estimate the blur kernel of images, or of each masked region; writes .npy, .mat and .png."""
+    from flows import single
+    from mkgan_core import method as methods
+
+    methods.check_part("estimator", estimator)
+    _check(scale=scale, preset=preset)
+    loaded = single.read_images(images, methods.Method("", "whole", estimator, "bicubic"))
+    store = single.output_folder(out)
+    for name, image in loaded:
+        for region in single.split(image, "whole", preset, mask or []):
+            kernel = single.estimate(image, region, estimator, scale, preset, seed).kernel
+            suffix = "" if region.name == "whole" else f"_{region.name}"
+            for uri in single.save_kernel(store, f"{name}{suffix}_x{scale}_kernel", kernel):
+                console.print(uri, soft_wrap=True)
 
 
 @app.command()
@@ -114,6 +196,18 @@ def _config(options: dict) -> BenchmarkConfig:
         first = fault.errors()[0]
         name = first["loc"][0] if first["loc"] else "option"
         raise ConfigError(f"--{name} {first['input']!r}: {first['msg'].lower()}") from fault
+
+
+def _check(*, scale: int, preset: str) -> None:
+    """Refuse options that no registry knows."""
+    from mkgan_core.datasets import SCALES
+    from mkgan_core.errors import ConfigError
+    from mkgan_core.method import PRESETS
+
+    if scale not in SCALES:
+        raise ConfigError(f"--scale {scale}: choose 2 or 4")
+    if preset not in PRESETS:
+        raise ConfigError(f"--preset '{preset}': choose {' or '.join(PRESETS)}")
 
 
 def main() -> None:

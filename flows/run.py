@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 from prefect.client.schemas.objects import State
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -23,6 +25,8 @@ def run_benchmark(config: BenchmarkConfig, server: EmbeddedServer | None, consol
     specs, methods = plan(config)
     console.print(f"{config.dataset}: {len(specs)} images, {len(methods)} methods, preset {config.preset}")
     with console.status("starting the Prefect server"):
+        for module in ("fastapi", "scipy.ndimage"):  # the flow will need them: load them while the server starts
+            importlib.import_module(module)
         if server:
             server.wait()
     if server:

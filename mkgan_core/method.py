@@ -86,11 +86,21 @@ def parse(name: str) -> Method:
     estimator, plus, upscaler = rest.rpartition("+")
     for kind, part in [("segmenter", segmenter), ("estimator", estimator if plus else None), ("upscaler", upscaler)]:
         if part is not None and part not in REGISTRIES[kind]:
-            raise ConfigError(_unknown(name, kind, part))
+            raise ConfigError(f"unknown method '{name}': {_unknown(name, kind, part)}")
     uses_kernel = part_class("upscaler", upscaler).needs_kernel
     if uses_kernel and not plus:
         raise ConfigError(f"method '{name}': upscaler '{upscaler}' needs an estimator, as in 'kernelgan+{upscaler}'")
     return Method(name, segmenter, estimator if plus and uses_kernel else None, upscaler)
+
+
+def check_part(kind: str, name: str) -> None:
+    """Raise for a part that no registry knows.
+
+    Raises:
+        ConfigError: with the nearest known names.
+    """
+    if name not in REGISTRIES[kind]:
+        raise ConfigError(_unknown(name, kind, name))
 
 
 def part_class(kind: str, name: str) -> Any:
@@ -122,9 +132,9 @@ def _load(kind: str, name: str) -> tuple[Any, Any, dict[str, Any]]:
     return getattr(module, class_name), getattr(module, settings_name), getattr(module, "PRESETS", {})
 
 
-def _unknown(method: str, kind: str, part: str) -> str:
+def _unknown(whole: str, kind: str, part: str) -> str:
     known = REGISTRIES[kind]
     near = difflib.get_close_matches(part, known, n=3, cutoff=0.4) or sorted(known)
-    whole = difflib.get_close_matches(method, DEFAULT_METHODS, n=2, cutoff=0.5)
-    hint = f"; did you mean {' or '.join(whole)}?" if whole else ""
-    return f"unknown method '{method}': no {kind} '{part}' (nearest: {', '.join(near)}){hint} See `mkgan methods`"
+    methods = difflib.get_close_matches(whole, DEFAULT_METHODS, n=2, cutoff=0.5)
+    hint = f"; did you mean {' or '.join(methods)}?" if methods else "."
+    return f"no {kind} '{part}' (nearest: {', '.join(near)}){hint} See `mkgan methods`"

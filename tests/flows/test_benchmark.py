@@ -1,0 +1,132 @@
+"""The flow on a real server."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey, FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import State, TaskRun
+
+from flows.benchmark import benchmark, on_progress, run_id, task_runner
+from flows.config import BenchmarkConfig
+from mkgan_core import report
+from mkgan_core.pipeline import UpscaleJob
+from mkgan_core.storage import Store
+
+METHODS = ["bicubic", "bicubic+back-projection", "given/ground-truth+back-projection"]
+
+
+@pytest.fixture
+def config(dataset_folder: Path, tmp_path: Path) -> BenchmarkConfig:
+    return BenchmarkConfig(dataset=str(dataset_folder), methods=METHODS, store=(tmp_path / "store").as_uri())
+
+
+def run(config: BenchmarkConfig) -> tuple[State, list[TaskRun], pd.DataFrame]:
+    state = benchmark.with_options(task_runner=task_runner(config))(config, return_state=True)
+    flow_run_id = state.state_details.flow_run_id
+    with get_client(sync_client=True) as client:
+        tasks = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id])), limit=200)
+    return state, tasks, report.read(run_id(config, str(flow_run_id)), config.store)
+
+
+def states(tasks: list[TaskRun]) -> Counter[str]:
+    return Counter(task.state_name or "" for task in tasks)
+
+
+def test_the_whole_walk(config: BenchmarkConfig) -> None:
+    seen = []
+    token = on_progress.set(lambda *counts: seen.append(counts))
+    state, tasks, rows = run(config)
+    on_progress.reset(token)
+    assert state.is_completed()
+    # per image: 2 segmentations; 1 + 2 kernels; 1 + 1 + 2 enlargements; 3 scores
+    assert len(tasks) == 2 * (2 + 3 + 4 + 3)
+    assert states(tasks) == {"Completed": len(tasks)}
+    names = {task.name for task in tasks}
+    assert {"segment im_1 given", "kernel im_2 object ground-truth", "upscale im_1 whole bicubic"} <= names
+    assert {t.name.split()[0] for t in tasks if "gpu" in t.tags} == {"kernel", "upscale"}
+    assert list(rows["method"]) == METHODS * 2
+    assert (rows["status"] == "ok").all()
+    means = rows.groupby("method")["psnr_y"].mean()
+    assert means["given/ground-truth+back-projection"] > means["bicubic"]
+    assert seen[-1][0] == len(tasks)
+
+    with get_client(sync_client=True) as client:
+        found = client.read_artifacts(
+            artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["comparison-tiny-x2"]))
+        )
+    assert "given/ground-truth+back-projection" in str(found[0].data)
+
+    _, again, second = run(config)  # a new flow run computes nothing
+    assert states(again) == {"Cached": len(tasks)}
+    assert (second["psnr_y"] == rows["psnr_y"]).all()
+
+    for file in (Path(config.store.removeprefix("file://")) / "artifacts" / "upscale").rglob("*.json"):
+        file.unlink()  # cached in Prefect, gone from the store: done again
+    _, repaired, third = run(config)
+    assert states(repaired)["Completed"] == 8
+    assert (third["psnr_y"] == rows["psnr_y"]).all()
+
+
+def test_a_failed_region_fails_its_image_alone(config: BenchmarkConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    compute = UpscaleJob.compute
+    broken = []
+
+    def sometimes(self: UpscaleJob, store: Store) -> dict:
+        if self.spec.image == "im_2" and self.region["name"] == "object" and not broken:
+            raise ValueError("no luck")
+        return compute(self, store)
+
+    monkeypatch.setattr(UpscaleJob, "compute", sometimes)
+    state, tasks, rows = run(config)
+    assert state.is_failed()
+    failed = rows[rows["status"] == "failed"]
+    assert list(failed["image"]) == ["im_2"]
+    assert list(failed["method"]) == ["given/ground-truth+back-projection"]
+    assert "upscale im_2 object ground-truth+back-projection" in failed["error"].iloc[0]
+    assert "no luck" in failed["error"].iloc[0]
+    assert failed["psnr_y"].isna().all()
+    assert states(tasks)["Failed"] == 1
+
+    broken.append(True)  # mended: only that region and the image's score are computed
+    state, tasks, rows = run(config)
+    assert state.is_completed()
+    assert states(tasks)["Completed"] == 2
+    assert (rows["status"] == "ok").all()
+
+
+def test_storage_faults_are_retried(config: BenchmarkConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mkgan_core.errors import StorageError
+    from mkgan_core.pipeline import SegmentJob
+    from tasks.walk import segment
+
+    compute, faults = SegmentJob.compute, []
+
+    def once(self: SegmentJob, store: Store) -> dict:
+        if not faults:
+            faults.append(1)
+            raise StorageError("the store is away")
+        return compute(self, store)
+
+    monkeypatch.setattr(SegmentJob, "compute", once)
+    monkeypatch.setattr(segment, "retry_delay_seconds", 0)
+    state, tasks, _ = run(config.model_copy(update={"methods": ["bicubic"], "limit": 1}))
+    assert state.is_completed()
+    assert {task.run_count for task in tasks if task.name.startswith("segment")} == {2}
+
+
+def test_seeds_make_rows(config: BenchmarkConfig) -> None:
+    _, tasks, rows = run(config.model_copy(update={"methods": ["bicubic"], "seeds": 3, "seed": 5}))
+    assert sorted(rows["seed"].unique()) == [5, 6, 7]
+    assert len(rows) == 6
+    assert len(tasks) == 6  # nothing here depends on the seed, so it is done once
+
+
+def test_memory_store(config: BenchmarkConfig) -> None:
+    state, _, rows = run(config.model_copy(update={"store": "memory://benchmark-test", "limit": 1}))
+    assert state.is_completed()
+    assert (rows["status"] == "ok").all()

@@ -1,0 +1,130 @@
+"""The command line: what it prints, and that bad input ends with exit code 2 and one clear line."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.io import savemat
+
+from flows import cli
+
+
+@pytest.fixture
+def mkgan(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Run the command in this process: (exit code, stdout, stderr)."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["mkgan", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(stop.value.code or 0), out, err
+
+    return call
+
+
+def spoil(kind: str, folder: Path) -> list[str]:
+    """Make the data set or the options bad; returns further arguments."""
+    low = folder / "lr_x2"
+    match kind:
+        case "missing":
+            shutil.rmtree(folder)
+        case "empty":
+            for file in low.iterdir():
+                file.unlink()
+        case "no-image":
+            (low / "im_1.png").write_bytes(b"GIF89a but not really")
+        case "sizes":
+            Image.new("RGB", (50, 50)).save(low / "im_1.png")
+        case "small":
+            Image.new("RGB", (40, 40)).save(low / "im_1.png")
+            Image.new("RGB", (80, 80)).save(folder / "gt" / "im_1.png")
+            shutil.rmtree(folder / "masks")
+            return ["--method", "kernelgan+zssr"]
+        case "kernel":
+            savemat(folder / "gt_k_x2" / "kernel_2.mat", {"blur": np.eye(3)})
+        case "method":
+            return ["--method", "kernelgn+zssr"]
+        case "scale":
+            return ["--scale", "3"]
+        case "image":
+            return ["--images", "im_77"]
+        case "store":
+            (folder / "file").write_text("")
+            return ["--store", str(folder / "file")]
+        case "device":
+            return ["--device", "tpu"]
+    return []
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("missing", "does not exist or is empty"),
+        ("empty", "no images in"),
+        ("no-image", "im_1.png is not a readable image"),
+        ("sizes", "must be 2 times as large"),
+        ("small", "needs at least 64"),
+        ("kernel", "no variable 'Kernel'"),
+        ("method", "did you mean kernelgan+zssr"),
+        ("scale", "--scale 3"),
+        ("image", "it has im_1, im_2"),
+        ("store", "choose a writable place with --store"),
+        ("device", "--device 'tpu'"),
+    ],
+)
+def test_bad_input(mkgan, dataset_folder: Path, tmp_path: Path, kind: str, says: str) -> None:
+    store = tmp_path / "store"
+    extra = spoil(kind, dataset_folder)
+    options = ["--dataset", str(dataset_folder), "--method", "bicubic", "--store", store.as_uri(), *extra]
+    code, out, err = mkgan("benchmark", *options)
+    assert code == 2
+    assert says in err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert "Traceback" not in out + err
+    assert not list(store.glob("runs/*"))
+    assert not list(store.glob("artifacts/*"))
+
+
+def test_an_unknown_option_is_bad_input(mkgan) -> None:
+    code, _, err = mkgan("benchmark", "--datset", "sample")
+    assert code == 2
+    assert "--dataset" in err
+
+
+def test_benchmark_prints_the_table_and_the_report(mkgan, dataset_folder: Path, tmp_path: Path) -> None:
+    store = (tmp_path / "store").as_uri()
+    options = ["--dataset", str(dataset_folder), "--store", store, "--method", "bicubic"]
+    code, out, _ = mkgan("benchmark", *options, "--method", "ground-truth+back-projection")
+    assert code == 0
+    assert "vs bicubic" in out
+    last = out.strip().splitlines()[-1]
+    assert last.startswith(f"report: {store}/runs/")
+    assert last.endswith("/report.parquet")
+    uri = last.removeprefix("report: ")
+    sheet = Path(uri.removeprefix("file://")).parent / "contact-sheet.png"
+    assert Image.open(sheet).width > 500
+    code, shown, _ = mkgan("report", uri)
+    assert code == 0
+    assert "ground-truth+back-projection" in shown
+
+
+def test_options_from_the_environment(mkgan, monkeypatch: pytest.MonkeyPatch, dataset_folder: Path) -> None:
+    monkeypatch.setenv("MKGAN_DATASET", str(dataset_folder))
+    monkeypatch.setenv("MKGAN_METHOD", "bicubic nonsense")
+    code, _, err = mkgan("benchmark")
+    assert code == 2
+    assert "unknown method 'nonsense'" in err
+
+
+def test_methods_are_listed(mkgan) -> None:
+    code, out, _ = mkgan("methods")
+    assert code == 0
+    for name in ("fft-texture", "kernelgan", "zssr", "multi-kernelgan+zssr", "paper"):
+        assert name in out

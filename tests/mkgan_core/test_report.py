@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from mkgan_core import method, report
+from mkgan_core.datasets import Dataset
+from mkgan_core.errors import ConfigError
+from mkgan_core.report import RegionResult, Result
+from mkgan_core.storage import Store
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+REGION = {"name": "object", "key": "k", "mask_uri": None, "area_px": 300}
+STEP = {"seconds": 2.0, "peak_memory_mb": 100.0, "threads": 1, "device": "cpu"}
+KERNEL = {**STEP, "kernel_uri": "file:///k.npy", "attempts": 1, "fallback": None}
+SCORES = {
+    "psnr_y": 30.0,
+    "ssim_y": 0.9,
+    "psnr_rgb": 28.0,
+    "ssim_rgb": 0.8,
+    "mse_rgb": 100.0,
+    "kernel_psnr": [25.0, 31.0],
+}
+
+
+@pytest.fixture
+def results(dataset_folder: Path) -> list[Result]:
+    specs = Dataset(str(dataset_folder)).plan(2)
+    up = {**STEP, "output_uri": "file:///u.png"}
+    multi, plain = method.parse("given/kernelgan+zssr"), method.parse("bicubic")
+    two = [RegionResult(REGION, KERNEL, up), RegionResult({**REGION, "name": "background", "area_px": 100}, KERNEL, up)]
+    failed = [RegionResult(REGION, KERNEL, None, error="upscale: out of memory"), two[1]]
+    one = [RegionResult(REGION, None, up)]
+    bicubic = {**SCORES, "psnr_y": 31.0, "kernel_psnr": [None]}
+    return [
+        Result(specs[0], plain, 0, STEP, one, bicubic, None),
+        Result(specs[0], multi, 0, STEP, two, SCORES, None),
+        Result(specs[1], plain, 0, STEP, one, {**bicubic, "psnr_y": 28.0}, None),
+        Result(specs[1], multi, 0, STEP, failed, None, "upscale: out of memory"),
+    ]
+
+
+def _rows(results: list[Result]) -> tuple[list[dict], list[dict]]:
+    image_rows, region_rows = [], []
+    for result in results:
+        row, parts = report.rows(result, "run-1", "fast", NOW)
+        image_rows.append(row)
+        region_rows += parts
+    return image_rows, region_rows
+
+
+def test_the_schema_is_the_contract(results: list[Result]) -> None:
+    store = Store("memory://report-test")
+    uri = report.write(store, "run-1", *_rows(results))
+    assert uri.endswith("runs/run-1/report.parquet")
+    table = pq.read_table(io.BytesIO(store.read("runs/run-1/report.parquet")))
+    assert (
+        table.column_names
+        == (
+            "run_id dataset image scale method segmenter estimator upscaler preset seed regions psnr_y ssim_y psnr_rgb "
+            "ssim_rgb mse_rgb kernel_psnr seconds_segment seconds_kernel seconds_upscale seconds_total peak_memory_mb "
+            "device threads status error settings_hash version git_sha created_at"
+        ).split()
+    )
+    assert table.schema.metadata[b"mkgan_schema_version"] == b"1"
+    regions = pq.read_table(io.BytesIO(store.read("runs/run-1/regions.parquet")))
+    assert (
+        regions.column_names
+        == (
+            "run_id image scale method seed region area_px fallback kernel_psnr kernel_uri output_uri seconds_kernel "
+            "seconds_upscale attempts status error"
+        ).split()
+    )
+    assert regions.num_rows == 6
+
+
+def test_rows(results: list[Result]) -> None:
+    image_rows, region_rows = _rows(results)
+    ok, failed = image_rows[1], image_rows[3]
+    assert ok["kernel_psnr"] == pytest.approx((25 * 300 + 31 * 100) / 400)
+    assert (ok["seconds_kernel"], ok["seconds_upscale"], ok["seconds_total"]) == (4, 4, 10)
+    assert ok["regions"] == 2
+    assert failed["status"] == "failed"
+    assert failed["psnr_y"] is None
+    assert "out of memory" in failed["error"]
+    assert [r["status"] for r in region_rows] == ["ok", "ok", "ok", "ok", "failed", "ok"]
+
+
+def test_comparison_hides_nothing(results: list[Result]) -> None:
+    table = report.comparison(pd.DataFrame(_rows(results)[0])).set_index("method")
+    assert table.loc["given/kernelgan+zssr", "failed"] == 1
+    assert table.loc["given/kernelgan+zssr", "delta_psnr_y"] == pytest.approx(-1)
+    assert table.loc["given/kernelgan+zssr", "behind_bicubic"] == "im_1"
+    assert table.loc["bicubic", "psnr_y"] == pytest.approx(29.5)
+
+
+def test_a_report_is_found_by_run_or_by_uri(results: list[Result]) -> None:
+    store = Store("memory://report-find")
+    uri = report.write(store, "run-1", *_rows(results))
+    assert len(report.read("run-1", store.uri)) == len(report.read(uri, "memory://nowhere")) == 4
+    with pytest.raises(ConfigError, match=r"no report for run 'run-2'.*run-1"):
+        report.read("run-2", store.uri)

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from mkgan_core import images, kernels
+from mkgan_core.degradation import degrade
+from mkgan_core.errors import KernelError, RegionError
+from mkgan_core.estimators import KernelEstimate
+from mkgan_core.metrics import scores
+from mkgan_core.regions import Region, whole
+from mkgan_core.upscalers import zssr, zssr_training
+from mkgan_core.upscalers.back_projection import BackProjection, BackProjectionSettings
+from mkgan_core.upscalers.interpolation import Bicubic, BicubicSettings
+
+KERNEL = KernelEstimate(kernels.centre(kernels.gaussian(np.diag([2.0, 3.0]), 11, 2), 2))
+TINY = {"paper": replace(zssr.PRESETS["paper"], iterations=3), "fast": replace(zssr.PRESETS["fast"], iterations=3)}
+
+
+def test_back_projection_explains_its_input(picture: np.ndarray) -> None:
+    """Degrading the result gives the low-resolution image, and the result beats plain enlargement."""
+    low = degrade(picture, KERNEL.kernel, 2)
+    region = whole(low.shape[:2])
+    high = BackProjection(BackProjectionSettings()).upscale(low, region, KERNEL, 2, seed=0, device="cpu")
+    plain = Bicubic(BicubicSettings()).upscale(low, region, None, 2, seed=0, device="cpu")
+    assert (
+        np.abs(degrade(high, KERNEL.kernel, 2) - low).mean()
+        < 0.2 * np.abs(degrade(plain, KERNEL.kernel, 2) - low).mean()
+    )
+    assert scores(high, picture, 2)["psnr_y"] > scores(plain, picture, 2)["psnr_y"]
+
+
+@pytest.mark.parametrize("preset", ["paper", "fast"])
+@pytest.mark.parametrize("scale", [2, 4])
+def test_zssr_enlarges_the_box_of_a_region(picture: np.ndarray, preset: str, scale: int) -> None:
+    mask = np.zeros(picture.shape[:2], bool)
+    mask[10:70, 21:100] = True
+    estimate = KERNEL if scale == 2 else KernelEstimate(kernels.compose_x4(KERNEL.kernel, crop=False), KERNEL.kernel)
+    part = zssr.Zssr(TINY[preset])
+    out = part.upscale(picture, Region("object", mask), estimate, scale, seed=0, device="cpu")
+    assert out.shape == (60 * scale, 79 * scale, 3)
+    assert out.dtype == np.float32
+    assert out.min() >= 0 and out.max() <= 1
+    again = part.upscale(picture, Region("object", mask), estimate, scale, seed=0, device="cpu")
+    assert np.array_equal(out, again)
+
+
+def test_the_box_is_enlarged_as_in_the_whole_image(picture: np.ndarray) -> None:
+    """Back-projection on a box and its surroundings is what it is on the whole image, except near the cut."""
+    mask = np.zeros(picture.shape[:2], bool)
+    mask[30:60, 40:80] = True
+    part = BackProjection(BackProjectionSettings(rounds=3))
+    box = part.upscale(picture, Region("object", mask), KERNEL, 2, seed=0, device="cpu")
+    full = part.upscale(picture, whole(picture.shape[:2]), KERNEL, 2, seed=0, device="cpu")
+    assert np.abs(box - full[60:120, 80:160]).max() < 2e-3
+
+
+def test_odd_sizes(picture: np.ndarray) -> None:
+    odd = picture[:95, :117]
+    out = zssr.Zssr(TINY["fast"]).upscale(odd, whole(odd.shape[:2]), KERNEL, 2, seed=0, device="cpu")
+    assert out.shape == (190, 234, 3)
+
+
+def test_the_ensemble_and_real_image_switches(picture: np.ndarray) -> None:
+    settings = replace(TINY["fast"], ensemble=True).for_real_images()
+    assert settings.son_noise > 0
+    assert settings.closing_rounds == 0
+    out = zssr.Zssr(settings).upscale(picture, whole(picture.shape[:2]), KERNEL, 2, seed=0, device="cpu")
+    assert out.shape == (192, 240, 3)
+
+
+def test_the_ensemble_of_a_symmetric_function_is_the_function(picture: np.ndarray) -> None:
+    tensor = images.to_tensor(picture)
+    assert torch.allclose(zssr_training._ensemble(lambda x: 2 * x, tensor), 2 * tensor)
+
+
+def test_what_cannot_be_upscaled(picture: np.ndarray) -> None:
+    with pytest.raises(KernelError, match="needs a kernel"):
+        zssr.Zssr(TINY["fast"]).upscale(picture, whole(picture.shape[:2]), None, 2, seed=0, device="cpu")
+    with pytest.raises(RegionError, match="20x96"):
+        zssr.Zssr(TINY["fast"]).upscale(picture[:, :20], whole((96, 20)), KERNEL, 2, seed=0, device="cpu")
+
+
+def test_zssr_learns(div2krk) -> None:
+    """On a detail of a real image with its true kernel, training beats back-projection, which beats bicubic."""
+    from mkgan_core.datasets import Dataset, load_high, load_low, true_kernel
+
+    (spec,) = Dataset(str(div2krk)).plan(2, ["im_33"])
+    low, high = load_low(spec)[200:328, 300:428], load_high(spec)[400:656, 600:856]
+    region, kernel = whole((128, 128)), true_kernel(spec, whole(spec.shape))
+    settings = replace(zssr.PRESETS["fast"], iterations=120, crop=64)
+    parts = [
+        zssr.Zssr(settings),
+        BackProjection(BackProjectionSettings()),
+        Bicubic(BicubicSettings()),
+    ]
+    psnrs = [scores(p.upscale(low, region, kernel, 2, seed=0, device="cpu"), high, 2)["psnr_y"] for p in parts]
+    assert psnrs[0] > psnrs[1] > psnrs[2]
