@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -12,6 +13,8 @@ from typing import Any
 import pandas as pd
 from prefect import flow, runtime
 from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 
 from flows.config import BenchmarkConfig
@@ -20,8 +23,9 @@ from mkgan_core import datasets, environment, gallery, images, method, report, s
 from mkgan_core.datasets import ImageSpec
 from mkgan_core.method import Method
 from mkgan_core.report import Result
-from mkgan_core.storage import Store
+from mkgan_core.storage import Store, content_key
 
+PROGRESS_EVERY_S = 5
 SHEET_ROWS = 24  # images on the contact sheet
 
 # a terminal's progress line: called with finished steps, cached ones among them, and submitted steps
@@ -61,19 +65,22 @@ def slug(config: BenchmarkConfig) -> str:
 
 
 def task_runner(config: BenchmarkConfig) -> TaskRunner[Any]:
-    """As many tasks at a time as there are cores, each training with one thread."""
-    workers = environment.cores()
-    os.environ["MKGAN_THREADS"] = str(max(1, environment.cores() // workers))
-    runner = ThreadPoolTaskRunner if config.runner == "threads" else ProcessPoolTaskRunner
-    return runner(max_workers=workers)
+    """More threads than cores, so that cached steps do not wait for trainings, which `environment.computing` bounds.
+
+    Processes are as many as there are cores. Each training has one thread.
+    """
+    os.environ["MKGAN_THREADS"] = "1"
+    if config.runner == "processes":
+        return ProcessPoolTaskRunner(max_workers=environment.cores())
+    return ThreadPoolTaskRunner(max_workers=4 * environment.cores())
 
 
 @flow(name="benchmark", flow_run_name="benchmark {config.dataset} x{config.scale} {config.preset}")
-def benchmark(config: BenchmarkConfig) -> list[Any]:
+def benchmark(config: BenchmarkConfig) -> State:
     """Run every method on every image and report.
 
     Returns:
-        The tasks' futures, so that the run fails if one of them did.
+        The run's state: failed, with a count, if a step did.
     """
     specs, methods = plan(config)
     store = Store(config.store)
@@ -102,7 +109,10 @@ def benchmark(config: BenchmarkConfig) -> list[Any]:
     create_table_artifact(
         key=f"comparison-{slug(config)}", table=_plain(table), description=f"Means per method. Report: {uri}"
     )
-    return list(fanout.futures.values())
+    failed = sum(error is not None for _, error in fanout.finished.values())
+    if failed:
+        return Failed(message=f"{failed} of {len(fanout.finished)} steps failed; report: {uri}")
+    return Completed(message=f"{len(fanout.finished)} steps; report: {uri}")
 
 
 class _Progress:
@@ -111,7 +121,8 @@ class _Progress:
     def __init__(self) -> None:
         self.listener = on_progress.get()
         self.fanout: Fanout | None = None
-        self.done = self.cached = self.shown = 0
+        self.done = self.cached = 0
+        self.shown = time.monotonic()
         self.artifact = create_progress_artifact(progress=0.0, key="progress", description="steps of this run")
 
     def step(self, state: str, completed: bool) -> None:
@@ -121,34 +132,42 @@ class _Progress:
         total = len(self.fanout.futures) if self.fanout else 1
         if self.listener:
             self.listener(self.done, self.cached, total)
-        percent = 100 * self.done // total
-        if percent >= self.shown + 10:  # each update is a call to the server
-            self.shown = percent
-            update_progress_artifact(self.artifact, progress=float(percent))
+        if time.monotonic() - self.shown > PROGRESS_EVERY_S:  # each update is a call to the server
+            self.shown = time.monotonic()
+            update_progress_artifact(self.artifact, progress=100 * self.done / total)
 
     def close(self) -> None:
         update_progress_artifact(self.artifact, progress=100.0)
 
 
 def _sheet(store: Store, results: Sequence[Result]) -> bytes:
-    """A detail of each image by each method with the first seed, the truth last."""
-    by_image: dict[str, list[Result]] = {}
+    """A detail of each image by each method with the first seed, the truth last; the same results share one sheet."""
+    by_image: dict[str, dict[str, Result]] = {}
     for result in results:
-        by_image.setdefault(result.spec.image, []).append(result)
+        if result.composed:
+            by_image.setdefault(result.spec.image, {}).setdefault(result.method.name, result)
+    chosen = dict(list(by_image.items())[:SHEET_ROWS])
+    shown = [r for group in chosen.values() for r in group.values() if r.composed]
+    columns = [*dict.fromkeys(result.method.name for result in results), "truth"]
+    key = content_key({"columns": columns, "cells": [[r.method.name, r.composed["key"]] for r in shown if r.composed]})
+    name = f"artifacts/sheet/{key[:2]}/{key}.png"
+    if store.exists(name):
+        return store.read(name)
 
     def rows() -> Iterator[tuple[str, dict[str, images.Image]]]:
-        for name, group in list(by_image.items())[:SHEET_ROWS]:
-            made = {r.method.name: r.composed["output_uri"] for r in reversed(group) if r.composed}
-            pictures = {method: images.decode(store.read(uri), uri) for method, uri in reversed(made.items())}
-            yield name, {**pictures, "truth": datasets.load_high(group[0].spec)}
+        for image, group in chosen.items():
+            made = {m: r.composed["output_uri"] for m, r in group.items() if r.composed}
+            pictures = {method: images.decode(store.read(uri), uri) for method, uri in made.items()}
+            yield image, {**pictures, "truth": datasets.load_high(next(iter(group.values())).spec)}
 
-    columns = [*dict.fromkeys(result.method.name for result in results), "truth"]
     captions = {
         (r.spec.image, r.method.name): f"{r.composed['psnr_y']:.2f} dB"
-        for r in reversed(results)
+        for r in shown
         if r.composed and r.composed.get("psnr_y") is not None
     }
-    return gallery.contact_sheet(rows(), columns, captions)
+    sheet = gallery.contact_sheet(rows(), columns, captions)
+    store.write(name, sheet)
+    return sheet
 
 
 def _plain(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -32,7 +32,7 @@ WIDE = 130  # columns of a terminal that shows the RGB scores too
 def make_console() -> Console:
     """The terminal; output that goes to a file or pipe is not cut at 80 columns."""
     console = Console()
-    return console if console.is_terminal else Console(width=WIDE)
+    return console if console.is_terminal else Console(width=200)
 
 
 def print_comparison(rows: pd.DataFrame, console: Console) -> None:

@@ -6,6 +6,9 @@ import os
 import resource
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -36,6 +39,25 @@ def prepare_torch(device: str) -> str:
     return "cpu"
 
 
+@contextmanager
+def computing() -> Iterator[None]:
+    """Hold one of this process's computing slots, one per core, while a step works.
+
+    A step inside a step shares its slot. What `prepare_torch` did to the thread's arithmetic is undone at the end.
+    """
+    if getattr(_this_thread, "computes", False):
+        yield
+        return
+    with _slots:
+        _this_thread.computes = True
+        try:
+            yield
+        finally:
+            _this_thread.computes = False
+            if "torch" in sys.modules:
+                sys.modules["torch"].set_flush_denormal(False)
+
+
 def cores() -> int:
     """Processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -46,6 +68,10 @@ def usage() -> dict[str, Any]:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _UNITS_PER_MB
     torch = sys.modules.get("torch")
     return {"peak_memory_mb": round(peak, 1), "threads": torch.get_num_threads() if torch else 1}
+
+
+_slots = threading.BoundedSemaphore(cores())
+_this_thread = threading.local()
 
 
 @cache

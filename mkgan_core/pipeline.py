@@ -79,9 +79,10 @@ def run(job: Job) -> Record:
     store = Store(job.store)
     if store.exists(job.record_name):
         return store.read_json(job.record_name)
-    start = time.perf_counter()
-    record = job.compute(store)
-    record = {"key": job.key, "seconds": time.perf_counter() - start, **environment.usage(), **record}
+    with environment.computing():
+        start = time.perf_counter()
+        record = job.compute(store)
+        record = {"key": job.key, "seconds": time.perf_counter() - start, **environment.usage(), **record}
     store.write_json(job.record_name, record)
     return record
 

@@ -102,7 +102,7 @@ def _freeze_power_iteration(network: nn.Sequential) -> None:
 
 
 def _relative(a: torch.Tensor, b: torch.Tensor) -> float:
-    return float((a - b).abs().max() / b.abs().max())
+    return float(((a - b).abs().max() / b.abs().max()).detach())
 
 
 def test_a_region_does_not_depend_on_its_batch(picture: np.ndarray) -> None:
