@@ -128,3 +128,47 @@ def test_methods_are_listed(mkgan) -> None:
     assert code == 0
     for name in ("fft-texture", "kernelgan", "zssr", "multi-kernelgan+zssr", "paper"):
         assert name in out
+
+
+def test_single_image_commands(mkgan, dataset_folder: Path, tmp_path: Path) -> None:
+    photo = str(dataset_folder / "lr_x2" / "im_1.png")
+    mask = np.zeros((96, 120), np.uint8)
+    mask[:, 50:] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    out = tmp_path / "out"
+    code, _, _ = mkgan("upscale", photo, "--method", "bicubic+back-projection", "--out", str(out))
+    assert code == 0
+    assert Image.open(out / "im_1_x2.png").size == (240, 192)
+    code, _, _ = mkgan("estimate", photo, "--estimator", "bicubic", "--scale", "4", "--out", str(out))
+    assert code == 0
+    assert {path.suffix for path in out.glob("im_1_x4_kernel.*")} == {".npy", ".mat", ".png"}
+    assert np.load(out / "im_1_x4_kernel.npy").sum() == pytest.approx(1)
+    code, _, _ = mkgan("segment", photo, "--segmenter", "whole", "--out", str(out))
+    assert code == 0
+    assert len(list((out / "im_1").glob("*_mask.png"))) == 4
+    assert (out / "im_1" / "overlay.png").exists()
+    assert not np.asarray(Image.open(out / "im_1" / "obj_hr_mask.png")).any()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["upscale", "nowhere.png"], "cannot read nowhere.png"),
+        (["upscale", "PHOTO", "--method", "ground-truth+zssr"], "needs a data set"),
+        (["upscale", "PHOTO", "--method", "bicubic", "--real"], "--real"),
+        (["estimate", "PHOTO", "--estimator", "kernelgann"], "nearest: kernelgan"),
+        (["segment", "PHOTO", "--segmenter", "whole", "--scale", "3"], "--scale 3"),
+        (["upscale", "PHOTO", "--out", "PHOTO"], "--out"),
+        (["report", "no-such-run"], "no report for run"),
+    ],
+)
+def test_bad_input_of_other_commands(
+    mkgan, dataset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    photo = str(dataset_folder / "lr_x2" / "im_1.png")
+    code, out, err = mkgan(*[photo if argument == "PHOTO" else argument for argument in arguments])
+    assert code == 2
+    assert says in err
+    assert err.count("\n") == 1
+    assert "Traceback" not in out + err
