@@ -7,6 +7,7 @@ composed into one 13 x 13 kernel and that is applied: the same function with the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,10 +46,10 @@ def train(problems: Sequence[Problem], settings: KernelGanSettings, device: str 
         if iteration and iteration % drop_every == 0:
             for optimiser in optimisers:
                 optimiser.param_groups[0]["lr"] /= 10
-        patches, real, noise_real, noise_fake = batch.step(iteration)
+        rows, real, noise_real, noise_fake = batch.step(iteration)
 
         kernel = compose_filters(generator)
-        fake, bicubic_error = apply_kernel(kernel, regulariser.bicubic, patches)
+        fake, bicubic_error = apply_kernel(kernel, regulariser.bicubic, rows)
         frozen = {name: [w.detach() for w in part] for name, part in discriminator.items()}
         verdict = discriminate(fake.unsqueeze(2), frozen, vectors)
         loss = (1 - verdict).abs().mean(dim=(1, 2)) + regulariser(kernel, bicubic_error, iteration)
@@ -57,7 +58,7 @@ def train(problems: Sequence[Problem], settings: KernelGanSettings, device: str 
         optimisers[0].step()
 
         with torch.no_grad():
-            fake, _ = apply_kernel(compose_filters(generator), regulariser.bicubic, patches)
+            fake, _ = apply_kernel(compose_filters(generator), regulariser.bicubic, rows)
             both = torch.stack([real + noise_real, fake + noise_fake], dim=2)
         verdict = discriminate(both, discriminator, vectors)
         loss = 0.5 * ((1 - verdict[:, 0]).abs() + verdict[:, 1].abs()).mean(dim=1)
@@ -80,15 +81,14 @@ class _Batch:
         self.noise = torch.empty(0)
 
     def step(self, iteration: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Generator patches (R, 3, 169, 676), real crop, its noise and the fake's noise, each (R, 3, 26, 26)."""
+        """The generator's `row_patches`, the real crop, its noise and the fake's noise, each (R, 3, 26, 26)."""
         if iteration % NOISE_CHUNK == 0:
             shape = (NOISE_CHUNK, 2, 3, DISCRIMINATOR_CROP, DISCRIMINATOR_CROP)
             self.noise = torch.stack([torch.randn(shape, generator=g) for g in self.streams], 2).to(self.device)
         real = self._crops(iteration, "discriminator_crops", DISCRIMINATOR_CROP)
         coarse = self._crops(iteration, "generator_crops", GENERATOR_CROP)
-        patches = F.unfold(coarse.reshape(-1, 1, GENERATOR_CROP, GENERATOR_CROP), KERNEL, stride=2)
         noise = self.noise[iteration % NOISE_CHUNK]
-        return patches.reshape(len(real), 3, KERNEL**2, -1), real, noise[0] * (2 / 255), noise[1] * (1 / 255)
+        return row_patches(coarse), real, noise[0] * (2 / 255), noise[1] * (1 / 255)
 
     def _crops(self, iteration: int, kind: str, size: int) -> torch.Tensor:
         crops = []
@@ -161,23 +161,55 @@ def compose_filters(filters: Sequence[torch.Tensor]) -> torch.Tensor:
     return products.reshape(regions, -1) @ _JOIN_7_7.to(products)
 
 
-def apply_kernel(
-    kernel: torch.Tensor, bicubic: torch.Tensor, patches: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Downscale the crops with each region's kernel.
+def row_patches(crops: torch.Tensor) -> torch.Tensor:
+    """What `apply_kernel` needs of crops (..., 64, 64): 13 neighbours along each row at every second column.
+
+    Returns:
+        (..., 64 x 26, 13). A full im2col would be 13 times as large.
+    """
+    return crops.unfold(-1, KERNEL, 2).reshape(*crops.shape[:-2], -1, KERNEL)
+
+
+class _SumDiagonally(torch.autograd.Function):
+    """(N, 64, 26, 13) -> (N, 26, 26): out[i, j] = sum over u of x[2 i + u, j, u]; each entry is used once at most."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        ctx.shape = x.shape
+        return _diagonals(x).sum(dim=3)
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> torch.Tensor:
+        out = grad.new_zeros(ctx.shape)
+        _diagonals(out).copy_(grad.unsqueeze(3).expand(*grad.shape, KERNEL))
+        return out
+
+
+def _diagonals(x: torch.Tensor) -> torch.Tensor:
+    """The view (N, 26, 26, 13) of (N, 64, 26, 13) whose [i, j, u] is x[2 i + u, j, u]."""
+    out, width = DISCRIMINATOR_CROP, DISCRIMINATOR_CROP * KERNEL
+    return x.as_strided((len(x), out, out, KERNEL), (GENERATOR_CROP * width, 2 * width, KERNEL, width + 1))
+
+
+def apply_kernel(kernel: torch.Tensor, bicubic: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Downscale the crops with each region's kernel: first along rows, one product for all, then down the columns.
 
     Args:
         kernel: (R, 169).
         bicubic: (169,), the bicubic kernel at the same place.
-        patches: (R, 3, 169, 676).
+        rows: (R, 3, 64 x 26, 13) from `row_patches`.
 
     Returns:
         The downscaled crops (R, 3, 26, 26) and the MSE (R,) against the bicubic downscaling.
     """
-    both = torch.stack([kernel, kernel - bicubic], dim=1).unsqueeze(1)  # (R, 1, 2, 169)
-    out = both @ patches  # (R, 3, 2, 676)
-    small = out[:, :, 0].reshape(len(kernel), 3, DISCRIMINATOR_CROP, DISCRIMINATOR_CROP)
-    return small, out[:, :, 1].square().mean(dim=(1, 2))
+    regions = len(kernel)
+    both = torch.stack([kernel, kernel - bicubic], dim=1).reshape(regions, 2, KERNEL, KERNEL)
+    out = []
+    for k in both.unbind(1):
+        sums = torch.bmm(rows.reshape(regions, -1, KERNEL), k.transpose(1, 2))  # (R, 3 x 64 x 26, 13): per kernel row
+        sums = sums.reshape(regions * 3, GENERATOR_CROP, DISCRIMINATOR_CROP, KERNEL)
+        out.append(_SumDiagonally.apply(sums).reshape(regions, 3, DISCRIMINATOR_CROP, DISCRIMINATOR_CROP))
+    return out[0], out[1].square().mean(dim=(1, 2, 3))
 
 
 def discriminate(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from pathlib import Path
+from uuid import UUID
 
 import pandas as pd
 import pytest
@@ -28,9 +30,20 @@ def config(dataset_folder: Path, tmp_path: Path) -> BenchmarkConfig:
 def run(config: BenchmarkConfig) -> tuple[State, list[TaskRun], pd.DataFrame]:
     state = benchmark.with_options(task_runner=task_runner(config))(config, return_state=True)
     flow_run_id = state.state_details.flow_run_id
-    with get_client(sync_client=True) as client:
-        tasks = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id])), limit=200)
+    tasks = settled_tasks(flow_run_id)
     return state, tasks, report.read(run_id(config, str(flow_run_id)), config.store)
+
+
+def settled_tasks(flow_run_id: UUID, timeout_s: float = 60) -> list[TaskRun]:
+    """The task runs, once the server has recorded their last states (it does so from events, a moment later)."""
+    deadline = time.monotonic() + timeout_s
+    with get_client(sync_client=True) as client:
+        while True:
+            chosen = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
+            tasks = client.read_task_runs(flow_run_filter=chosen, limit=200)
+            if all(task.state and task.state.is_final() for task in tasks) or time.monotonic() > deadline:
+                return tasks
+            time.sleep(0.2)
 
 
 def states(tasks: list[TaskRun]) -> Counter[str]:
