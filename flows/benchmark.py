@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +25,7 @@ from mkgan_core.report import Result
 from mkgan_core.storage import Store, content_key
 
 PROGRESS_EVERY_S = 5
+THREADS = 32
 SHEET_ROWS = 24  # images on the contact sheet
 
 # a terminal's progress line: called with finished steps, cached ones among them, and submitted steps
@@ -65,14 +65,13 @@ def slug(config: BenchmarkConfig) -> str:
 
 
 def task_runner(config: BenchmarkConfig) -> TaskRunner[Any]:
-    """More threads than cores, so that cached steps do not wait for trainings, which `environment.computing` bounds.
+    """More threads than cores: cached steps do not wait for trainings, and trainings find company for a batch.
 
-    Processes are as many as there are cores. Each training has one thread.
+    What computes is bounded by `environment.computing`. Processes, which cannot share a batch, are one per core.
     """
-    os.environ["MKGAN_THREADS"] = "1"
     if config.runner == "processes":
         return ProcessPoolTaskRunner(max_workers=environment.cores())
-    return ThreadPoolTaskRunner(max_workers=4 * environment.cores())
+    return ThreadPoolTaskRunner(max_workers=max(THREADS, environment.cores()))
 
 
 @flow(name="benchmark", flow_run_name="benchmark {config.dataset} x{config.scale} {config.preset}")

@@ -65,7 +65,8 @@ def estimate(image: Image, region: Region, name: str, scale: int, preset: str, s
     part = method.build("estimator", name, preset)
     if part.needs_truth:
         raise ConfigError(f"estimator '{name}' needs a data set with true kernels; choose another")
-    device = environment.prepare_torch("auto")
+    device = environment.torch_device("auto")
+    environment.prepare_torch()
     found = part.estimate(image, region, scale, seed=seed, truth=None, device=device)
     if why := kernels.fault(found.kernel, scale):
         raise KernelError(f"the kernel of region '{region.name}' is not usable ({why}); try another --seed")
@@ -82,7 +83,8 @@ def enlarge(
             raise ConfigError(f"--real: upscaler '{chosen.upscaler}' has no setting for real images; use zssr")
         settings = settings.for_real_images()
     upscaler = method.part_class("upscaler", chosen.upscaler)(settings)
-    device = environment.prepare_torch("auto")
+    device = environment.torch_device("auto")
+    environment.prepare_torch()
     parts = []
     for region in split(image, chosen.segmenter, preset, masks):
         found = estimate(image, region, chosen.estimator, scale, preset, seed) if chosen.estimator else None

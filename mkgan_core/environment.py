@@ -18,44 +18,78 @@ from mkgan_core.errors import ConfigError
 _UNITS_PER_MB = 1024 * 1024 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes on macOS, KiB on Linux
 
 
-def prepare_torch(device: str) -> str:
-    """Set this thread up for training and return the device: ``cpu`` or ``cuda`` for ``auto``, ``cpu`` or ``cuda``.
-
-    The number of threads is ``MKGAN_THREADS`` (the flow sets it from cores and concurrency; all cores by default): two
-    trainings with two threads each on two cores run ten times slower than with one (METHOD §2). Denormals are flushed,
-    which Adam's tiny moments would otherwise slow down; torch keeps both settings per thread.
+def torch_device(name: str) -> str:
+    """``cpu`` or ``cuda`` for ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
         ConfigError: if CUDA is asked for and there is none.
     """
+    if name == "cpu":
+        return "cpu"
     import torch
 
-    torch.set_num_threads(int(os.environ.get("MKGAN_THREADS", cores())))
-    torch.set_flush_denormal(True)
-    if device != "cpu" and torch.cuda.is_available():
+    if torch.cuda.is_available():
         return "cuda"
-    if device == "cuda":
+    if name == "cuda":
         raise ConfigError("--device cuda: torch sees no CUDA device here; use --device auto or cpu")
     return "cpu"
 
 
-@contextmanager
-def computing() -> Iterator[None]:
-    """Hold one of this process's computing slots, one per core, while a step works.
+def prepare_torch() -> None:
+    """Set this thread up for training.
 
-    A step inside a step shares its slot. What `prepare_torch` did to the thread's arithmetic is undone at the end.
+    Torch gets as many threads as the cores this thread holds (`computing`), all of them outside of any: two trainings
+    with two threads each on two cores run ten times slower than with one (METHOD §2). Denormals are flushed, which
+    Adam's tiny moments would otherwise slow down; torch keeps both settings per thread.
     """
-    if getattr(_this_thread, "computes", False):
+    import torch
+
+    torch.set_num_threads(getattr(_this_thread, "held", 0) or cores())
+    torch.set_flush_denormal(True)
+
+
+class _CorePool:
+    """The cores of this machine, handed out in the order of asking."""
+
+    def __init__(self, count: int) -> None:
+        self.free = count
+        self._changed = threading.Condition()
+        self._waiting: list[object] = []
+
+    def take(self, count: int) -> None:
+        ticket = object()
+        with self._changed:
+            self._waiting.append(ticket)
+            self._changed.wait_for(lambda: self._waiting[0] is ticket and self.free >= count)
+            self._waiting.pop(0)
+            self.free -= count
+            self._changed.notify_all()
+
+    def give_back(self, count: int) -> None:
+        with self._changed:
+            self.free += count
+            self._changed.notify_all()
+
+
+@contextmanager
+def computing(wanted: int = 1) -> Iterator[None]:
+    """Hold cores of this process while a step works, as many as wanted and there; wait until they are free.
+
+    A step inside a step shares what is held. What `prepare_torch` did to the thread's arithmetic is undone at the end.
+    """
+    if getattr(_this_thread, "held", 0):
         yield
         return
-    with _slots:
-        _this_thread.computes = True
-        try:
-            yield
-        finally:
-            _this_thread.computes = False
-            if "torch" in sys.modules:
-                sys.modules["torch"].set_flush_denormal(False)
+    count = min(wanted, cores())
+    _pool.take(count)
+    _this_thread.held = count
+    try:
+        yield
+    finally:
+        _this_thread.held = 0
+        _pool.give_back(count)
+        if "torch" in sys.modules:
+            sys.modules["torch"].set_flush_denormal(False)
 
 
 def cores() -> int:
@@ -70,7 +104,7 @@ def usage() -> dict[str, Any]:
     return {"peak_memory_mb": round(peak, 1), "threads": torch.get_num_threads() if torch else 1}
 
 
-_slots = threading.BoundedSemaphore(cores())
+_pool = _CorePool(cores())
 _this_thread = threading.local()
 
 

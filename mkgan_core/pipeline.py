@@ -8,6 +8,7 @@ resume rule, and (in `tasks`) the Prefect cache key.
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
@@ -52,6 +53,11 @@ class Job:
         """Do the work; the files it names are written, the record is JSON."""
         raise NotImplementedError
 
+    @property
+    def batched(self) -> bool:
+        """Whether the step shares its training with others, and so takes cores by itself."""
+        return False
+
     @cached_property
     def key(self) -> str:
         return content_key({"step": self.step, **self.depends_on()})
@@ -79,7 +85,7 @@ def run(job: Job) -> Record:
     store = Store(job.store)
     if store.exists(job.record_name):
         return store.read_json(job.record_name)
-    with environment.computing():
+    with nullcontext() if job.batched else environment.computing():
         start = time.perf_counter()
         record = job.compute(store)
         record = {"key": job.key, "seconds": time.perf_counter() - start, **environment.usage(), **record}
@@ -149,6 +155,10 @@ class KernelJob(RegionJob):
     def label(self) -> str:
         return f"kernel {self.spec.image} {self.region['name']} {self.estimator}"
 
+    @property
+    def batched(self) -> bool:
+        return method.part_class("estimator", self.estimator).batched
+
     def depends_on(self) -> Record:
         part_class = method.part_class("estimator", self.estimator)
         truth = {name: ref.sha256 for name, ref in self.spec.truth.items()} if part_class.needs_truth else None
@@ -165,32 +175,32 @@ class KernelJob(RegionJob):
         region = self.load_region(store)
         image = datasets.load_low(self.spec)
         part = method.build("estimator", self.estimator, self.preset)
+        device = environment.torch_device(self.device)
+        if not part.batched:
+            environment.prepare_torch()
         truth = datasets.true_kernel(self.spec, region) if part.needs_truth else None
-        device = environment.prepare_torch(self.device)
+        record: Record = {"device": device, "fallback": None}
         why = ""
         for attempt in range(ATTEMPTS if part.seeded else 1):
+            record["attempts"] = attempt + 1
             seed = self.seed + attempt * SEED_STRIDE
             try:
                 estimate = part.estimate(image, region, self.spec.scale, seed=seed, truth=truth, device=device)
                 why = kernels.fault(estimate.kernel, self.spec.scale) or ""
             except KernelError as fault:
                 why = str(fault)
+                continue
+            if estimate.seconds is not None:  # its share of a batch, without the time it waited for others
+                record["seconds"] = record.get("seconds", 0.0) + estimate.seconds
             if not why:
-                return {"device": device, "attempts": attempt + 1, "fallback": None, **self._save(store, estimate)}
+                return {**record, **self._save(store, estimate)}
         if self.region["mask_uri"] is not None:
             whole = run(replace(self, region=whole_region(self.spec)))
             shared = {name: whole[name] for name in ("kernel_key", "kernel_uri", "half_uri")}
-            return {
-                "device": device,
-                "attempts": ATTEMPTS,
-                "fallback": f"kernel {why}; took the whole image's",
-                **shared,
-            }
-        estimate = method.build("estimator", "bicubic", self.preset).estimate(
-            image, region, self.spec.scale, seed=self.seed, truth=None, device="cpu"
-        )
-        reason = f"kernel {why}; took bicubic"
-        return {"device": device, "attempts": ATTEMPTS, "fallback": reason, **self._save(store, estimate)}
+            return {**record, "fallback": f"kernel {why}; took the whole image's", **shared}
+        bicubic = method.build("estimator", "bicubic", self.preset)
+        estimate = bicubic.estimate(image, region, self.spec.scale, seed=self.seed, truth=None, device=device)
+        return {**record, "fallback": f"kernel {why}; took bicubic", **self._save(store, estimate)}
 
     def _save(self, store: Store, estimate: KernelEstimate) -> Record:
         half = estimate.half
@@ -233,7 +243,8 @@ class UpscaleJob(RegionJob):
         }
 
     def compute(self, store: Store) -> Record:
-        device = environment.prepare_torch(self.device)
+        device = environment.torch_device(self.device)
+        environment.prepare_torch()
         part = method.build("upscaler", self.upscaler, self.preset)
         estimate = load_kernel(store, self.kernel) if self.kernel else None
         enlarged = part.upscale(

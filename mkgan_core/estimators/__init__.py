@@ -14,7 +14,9 @@ class KernelEstimate:
     Attributes:
         kernel: (K, K) at the scale asked for, centred, sum 1.
         half: the x2 kernel behind a x4 kernel, where there is one (two-step enlargement needs it).
+        seconds: share of a batch's time, for estimators that train many regions at once.
     """
 
     kernel: np.ndarray
     half: np.ndarray | None = None
+    seconds: float | None = None

@@ -22,6 +22,7 @@ class Bicubic:
     version = 1
     needs_truth = False
     seeded = False
+    batched = False
     min_side = 1
 
     def __init__(self, settings: FixedSettings) -> None:
@@ -39,6 +40,7 @@ class GroundTruth:
     version = 1
     needs_truth = True
     seeded = False
+    batched = False
     min_side = 1
 
     def __init__(self, settings: FixedSettings) -> None:

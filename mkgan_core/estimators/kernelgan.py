@@ -5,17 +5,23 @@ This module holds the settings and the choice of crops; `kernelgan_training` hol
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
-from mkgan_core import kernels
+from mkgan_core import environment, kernels
+from mkgan_core.batching import Batcher
 from mkgan_core.crops import draw_crops, gradient_map, seed_of
 from mkgan_core.errors import KernelError, RegionError
 from mkgan_core.estimators import KernelEstimate
 from mkgan_core.images import Image
 from mkgan_core.regions import Region
 
+BATCH_LIMIT = 16
+BATCH_WAIT_S = 0.5
 GENERATOR_CROP = 64
 DISCRIMINATOR_CROP = 26
 
@@ -67,6 +73,7 @@ class KernelGan:
     version = 1
     needs_truth = False
     seeded = True
+    batched = True
     min_side = GENERATOR_CROP
 
     def __init__(self, settings: KernelGanSettings) -> None:
@@ -75,18 +82,35 @@ class KernelGan:
     def estimate(
         self, image: Image, region: Region, scale: int, *, seed: int, truth: KernelEstimate | None, device: str
     ) -> KernelEstimate:
-        """The kernel at x2, and for x4 its composition with itself (METHOD §1).
+        """The kernel at x2, and for x4 its composition with itself (METHOD §1); concurrent calls train together.
 
         Raises:
             RegionError: if the image is too small for the 64-pixel crops.
         """
-        from mkgan_core.estimators.kernelgan_training import train
-
-        (kernel,) = train([problem(image, region, seed, self.settings)], self.settings, device)
+        with environment.computing():
+            prepared = problem(image, region, seed, self.settings)
+        kernel, seconds = _batcher(self.settings, device)(prepared)
         half = kernels.centre(post_process(kernel), 2)
         if scale == 2:
-            return KernelEstimate(half)
-        return KernelEstimate(kernels.compose_x4(half, crop=True), half)
+            return KernelEstimate(half, seconds=seconds)
+        return KernelEstimate(kernels.compose_x4(half, crop=True), half, seconds)
+
+
+@cache
+def _batcher(settings: KernelGanSettings, device: str) -> Batcher[Problem, tuple[np.ndarray, float]]:
+    """Trains concurrent calls with the same settings as one batch; each result comes with its share of the time."""
+
+    def solve(batch: Sequence[Problem]) -> list[tuple[np.ndarray, float]]:
+        from mkgan_core.estimators.kernelgan_training import train
+
+        with environment.computing(len(batch)):
+            environment.prepare_torch()
+            start = time.perf_counter()
+            trained = train(batch, settings, device)
+            share = (time.perf_counter() - start) / len(batch)
+        return [(kernel, share) for kernel in trained]
+
+    return Batcher(solve, BATCH_LIMIT, BATCH_WAIT_S)
 
 
 def problem(image: Image, region: Region, seed: int, settings: KernelGanSettings) -> Problem:

@@ -21,8 +21,7 @@ KERNEL = 13
 PATCH = 7  # the discriminator's receptive field
 # the generator's filters as (out, in, side, side)
 GENERATOR = ((64, 1, 7, 7), (64, 64, 5, 5), (64, 64, 3, 3), (64, 64, 1, 1), (64, 64, 1, 1), (1, 64, 1, 1))
-# the discriminator's convolutions as matrices (out, in x side x side); batch norm and ReLU follow all but the ends
-DISCRIMINATOR = ((64, 3 * PATCH * PATCH), *((CHANNELS, CHANNELS),) * 5, (1, CHANNELS))
+MIDDLE = 5  # the discriminator's 1x1 convolutions between its first, 7x7, and its last
 INIT_GAIN = 0.1
 NOISE_CHUNK = 64  # iterations of noise drawn at a time
 
@@ -34,11 +33,10 @@ def train(problems: Sequence[Problem], settings: KernelGanSettings, device: str 
         The raw 13 x 13 kernels, float64, in the order of the problems; a region that diverged has non-finite values.
     """
     batch = _Batch(problems, device)
-    generator, discriminator = initial_weights([p.weight_seed for p in problems], device)
-    vectors = discriminator.pop("spectral")
+    generator, discriminator, vectors = initial_weights([p.weight_seed for p in problems], device)
     optimisers = [
         torch.optim.Adam(group, lr=settings.learning_rate, betas=(0.5, 0.999), fused=True)
-        for group in (generator, [w for part in discriminator.values() for w in part])
+        for group in (generator, list(discriminator.values()))
     ]
     regulariser = Regulariser(len(problems), settings, device)
     drop_every = settings.stretch(750)
@@ -50,7 +48,7 @@ def train(problems: Sequence[Problem], settings: KernelGanSettings, device: str 
 
         kernel = compose_filters(generator)
         fake, bicubic_error = apply_kernel(kernel, regulariser.bicubic, rows)
-        frozen = {name: [w.detach() for w in part] for name, part in discriminator.items()}
+        frozen = {name: weight.detach() for name, weight in discriminator.items()}
         verdict = discriminate(fake.unsqueeze(2), frozen, vectors)
         loss = (1 - verdict).abs().mean(dim=(1, 2)) + regulariser(kernel, bicubic_error, iteration)
         optimisers[0].zero_grad(set_to_none=True)
@@ -100,38 +98,41 @@ class _Batch:
 
 def initial_weights(
     seeds: Sequence[int], device: str, dtype: torch.dtype = torch.float32
-) -> tuple[list[torch.Tensor], dict[str, list[torch.Tensor]]]:
+) -> tuple[list[torch.Tensor], dict[str, torch.Tensor], dict[str, torch.Tensor]]:
     """Weights for R regions: xavier normal with gain 0.1; batch-norm weight N(1, 0.02) (METHOD §2).
 
     Only the last bias of the discriminator is kept: batch norm removes the constants that the others would add.
 
     Returns:
-        The generator's filters, each (R, out, in, side, side), and the discriminator's ``matrices`` (R, out, in),
-        ``scales`` and ``offsets`` (R, 64), ``bias`` (R, 1), and the power-iteration vectors ``spectral`` (R, out).
+        The generator's filters, each (R, out, in, side, side); the discriminator's convolutions as matrices ``first``
+        (R, 64, 147), ``middle`` (R, 5, 64, 64) and ``last`` (R, 1, 64), its ``scales`` and ``offsets`` (R, 5, 64) and
+        ``bias`` (R, 1); and the power-iteration vectors of the three (R, ..., out).
     """
-    columns: list[list[torch.Tensor]] = []
-    for seed in seeds:
+    taps = PATCH**2
+
+    def one(seed: int) -> tuple[list[torch.Tensor], dict[str, torch.Tensor], dict[str, torch.Tensor]]:
         g = torch.Generator().manual_seed(seed)
-        row = []
-        for out, inner, *side in [*GENERATOR, *((o, i // PATCH**2 if i > CHANNELS else i) for o, i in DISCRIMINATOR)]:
-            area = int(np.prod(side)) if side else (PATCH**2 if inner == 3 else 1)
-            std = INIT_GAIN * (2 / ((inner + out) * area)) ** 0.5
-            shape = (out, inner, *side) if side else (out, inner * area)
-            row.append(torch.randn(shape, generator=g, dtype=dtype) * std)
-        row += [1 + 0.02 * torch.randn(CHANNELS, generator=g, dtype=dtype) for _ in range(5)]
-        row += [F.normalize(torch.randn(out, generator=g, dtype=dtype), dim=0) for out, _ in DISCRIMINATOR]
-        columns.append(row)
-    stacked = [torch.stack(parts).to(device) for parts in zip(*columns, strict=True)]
-    n, m = len(GENERATOR), len(GENERATOR) + len(DISCRIMINATOR)
-    discriminator = {
-        "matrices": stacked[n:m],
-        "scales": stacked[m : m + 5],
-        "offsets": [torch.zeros_like(s) for s in stacked[m : m + 5]],
-        "bias": [torch.zeros(len(seeds), 1, device=device, dtype=dtype)],
-    }
-    for weight in (*stacked[:n], *(w for part in discriminator.values() for w in part)):
-        weight.requires_grad_()
-    return stacked[:n], {**discriminator, "spectral": stacked[m + 5 :]}
+
+        def normal(*shape: int, fans: int = 2) -> torch.Tensor:
+            return INIT_GAIN * (2 / fans) ** 0.5 * torch.randn(shape, generator=g, dtype=dtype)
+
+        filters = [normal(o, i, k, k, fans=(o + i) * k * k) for o, i, k, _ in GENERATOR]
+        matrices = {
+            "first": normal(CHANNELS, 3 * taps, fans=(CHANNELS + 3) * taps),
+            "middle": normal(MIDDLE, CHANNELS, CHANNELS, fans=2 * CHANNELS),
+            "last": normal(1, CHANNELS, fans=CHANNELS + 1),
+        }
+        scales = 1 + 0.02 * torch.randn((MIDDLE, CHANNELS), generator=g, dtype=dtype)
+        starts = {name: torch.randn(m.shape[:-1], generator=g, dtype=dtype) for name, m in matrices.items()}
+        rest = {"scales": scales, "offsets": torch.zeros_like(scales), "bias": torch.zeros(1, dtype=dtype)}
+        return filters, {**matrices, **rest}, {name: F.normalize(u, dim=-1) for name, u in starts.items()}
+
+    filters, weights, vectors = zip(*map(one, seeds), strict=True)
+    return (
+        [torch.stack(parts).to(device).requires_grad_() for parts in zip(*filters, strict=True)],
+        {name: torch.stack([w[name] for w in weights]).to(device).requires_grad_() for name in weights[0]},
+        {name: torch.stack([v[name] for v in vectors]).to(device) for name in vectors[0]},
+    )
 
 
 def _full_convolution(first: int, second: int) -> torch.Tensor:
@@ -213,7 +214,7 @@ def apply_kernel(kernel: torch.Tensor, bicubic: torch.Tensor, rows: torch.Tensor
 
 
 def discriminate(
-    crops: torch.Tensor, weights: dict[str, list[torch.Tensor]], vectors: list[torch.Tensor]
+    crops: torch.Tensor, weights: dict[str, torch.Tensor], vectors: dict[str, torch.Tensor]
 ) -> torch.Tensor:
     """The discriminator's map (R, G, 400) of crops (R, 3, G, 26, 26).
 
@@ -221,38 +222,37 @@ def discriminate(
     norm's vectors advance by one power iteration, in place.
     """
     regions, _, passes = crops.shape[:3]
-    first, *middle, last = spectral_normalised(weights["matrices"], vectors)
+    first, middle, last = (spectral_normalised(weights[name], vectors[name]) for name in ("first", "middle", "last"))
     planes = crops.transpose(1, 2).reshape(regions * passes, 3, DISCRIMINATOR_CROP, DISCRIMINATOR_CROP)
     x = F.unfold(planes, PATCH).reshape(regions, passes, first.shape[2], -1).transpose(1, 2)
     x = x.reshape(regions, first.shape[2], -1)  # (R, 147, G x 400)
     # nothing stands between the 7x7 convolution and the first 1x1: one product of the two matrices does both
-    matrices = [middle[0] @ first, *middle[1:]]
-    for matrix, scale, offset in zip(matrices, weights["scales"], weights["offsets"], strict=True):
-        x = matrix @ x  # (R, 64, G x 400)
-        spread = (regions, CHANNELS, passes)
-        x = F.batch_norm(
-            x.reshape(1, regions * CHANNELS * passes, -1),
-            None,
-            None,
-            scale.unsqueeze(2).expand(spread).reshape(-1),
-            offset.unsqueeze(2).expand(spread).reshape(-1),
-            training=True,
-        )
-        x = F.relu(x.reshape(regions, CHANNELS, -1))
-    x = torch.baddbmm(weights["bias"][0].unsqueeze(2), last, x)
+    middle = middle.unbind(1)
+    matrices = [torch.bmm(middle[0], first), *middle[1:]]
+    spread = (regions, MIDDLE, CHANNELS, passes)
+    scales = weights["scales"].unsqueeze(3).expand(spread).unbind(1)
+    offsets = weights["offsets"].unsqueeze(3).expand(spread).unbind(1)
+    for matrix, scale, offset in zip(matrices, scales, offsets, strict=True):
+        x = torch.bmm(matrix, x).reshape(1, regions * CHANNELS * passes, -1)
+        x = F.batch_norm(x, None, None, scale.reshape(-1), offset.reshape(-1), training=True)
+        x = x.relu_().reshape(regions, CHANNELS, -1)
+    x = torch.baddbmm(weights["bias"].unsqueeze(2), last, x)
     return torch.sigmoid(x).reshape(regions, passes, -1)
 
 
-def spectral_normalised(matrices: list[torch.Tensor], vectors: list[torch.Tensor]) -> list[torch.Tensor]:
-    """Matrices (R, out, in) divided by their spectral norm, by one power iteration (Miyato et al. 2018, Alg. 1)."""
-    out = []
-    for matrix, u in zip(matrices, vectors, strict=True):
-        with torch.no_grad():
-            v = F.normalize(torch.bmm(u.unsqueeze(1), matrix), dim=2)  # (R, 1, in)
-            u.copy_(F.normalize(torch.bmm(matrix, v.transpose(1, 2)).squeeze(2), dim=1))
-        sigma = (u.clone().unsqueeze(2) * (matrix * v).sum(dim=2, keepdim=True)).sum(dim=1, keepdim=True)
-        out.append(matrix / sigma)
-    return out
+def spectral_normalised(matrix: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+    """Matrices (..., out, in) divided by their spectral norm, by one power iteration (Miyato et al. 2018, Alg. 1).
+
+    Args:
+        matrix: (..., out, in).
+        u: (..., out), left singular vectors so far, advanced in place.
+    """
+    with torch.no_grad():
+        v = F.normalize(torch.matmul(u.unsqueeze(-2), matrix), dim=-1)  # (..., 1, in)
+        left = F.normalize(torch.matmul(matrix, v.transpose(-1, -2)), dim=-2)  # (..., out, 1)
+        u.copy_(left.squeeze(-1))
+    sigma = torch.matmul(left.transpose(-1, -2), torch.matmul(matrix, v.transpose(-1, -2)))  # (..., 1, 1)
+    return matrix / sigma
 
 
 class Regulariser:

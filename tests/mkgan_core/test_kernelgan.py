@@ -14,7 +14,6 @@ from mkgan_core.crops import draw_crops, gradient_map
 from mkgan_core.errors import KernelError, RegionError
 from mkgan_core.estimators import kernelgan
 from mkgan_core.estimators.kernelgan_training import (
-    DISCRIMINATOR,
     apply_kernel,
     compose_filters,
     discriminate,
@@ -28,7 +27,7 @@ from mkgan_core.regions import Region, whole
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.float64, 1e-10)])
 def test_the_collapsed_generator_is_the_layered_one(dtype: torch.dtype, tolerance: float) -> None:
     """Outputs and gradients of all weights, two regions at once, random weights of ordinary size."""
-    filters, _ = initial_weights([1, 2], "cpu", dtype)
+    filters, _, _ = initial_weights([1, 2], "cpu", dtype)
     filters = [(f.detach() * 5).requires_grad_() for f in filters]
     crops = torch.rand(2, 3, 64, 64, dtype=dtype, generator=torch.Generator().manual_seed(0)) * 2 - 1
     pull = torch.randn(2, 3, 26, 26, dtype=dtype, generator=torch.Generator().manual_seed(1))
@@ -53,12 +52,11 @@ def test_the_collapsed_generator_is_the_layered_one(dtype: torch.dtype, toleranc
 
 def test_the_batched_discriminator_is_the_layered_one() -> None:
     """Against torch's own convolutions, spectral norm and batch norm, pass by pass; two regions, two passes."""
-    _, weights = initial_weights([3, 4], "cpu", torch.float64)
-    vectors = weights.pop("spectral")
+    _, weights, vectors = initial_weights([3, 4], "cpu", torch.float64)
     crops = torch.rand(2, 3, 2, 26, 26, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    started = [v.clone() for v in vectors]
+    started = {name: v.clone() for name, v in vectors.items()}
     ours = discriminate(crops, weights, vectors)
-    grads = torch.autograd.grad(ours.square().sum(), weights["matrices"])
+    grads = dict(zip(MATRICES, torch.autograd.grad(ours.square().sum(), [weights[m] for m in MATRICES]), strict=True))
     for region in range(2):
         layers = _layered_discriminator(weights, started, region)
         for p in range(2):
@@ -68,26 +66,35 @@ def test_the_batched_discriminator_is_the_layered_one() -> None:
         loss = sum(layers(crops[region, :, p].unsqueeze(0)).square().sum() for p in range(2))
         loss.backward()
         convolutions = [m for m in layers if isinstance(m, nn.Conv2d)]
-        for ours_grad, convolution in zip(grads, convolutions, strict=True):
-            theirs_grad = convolution.weight_orig.grad.flatten(1)
-            assert torch.allclose(ours_grad[region], theirs_grad, atol=1e-9)
+        for ours_grad, convolution in zip(_matrices(grads, region), convolutions, strict=True):
+            assert torch.allclose(ours_grad, convolution.weight_orig.grad.flatten(1), atol=1e-9)
 
 
-def _layered_discriminator(weights: dict, vectors: list[torch.Tensor], region: int) -> nn.Sequential:
+MATRICES = ("first", "middle", "last")
+
+
+def _matrices(weights: dict[str, torch.Tensor], region: int) -> list[torch.Tensor]:
+    """The seven convolutions of one region, in order."""
+    first, middle, last = (weights[name][region].detach() for name in MATRICES)
+    return [first, *middle, last]
+
+
+def _layered_discriminator(
+    weights: dict[str, torch.Tensor], vectors: dict[str, torch.Tensor], region: int
+) -> nn.Sequential:
     parts: list[nn.Module] = []
-    for index, (out, inner) in enumerate(DISCRIMINATOR):
+    for index, (matrix, u) in enumerate(zip(_matrices(weights, region), _matrices(vectors, region), strict=True)):
         side = 7 if index == 0 else 1
-        last = index == len(DISCRIMINATOR) - 1
-        convolution = nn.Conv2d(inner // side**2, out, side, bias=last, dtype=torch.float64)
-        convolution.weight.data = weights["matrices"][index][region].detach().reshape(convolution.weight.shape).clone()
-        if last:
-            convolution.bias.data = weights["bias"][0][region].detach().clone()
+        convolution = nn.Conv2d(matrix.shape[1] // side**2, len(matrix), side, bias=index == 6, dtype=torch.float64)
+        convolution.weight.data = matrix.reshape(convolution.weight.shape).clone()
+        if index == 6:
+            convolution.bias.data = weights["bias"][region].detach().clone()
         convolution = nn.utils.spectral_norm(convolution)
-        convolution.weight_u = vectors[index][region].clone()
+        convolution.weight_u = u.clone()
         parts.append(convolution)
-        if 0 < index < len(DISCRIMINATOR) - 1:
+        if 0 < index < 6:
             norm = nn.BatchNorm2d(64, dtype=torch.float64)
-            norm.weight.data = weights["scales"][index - 1][region].detach().clone()
+            norm.weight.data = weights["scales"][region, index - 1].detach().clone()
             parts += [norm, nn.ReLU()]
     network = nn.Sequential(*parts, nn.Sigmoid()).train()
     # the first pass advances the power iteration, the second must see the same weights
