@@ -20,7 +20,11 @@ class RegionError(MkganError):
 
 
 class KernelError(MkganError):
-    """A blur kernel that is malformed or unusable."""
+    """A blur kernel that is malformed or unusable; ``seconds`` is what estimating it took, where that is known."""
+
+    def __init__(self, message: str, seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class StorageError(MkganError):

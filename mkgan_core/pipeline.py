@@ -180,6 +180,8 @@ class KernelJob(RegionJob):
             environment.prepare_torch()
         truth = datasets.true_kernel(self.spec, region) if part.needs_truth else None
         record: Record = {"device": device, "fallback": None}
+        if part.batched:
+            record["seconds"] = 0.0  # its shares of batches, without the time it waited for others
         why = ""
         for attempt in range(ATTEMPTS if part.seeded else 1):
             record["attempts"] = attempt + 1
@@ -187,11 +189,11 @@ class KernelJob(RegionJob):
             try:
                 estimate = part.estimate(image, region, self.spec.scale, seed=seed, truth=truth, device=device)
                 why = kernels.fault(estimate.kernel, self.spec.scale) or ""
+                seconds = estimate.seconds or 0.0
             except KernelError as fault:
-                why = str(fault)
-                continue
-            if estimate.seconds is not None:  # its share of a batch, without the time it waited for others
-                record["seconds"] = record.get("seconds", 0.0) + estimate.seconds
+                why, seconds = str(fault), fault.seconds
+            if part.batched:
+                record["seconds"] += seconds
             if not why:
                 return {**record, **self._save(store, estimate)}
         if self.region["mask_uri"] is not None:
