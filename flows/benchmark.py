@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
+from uuid import UUID
 
 import pandas as pd
-from prefect import flow, runtime
+from prefect import flow
 from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
 from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 
@@ -94,7 +96,7 @@ def benchmark(config: BenchmarkConfig) -> State:
     fanout.drain()
     progress.close()
 
-    this_run = run_id(config, str(runtime.flow_run.id))
+    this_run = run_id(config, str(flow_run.id))
     order = {name: position for position, name in enumerate([*config.methods, *(s.image for s in specs)])}
     results.sort(key=lambda r: (order[r.spec.image], order[r.method.name], r.seed))
     image_rows, region_rows = [], []
@@ -122,7 +124,8 @@ class _Progress:
         self.fanout: Fanout | None = None
         self.done = self.cached = 0
         self.shown = time.monotonic()
-        self.artifact = create_progress_artifact(progress=0.0, key="progress", description="steps of this run")
+        made = create_progress_artifact(progress=0.0, key="progress", description="steps of this run")
+        self.artifact = cast(UUID, made)  # a coroutine only in async flows
 
     def step(self, state: str, completed: bool) -> None:
         """One more step has finished, in a state of this name."""

@@ -37,25 +37,27 @@ def make_console() -> Console:
 
 def print_comparison(rows: pd.DataFrame, console: Console) -> None:
     """The comparison table, then what a mean would hide: images behind bicubic, fallbacks, failures."""
-    means = report.comparison(rows)
-    first = rows.iloc[0]
+    means = report.comparison(rows).to_dict("records")
+    records = rows.to_dict("records")
+    first = records[0]
     table = Table(title=f"{first['dataset']} x{first['scale']}, preset {first['preset']}, means over images and seeds")
     table.add_column("method", no_wrap=True)
     columns = {name: how for name, how in _COLUMNS.items() if console.width >= WIDE or "rgb" not in name}
     for heading, _ in columns.values():
         table.add_column(heading, justify="right", no_wrap=True)
-    for _, row in means.iterrows():
+    for row in means:
         cells = [_cell(row[name], form) for name, (_, form) in columns.items()]
         table.add_row(row["method"], *cells)
     console.print(table)
-    for _, row in means.iterrows():
+    for row in means:
         if row["behind_bicubic"]:
             console.print(f"{row['method']} is behind bicubic on: {row['behind_bicubic']}", style="yellow")
-    resolved = rows[rows["method"].str.startswith(("multi-", "auto/"))].drop_duplicates("method")
-    for _, row in resolved.iterrows():
-        console.print(f"{row['method']} used the segmenter {row['segmenter']}")
-    for _, row in rows[rows["status"] != "ok"].iterrows():
-        console.print(f"failed: {row['image']} {row['method']} seed {row['seed']}: {row['error']}", style="red")
+    resolved = {r["method"]: r["segmenter"] for r in records if r["method"].startswith(("multi-", "auto/"))}
+    for name, segmenter in resolved.items():
+        console.print(f"{name} used the segmenter {segmenter}")
+    for row in records:
+        if row["status"] != "ok":
+            console.print(f"failed: {row['image']} {row['method']} seed {row['seed']}: {row['error']}", style="red")
 
 
 def _cell(value: float | None, form: str) -> str:

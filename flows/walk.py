@@ -51,7 +51,7 @@ class Fanout:
             state = self.futures[key].state
             outcome = (state.result(), None) if state.is_completed() else (None, _reason(state))
             self.finished[key] = outcome
-            self._on_finish(state.name, state.is_completed())
+            self._on_finish(state.name or "", state.is_completed())
             for done in self._waiting.pop(key):
                 done(*outcome)
 

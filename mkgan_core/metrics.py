@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from mkgan_core.errors import DatasetError
@@ -31,15 +33,13 @@ def scores(image: Image, truth: Image, scale: int) -> dict[str, float]:
     inner = slice(scale, -scale)
     y, y_truth = (luma(picture)[inner, inner] for picture in (image, truth))
     rgb, rgb_truth = (to_uint8(picture) for picture in (image, truth))
+    gaussian: Any = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    ssim: Any = structural_similarity  # its stub leaves out that it returns a number unless asked for maps
     with np.errstate(divide="ignore"):  # identical images have an infinite PSNR
         return {
             "psnr_y": float(peak_signal_noise_ratio(y_truth, y, data_range=255)),
-            "ssim_y": float(
-                structural_similarity(
-                    y_truth, y, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
-                )
-            ),
+            "ssim_y": float(ssim(y_truth, y, data_range=255, **gaussian)),
             "psnr_rgb": float(peak_signal_noise_ratio(rgb_truth, rgb, data_range=255)),
-            "ssim_rgb": float(structural_similarity(rgb_truth, rgb, data_range=255, channel_axis=2)),
+            "ssim_rgb": float(ssim(rgb_truth, rgb, data_range=255, channel_axis=2)),
             "mse_rgb": float(mean_squared_error(rgb_truth, rgb)),
         }

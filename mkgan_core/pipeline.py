@@ -182,19 +182,19 @@ class KernelJob(RegionJob):
         record: Record = {"device": device, "fallback": None}
         if part.batched:
             record["seconds"] = 0.0  # its shares of batches, without the time it waited for others
-        why = ""
+        why = None
         for attempt in range(ATTEMPTS if part.seeded else 1):
             record["attempts"] = attempt + 1
             seed = self.seed + attempt * SEED_STRIDE
             try:
                 estimate = part.estimate(image, region, self.spec.scale, seed=seed, truth=truth, device=device)
-                why = kernels.fault(estimate.kernel, self.spec.scale) or ""
-                seconds = estimate.seconds or 0.0
             except KernelError as fault:
-                why, seconds = str(fault), fault.seconds
+                estimate, why, seconds = None, str(fault), fault.seconds
+            else:
+                why, seconds = kernels.fault(estimate.kernel, self.spec.scale), estimate.seconds
             if part.batched:
                 record["seconds"] += seconds
-            if not why:
+            if estimate is not None and why is None:
                 return {**record, **self._save(store, estimate)}
         if self.region["mask_uri"] is not None:
             whole = run(replace(self, region=whole_region(self.spec)))

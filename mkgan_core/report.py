@@ -43,9 +43,9 @@ REGION_COLUMNS = (
 class RegionResult:
     """What became of a region: the records of its steps, or why there is none."""
 
-    region: Mapping[str, Any]
-    kernel: Mapping[str, Any] | None = None
-    upscaled: Mapping[str, Any] | None = None
+    region: dict[str, Any]
+    kernel: dict[str, Any] | None = None
+    upscaled: dict[str, Any] | None = None
     error: str | None = None
 
 
@@ -162,24 +162,24 @@ def comparison(report: pd.DataFrame) -> pd.DataFrame:
     """
     import pandas as pd
 
-    ok = report[report["status"] == "ok"]
-    baseline = ok[ok["method"] == "bicubic"].set_index(["image", "scale"])["psnr_y"]
-    baseline = baseline[~baseline.index.duplicated()]
+    place = ["image", "scale"]
+    baseline = report.query("status == 'ok' and method == 'bicubic'").drop_duplicates(place).set_index(place)["psnr_y"]
     table = []
-    for name, group in report.groupby("method", sort=False):
-        done = group[group["status"] == "ok"]
-        gain = done.set_index(["image", "scale"])["psnr_y"].sub(baseline).dropna()
-        behind = gain.index[gain < 0].get_level_values("image").unique()
+    for name in dict.fromkeys(report["method"]):
+        group = report.query("method == @name")
+        done = group.query("status == 'ok'").set_index(place)
+        gain: Any = done["psnr_y"].sub(baseline).dropna()
+        behind = gain.index[gain < 0].get_level_values("image")
         table.append(
             {
                 "method": name,
-                "images": done["image"].nunique(),
+                "images": len(set(done.index)),
                 "failed": len(group) - len(done),
-                **done[[*SCORES]].mean().to_dict(),
+                **{score: done[score].mean() for score in SCORES},
                 "delta_psnr_y": gain.mean() if len(gain) else None,
                 "kernel_psnr": done["kernel_psnr"].mean(),
                 "seconds_total": done["seconds_total"].mean(),
-                "behind_bicubic": ", ".join(behind),
+                "behind_bicubic": ", ".join(dict.fromkeys(behind)),
             }
         )
     return pd.DataFrame(table)

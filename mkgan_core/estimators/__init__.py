@@ -19,4 +19,4 @@ class KernelEstimate:
 
     kernel: np.ndarray
     half: np.ndarray | None = None
-    seconds: float | None = None
+    seconds: float = 0.0

@@ -180,7 +180,7 @@ class _SumDiagonally(torch.autograd.Function):
         return _diagonals(x).sum(dim=3)
 
     @staticmethod
-    def backward(ctx: Any, grad: torch.Tensor) -> torch.Tensor:
+    def backward(ctx: Any, grad: torch.Tensor) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         out = grad.new_zeros(ctx.shape)
         _diagonals(out).copy_(grad.unsqueeze(3).expand(*grad.shape, KERNEL))
         return out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -176,7 +177,8 @@ def _trend(tests: list[tuple[int, float]]) -> tuple[float, float]:
     """Slope of a line through (iteration, error) points, and the standard deviation of that slope."""
     from scipy.stats import linregress
 
-    fit = linregress(*zip(*tests, strict=True))
+    iterations, errors = zip(*tests, strict=True)
+    fit: Any = linregress(iterations, errors)
     return float(fit.slope), float(fit.stderr)
 
 
