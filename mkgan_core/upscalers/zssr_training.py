@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -23,6 +24,7 @@ from mkgan_core.upscalers.zssr import ZssrSettings
 # The published learning-rate policy: test every 50 iterations, decide every 60, look back 256, drop by 10.
 TEST_EVERY, POLICY_EVERY, LOOK_BACK = 50, 60, 256
 SLOPE_RATIO, LAST_RATE = 1.5, 9e-6
+STRIP = 128  # low-resolution rows that the trained network sees at a time
 
 
 def run_published(
@@ -131,8 +133,27 @@ def run_low_resolution(
 
     with torch.no_grad():
         start = back_project(enlarge(low, scale), low, kernel, scale, settings.input_rounds)
-        high = _ensemble(refine, start) if settings.ensemble else refine(start)
+        apply = partial(_in_strips, refine, STRIP * scale, settings.layers * scale)
+        high = _ensemble(apply, start) if settings.ensemble else apply(start)
         return back_project(high, low, kernel, scale, settings.closing_rounds).clamp(0, 1)
+
+
+def _in_strips(
+    function: Callable[[torch.Tensor], torch.Tensor], rows: int, margin: int, picture: torch.Tensor
+) -> torch.Tensor:
+    """``function`` applied to a picture (1, C, H, W) strip by strip: the same result in bounded memory.
+
+    Args:
+        function: sees no further than ``margin`` pixels, and pads with zeros.
+        rows: height of a strip.
+        margin: rows around a strip that its result depends on.
+    """
+    parts = []
+    for top in range(0, picture.shape[2], rows):
+        first = max(0, top - margin)
+        strip = function(picture[:, :, first : top + rows + margin])
+        parts.append(strip[:, :, top - first : top - first + min(rows, picture.shape[2] - top)])
+    return torch.cat(parts, dim=2)
 
 
 def _network(channels: int, settings: ZssrSettings, rng: np.random.Generator, last_gain: float) -> nn.Sequential:

@@ -72,6 +72,15 @@ def test_the_ensemble_and_real_image_switches(picture: np.ndarray) -> None:
     assert out.shape == (192, 240, 3)
 
 
+@pytest.mark.parametrize("rows", [8, 30, 500])
+def test_strips_give_what_the_whole_gives(picture: np.ndarray, rows: int) -> None:
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(*(torch.nn.Conv2d(3, 3, 3, padding=1, dtype=torch.float64) for _ in range(3)))
+    tensor = images.to_tensor(picture).double()
+    with torch.no_grad():
+        assert torch.allclose(zssr_training._in_strips(network, rows, 3, tensor), network(tensor), atol=1e-12)
+
+
 def test_the_ensemble_of_a_symmetric_function_is_the_function(picture: np.ndarray) -> None:
     tensor = images.to_tensor(picture)
     assert torch.allclose(zssr_training._ensemble(lambda x: 2 * x, tensor), 2 * tensor)
