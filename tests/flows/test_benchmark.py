@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from pathlib import Path
@@ -30,18 +31,21 @@ def config(dataset_folder: Path, tmp_path: Path) -> BenchmarkConfig:
 def run(config: BenchmarkConfig) -> tuple[State, list[TaskRun], pd.DataFrame]:
     state = benchmark.with_options(task_runner=task_runner(config))(config, return_state=True)
     flow_run_id = state.state_details.flow_run_id
-    tasks = settled_tasks(flow_run_id)
+    counted = re.search(r"(\d+) steps", state.message or "")
+    assert counted
+    tasks = settled_tasks(flow_run_id, int(counted[1]))
     return state, tasks, report.read(run_id(config, str(flow_run_id)), config.store)
 
 
-def settled_tasks(flow_run_id: UUID, timeout_s: float = 60) -> list[TaskRun]:
-    """The task runs, once the server has recorded their last states (it does so from events, a moment later)."""
+def settled_tasks(flow_run_id: UUID, count: int, timeout_s: float = 60) -> list[TaskRun]:
+    """The task runs, once the server has recorded all of them and their last states (from events, a moment later)."""
     deadline = time.monotonic() + timeout_s
     with get_client(sync_client=True) as client:
         while True:
             chosen = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
             tasks = client.read_task_runs(flow_run_filter=chosen, limit=200)
-            if all(task.state and task.state.is_final() for task in tasks) or time.monotonic() > deadline:
+            settled = sum(bool(task.state and task.state.is_final()) for task in tasks)
+            if settled >= count or time.monotonic() > deadline:
                 return tasks
             time.sleep(0.2)
 
