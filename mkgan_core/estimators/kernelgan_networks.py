@@ -10,8 +10,9 @@ multiplied into one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -149,9 +150,12 @@ def downscale(kernel: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
     return _diagonals(sums).sum(dim=3).reshape(regions, 3, side, side)
 
 
-def downscale_gradient(pull: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    """Gradient (R, 169) of the kernel for a pull (R, 3, 26, 26) on the downscaled crops."""
-    spread = torch.zeros_like(rows)
+def downscale_gradient(pull: torch.Tensor, rows: torch.Tensor, spread: torch.Tensor) -> torch.Tensor:
+    """Gradient (R, 169) of the kernel for a pull (R, 3, 26, 26) on the downscaled crops.
+
+    Args:
+        spread: shaped as the rows, zero when first given; the same entries are overwritten every time.
+    """
     side = DISCRIMINATOR_CROP
     _diagonals(spread).copy_(pull.reshape(-1, side, side, 1).expand(-1, -1, -1, KERNEL))
     return torch.bmm(spread.transpose(1, 2), rows).reshape(len(rows), -1)
@@ -192,96 +196,113 @@ class Normalised:
 
 
 class Discrimination:
-    """One call of the discriminator on crops (R, G, 3, 26, 26): its map is `verdict`, (R, G, 400).
+    """One call of the discriminator on crops (R, G, 3, 26, 26): its map is `verdict`, (400, R, G).
 
     G is the number of passes in one call; batch-norm statistics belong to one region and one pass. The spectral
-    norm's vectors advance by one power iteration, in place.
+    norm's vectors advance by one power iteration, in place. Activations are (400, R G, channels), positions first:
+    every product, the weights' gradients above all, then runs along contiguous memory, and batch norm along columns.
     """
 
     def __init__(
         self, crops: torch.Tensor, weights: Mapping[str, torch.Tensor], vectors: Mapping[str, torch.Tensor]
     ) -> None:
-        regions, passes = crops.shape[:2]
-        self.regions, self.passes = regions, passes
+        self.regions, self.passes = crops.shape[:2]
         self.normalised = {name: Normalised.of(weights[name], vectors[name]) for name in MATRICES}
         first, middle, last = (self.normalised[name].matrix for name in MATRICES)
         middle = middle.unbind(1)
-        self.matrices = [torch.bmm(middle[0], first), *middle[1:]]
-        # one row for every region, channel and pass
-        spread = (regions, MIDDLE, CHANNELS, passes)
-        self.scales = [s.reshape(-1, 1) for s in weights["scales"].unsqueeze(3).expand(spread).unbind(1)]
-        offsets = [o.reshape(-1, 1) for o in weights["offsets"].unsqueeze(3).expand(spread).unbind(1)]
+        self.matrices = [self._per_pass(m) for m in (torch.bmm(middle[0], first), *middle[1:])]
+        self.last = self._per_pass(last)
+        self.scales = [self._per_pass(s) for s in weights["scales"].unbind(1)]
+        offsets = [self._per_pass(o) for o in weights["offsets"].unbind(1)]
         self.inputs = [_patches(crops)]
-        self.normals = []  # each layer's batch norm: input, mean, 1 / deviation
+        self.norms = []  # each batch norm's input, mean and 1 / deviation
         for matrix, scale, offset in zip(self.matrices, self.scales, offsets, strict=True):
-            x = torch.bmm(matrix, self.inputs[-1]).reshape(-1, MAP**2)
-            # layer norm over the positions of one row is batch norm over one region and pass, and three times as fast
-            normal, mean, rate = torch.native_layer_norm(x, (MAP**2,), None, None, EPSILON)
-            self.normals.append((x, mean, rate))
-            y = torch.addcmul(offset, normal, scale).relu_()
-            self.inputs.append(y.reshape(regions, CHANNELS, -1))
-        x = torch.baddbmm(weights["bias"].unsqueeze(2), last, self.inputs[-1])
-        self.verdict = torch.sigmoid(x).reshape(regions, passes, -1)
+            x = _apply(self.inputs[-1], matrix.transpose(1, 2).contiguous()).reshape(MAP**2, -1)
+            y, mean, rate = torch.native_batch_norm(
+                x, scale.reshape(-1), offset.reshape(-1), None, None, True, 0.0, EPSILON
+            )
+            self.norms.append((x, mean, rate))
+            self.inputs.append(y.relu_().reshape(MAP**2, -1, CHANNELS))
+        x = (self.inputs[-1] * self.last[:, 0]).sum(dim=2) + self._per_pass(weights["bias"])[:, 0]
+        self.verdict = torch.sigmoid(x).reshape(MAP**2, self.regions, self.passes)
 
-    def gradients(
-        self, pull: torch.Tensor, of_weights: bool
-    ) -> tuple[torch.Tensor | None, dict[str, torch.Tensor]]:
-        """For a pull (R, G, 400) on the map before its sigmoid.
+    def _per_pass(self, weights: torch.Tensor) -> torch.Tensor:
+        """(R, ...) -> (R G, ...)."""
+        return weights.repeat_interleave(self.passes, dim=0) if self.passes > 1 else weights
 
-        Returns:
-            With ``of_weights`` None and the gradient of every weight; without, the gradient of the crops and nothing.
-        """
-        regions, passes = self.regions, self.passes
-        pull = pull.reshape(regions, 1, -1)
-        x = self.normalised["last"].matrix.transpose(1, 2) * pull  # (R, 64, G x 400)
-        found: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []  # matrix, scale, offset, last layer first
+    def _per_region(self, gradients: torch.Tensor) -> torch.Tensor:
+        """(R G, ...) -> (R, ...), the sum over passes."""
+        return gradients.reshape(self.regions, self.passes, *gradients.shape[1:]).sum(dim=1)
+
+    def _backwards(self, pull: torch.Tensor, of_weights: bool) -> Iterator[tuple[int, torch.Tensor, tuple[Any, Any]]]:
+        """Layer by layer from the last: its number, the pull (400, R G, 64) on its product, on its scale and offset."""
+        x = pull.reshape(MAP**2, -1, 1) * self.last[:, 0]
         for layer in reversed(range(MIDDLE)):
-            x = torch.ops.aten.threshold_backward(x, self.inputs[layer + 1], 0)
-            before, mean, rate = self.normals[layer]
-            x, to_scale, to_offset = torch.ops.aten.native_batch_norm_backward(
-                x.reshape(1, -1, MAP**2), before.unsqueeze(0), self.scales[layer].squeeze(1), None, None,
-                mean.squeeze(1), rate.squeeze(1), True, EPSILON, [True, of_weights, of_weights],
+            x = torch.ops.aten.threshold_backward(x, self.inputs[layer + 1], 0).reshape(MAP**2, -1)
+            before, mean, rate = self.norms[layer]
+            x, *to_norm = torch.ops.aten.native_batch_norm_backward(
+                x, before, self.scales[layer].reshape(-1), None, None, mean, rate, True, EPSILON,
+                [True, of_weights, of_weights],
             )  # fmt: skip
-            x = x.reshape(regions, CHANNELS, -1)
-            if of_weights:
-                found.append((torch.bmm(x, self.inputs[layer].transpose(1, 2)), to_scale, to_offset))
-            if layer or not of_weights:
-                x = torch.bmm(self.matrices[layer].transpose(1, 2), x)
-        if not of_weights:
-            return _patches_gradient(x, passes), {}
-        to_matrices, to_scales, to_offsets = zip(*reversed(found), strict=True)
+            x = x.reshape(MAP**2, -1, CHANNELS)
+            yield layer, x, tuple(to_norm)
+            if layer:
+                x = _apply(x, self.matrices[layer])
+
+    def crop_gradients(self, pull: torch.Tensor) -> torch.Tensor:
+        """Of the crops, (R, G, 3, 26, 26), for a pull (400, R, G) on the map before its sigmoid."""
+        *_, (_, x, _) = self._backwards(pull, of_weights=False)
+        # columns of patches here: they are summed faster than rows
+        patches = torch.bmm(self.matrices[0].transpose(1, 2), x.permute(1, 2, 0))
+        return _patches_gradient(patches).reshape(self.regions, self.passes, 3, DISCRIMINATOR_CROP, DISCRIMINATOR_CROP)
+
+    def weight_gradients(self, pull: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Of every weight, by name, for a pull (400, R, G) on the map before its sigmoid."""
+        to_matrices, to_scales, to_offsets = [], [], []
+        for layer, x, (to_scale, to_offset) in self._backwards(pull, of_weights=True):
+            to_matrices.append(self._per_region(torch.bmm(x.permute(1, 2, 0), self.inputs[layer].transpose(0, 1))))
+            to_scales.append(self._per_region(to_scale.reshape(-1, CHANNELS)))
+            to_offsets.append(self._per_region(to_offset.reshape(-1, CHANNELS)))
         first, second = self.normalised["first"].matrix, self.normalised["middle"].matrix[:, 0]
+        joint = to_matrices.pop()
+        to_matrices.append(torch.bmm(joint, first.transpose(1, 2)))
+        to_last = (pull.reshape(MAP**2, -1, 1) * self.inputs[-1]).sum(dim=0)
         to_normalised = {
-            "first": torch.bmm(second.transpose(1, 2), to_matrices[0]),
-            "middle": torch.stack([torch.bmm(to_matrices[0], first.transpose(1, 2)), *to_matrices[1:]], dim=1),
-            "last": torch.bmm(pull, self.inputs[-1].transpose(1, 2)),
+            "first": torch.bmm(second.transpose(1, 2), joint),
+            "middle": torch.stack(to_matrices[::-1], dim=1),
+            "last": self._per_region(to_last).unsqueeze(1),
         }
-        shape = (regions, MIDDLE, CHANNELS, passes)
-        return None, {
+        return {
             **{name: self.normalised[name].gradient(g) for name, g in to_normalised.items()},
-            "scales": torch.stack([s.reshape(regions, CHANNELS, passes) for s in to_scales], 1).sum(3).reshape(shape[:3]),
-            "offsets": torch.stack([o.reshape(regions, CHANNELS, passes) for o in to_offsets], 1).sum(3),
-            "bias": pull.sum(dim=2),
+            "scales": torch.stack(to_scales[::-1], dim=1),
+            "offsets": torch.stack(to_offsets[::-1], dim=1),
+            "bias": pull.sum(dim=(0, 2)).unsqueeze(1),
         }
+
+
+def _apply(x: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
+    """Activations (N, B, in) times matrices (B, in, out): (N, B, out)."""
+    out = x.new_empty(len(x), len(matrices), matrices.shape[2])
+    torch.bmm(x.transpose(0, 1), matrices, out=out.transpose(0, 1))
+    return out
 
 
 def _patches(crops: torch.Tensor) -> torch.Tensor:
-    """All 7 x 7 patches of crops (R, G, 3, 26, 26) as columns, (R, 147, G x 400)."""
-    regions, passes = crops.shape[:2]
-    crops = crops.contiguous()
-    r, g, c, y, x = crops.stride()
-    view = crops.as_strided((regions, 3, PATCH, PATCH, passes, MAP, MAP), (r, c, y, x, g, y, x))
-    return view.reshape(regions, 3 * PATCH**2, -1)
+    """All 7 x 7 patches of crops (R, G, 3, 26, 26) as rows, (400, R G, 147)."""
+    batch = crops.shape[0] * crops.shape[1]
+    c, y, x = crops.contiguous().stride()[2:]
+    view = crops.contiguous().as_strided((MAP, MAP, batch, 3, PATCH, PATCH), (y, x, 3 * c, c, y, x))
+    return view.reshape(MAP**2, batch, -1)
 
 
-def _patches_gradient(pull: torch.Tensor, passes: int) -> torch.Tensor:
-    """Gradient of the crops for a pull on `_patches`: overlapping entries summed, along rows, then down columns."""
-    regions = len(pull)
-    parts = pull.reshape(regions, 3, PATCH, PATCH, passes, MAP, MAP)
-    across = pull.new_zeros(regions, 3, PATCH, passes, MAP, DISCRIMINATOR_CROP)
-    out = pull.new_zeros(regions, 3, passes, DISCRIMINATOR_CROP, DISCRIMINATOR_CROP)
+def _patches_gradient(pull: torch.Tensor) -> torch.Tensor:
+    """Crops (B, 3, 26, 26) of a pull (B, 147, 400) on their patches: overlaps summed along rows, then down columns."""
+    batch = len(pull)
+    parts = pull.reshape(batch, 3, PATCH, PATCH, MAP, MAP)
+    across = pull.new_zeros(batch, 3, PATCH, MAP, DISCRIMINATOR_CROP)
+    out = pull.new_zeros(batch, 3, DISCRIMINATOR_CROP, DISCRIMINATOR_CROP)
     for u in range(PATCH):
         across[..., u : u + MAP] += parts[:, :, :, u]
     for u in range(PATCH):
         out[..., u : u + MAP, :] += across[:, :, u]
-    return out.transpose(1, 2)
+    return out

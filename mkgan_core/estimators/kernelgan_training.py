@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
+from mkgan_core import kernels
 from mkgan_core.estimators.kernelgan import KernelGanSettings, Problem
 from mkgan_core.estimators.kernelgan_networks import (
     DISCRIMINATOR_CROP,
@@ -45,11 +47,12 @@ def train(problems: Sequence[Problem], settings: KernelGanSettings, device: str 
         if iteration and iteration % drop_every == 0:
             for optimiser in optimisers:
                 optimiser.param_groups[0]["lr"] /= 10
-        rows, real, real_noise, fake_noise = batch.step(iteration)
+        rows, reduced, real, real_noise, fake_noise = batch.step(iteration)
 
-        for filter_, gradient in zip(
-            filters, generator_gradients(generator, penalties, rows, weights, vectors, iteration), strict=True
-        ):
+        gradients = generator_gradients(
+            generator, penalties, rows, reduced, weights, vectors, spread=batch.spread, iteration=iteration
+        )
+        for filter_, gradient in zip(filters, gradients, strict=True):
             filter_.grad = gradient
         optimisers[0].step()
         generator = Composition(filters)  # of the next iteration too: the discriminator's step leaves it as it is
@@ -65,20 +68,27 @@ def generator_gradients(
     generator: Composition,
     penalties: Penalties,
     rows: torch.Tensor,
+    reduced: torch.Tensor,
     weights: dict[str, torch.Tensor],
     vectors: dict[str, torch.Tensor],
+    spread: torch.Tensor,
     iteration: int,
 ) -> list[torch.Tensor]:
-    """Gradients of the filters: mean |1 - D(G(crop))|, the bicubic term, the penalties; moves their schedule on."""
+    """Gradients of the filters: mean |1 - D(G(crop))|, the bicubic term, the penalties; moves their schedule on.
+
+    Args:
+        rows: the crops, as `row_patches`.
+        reduced: the same crops by the bicubic kernel, (R, 3, 26, 26).
+        spread: for `downscale_gradient`.
+    """
     fake = downscale(generator.kernel, rows)
     call = Discrimination(fake.unsqueeze(1), weights, vectors)
     verdict = call.verdict  # below 1, a sigmoid
-    to_fake, _ = call.gradients(verdict * (verdict - 1) / MAP**2, of_weights=False)
-    assert to_fake is not None
-    off = downscale(generator.kernel - penalties.bicubic, rows)
+    to_fake = call.crop_gradients(verdict * (verdict - 1) / MAP**2)
+    off = fake - reduced
     to_kernel = penalties.gradient(generator.kernel)
     pull = to_fake[:, 0] + off * (2 * penalties.weight / off[0].numel()).reshape(-1, 1, 1, 1)
-    to_kernel += downscale_gradient(pull, rows)
+    to_kernel += downscale_gradient(pull, rows, spread)
     penalties.advance(off.square().mean(dim=(1, 2, 3)).unsqueeze(1), iteration)
     return generator.gradients(to_kernel)
 
@@ -89,8 +99,8 @@ def discriminator_gradients(
     """Gradients of the discriminator's weights: half of mean |1 - D(real)| + mean |D(fake)|, crops (R, 3, 26, 26)."""
     call = Discrimination(torch.stack([real, fake], dim=1), weights, vectors)
     slope = call.verdict * (1 - call.verdict) * (0.5 / MAP**2)
-    slope[:, 0].neg_()
-    return call.gradients(slope, of_weights=True)[1]
+    slope[:, :, 0].neg_()
+    return call.weight_gradients(slope)
 
 
 class _Batch:
@@ -101,22 +111,33 @@ class _Batch:
         self.device = device
         # [-1, 1] inside
         self.pictures = [torch.from_numpy(p.image.transpose(2, 0, 1) * 2 - 1).to(device) for p in problems]
+        bicubic = torch.from_numpy(kernels.bicubic(2)).float()[None, None].to(device)
+        self.reduced = [F.conv2d(p.unsqueeze(1), bicubic, stride=2).squeeze(1) for p in self.pictures]
         self.streams = [torch.Generator().manual_seed(p.noise_seed) for p in problems]
         self.noise = torch.empty(0)
+        self.spread = torch.zeros(len(problems), 3 * GENERATOR_CROP * DISCRIMINATOR_CROP, KERNEL, device=device)
 
-    def step(self, iteration: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The generator's `row_patches`, the real crop, its noise and the fake's noise, each (R, 3, 26, 26)."""
+    def step(self, iteration: int) -> tuple[torch.Tensor, ...]:
+        """The generator's `row_patches`, those crops by the bicubic kernel, the real crop, its noise, the fake's noise.
+
+        All but the first are (R, 3, 26, 26).
+        """
         if iteration % NOISE_CHUNK == 0:
             shape = (NOISE_CHUNK, 2, 3, DISCRIMINATOR_CROP, DISCRIMINATOR_CROP)
             self.noise = torch.stack([torch.randn(shape, generator=g) for g in self.streams], 2).to(self.device)
-        real = self._crops(iteration, "discriminator_crops", DISCRIMINATOR_CROP)
-        coarse = self._crops(iteration, "generator_crops", GENERATOR_CROP)
+        fine = [p.discriminator_crops[iteration] for p in self.problems]
+        coarse = [p.generator_crops[iteration] for p in self.problems]  # even, so that halves are places in `reduced`
         noise = self.noise[iteration % NOISE_CHUNK]
-        return row_patches(coarse), real, noise[0] * (2 / 255), noise[1] * (1 / 255)
+        return (
+            row_patches(_cut(self.pictures, coarse, GENERATOR_CROP)),
+            _cut(self.reduced, [corner // 2 for corner in coarse], DISCRIMINATOR_CROP),
+            _cut(self.pictures, fine, DISCRIMINATOR_CROP),
+            noise[0] * (2 / 255),
+            noise[1] * (1 / 255),
+        )
 
-    def _crops(self, iteration: int, kind: str, size: int) -> torch.Tensor:
-        crops = []
-        for problem, picture in zip(self.problems, self.pictures, strict=True):
-            top, left = getattr(problem, kind)[iteration]
-            crops.append(picture[:, top : top + size, left : left + size])
-        return torch.stack(crops)
+
+def _cut(pictures: Sequence[torch.Tensor], corners: Sequence[np.ndarray], size: int) -> torch.Tensor:
+    return torch.stack(
+        [p[:, top : top + size, left : left + size] for p, (top, left) in zip(pictures, corners, strict=True)]
+    )

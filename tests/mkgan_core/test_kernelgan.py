@@ -41,7 +41,7 @@ def test_the_collapsed_generator_is_the_layered_one(dtype: torch.dtype, toleranc
     crops, pull = _random(2, 3, 64, 64, dtype=dtype), _random(2, 3, 26, 26, seed=1, dtype=dtype)
     generator = Composition(filters)
     rows = row_patches(crops)
-    ours = generator.gradients(downscale_gradient(pull, rows))
+    ours = generator.gradients(downscale_gradient(pull, rows, torch.zeros_like(rows)))
 
     for region in range(2):
         layers = [f[region].clone().requires_grad_() for f in filters]
@@ -57,12 +57,10 @@ def test_the_batched_discriminator_is_the_layered_one() -> None:
     """Against torch's own convolutions, spectral norm and batch norm, pass by pass; two regions, two passes."""
     _, weights, vectors = initial_weights([3, 4], "cpu", F64)
     weights["offsets"] += 0.1 * _random(*weights["offsets"].shape)
-    crops, pull = _random(2, 2, 3, 26, 26), _random(2, 2, 400, seed=1)
+    crops, pull = _random(2, 2, 3, 26, 26), _random(400, 2, 2, seed=1)
     started = {name: v.clone() for name, v in vectors.items()}
     call = Discrimination(crops, weights, vectors)
-    _, ours = call.gradients(pull, of_weights=True)
-    to_crops, _ = call.gradients(pull, of_weights=False)
-    assert to_crops is not None
+    ours, to_crops = call.weight_gradients(pull), call.crop_gradients(pull)
     for region in range(2):
         network = layered.discriminator(weights, started, region)
         before_sigmoid = network[:-1]
@@ -71,8 +69,8 @@ def test_the_batched_discriminator_is_the_layered_one() -> None:
         for p in range(2):
             x = before_sigmoid(inputs[p].unsqueeze(0)).flatten()
             _freeze_power_iteration(network)  # the first pass advances it, the second must see the same weights
-            assert torch.allclose(call.verdict[region, p], torch.sigmoid(x), atol=1e-10)
-            loss = loss + (x * pull[region, p]).sum()
+            assert torch.allclose(call.verdict[:, region, p], torch.sigmoid(x), atol=1e-10)
+            loss = loss + (x * pull[:, region, p]).sum()
         loss.backward()
         assert _relative(to_crops[region], inputs.grad) < 1e-9
         convolutions = [m for m in network if isinstance(m, nn.Conv2d)]
@@ -124,7 +122,10 @@ def test_a_training_step_is_the_layered_one(picture: np.ndarray) -> None:
     noise = 0.01 * _random(3, 26, 26, seed=2, dtype=torch.float32)
     penalties = Penalties(1, settings, "cpu")
     rows = row_patches(coarse.unsqueeze(0))
-    ours = generator_gradients(Composition(filters), penalties, rows, weights, vectors, 0)
+    reduced = downscale(penalties.bicubic, rows)
+    ours = generator_gradients(
+        Composition(filters), penalties, rows, reduced, weights, vectors, spread=torch.zeros_like(rows), iteration=0
+    )
     reference.step(0, coarse, real, noise, noise)
     for a, f in zip(ours, reference.filters, strict=True):
         assert _relative(a[0], f.grad) < 1e-3
