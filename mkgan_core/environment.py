@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import resource
 import subprocess
@@ -19,7 +20,7 @@ _UNITS_PER_MB = 1024 * 1024 if sys.platform == "darwin" else 1024  # ru_maxrss i
 
 
 def torch_device(name: str) -> str:
-    """``cpu`` or ``cuda`` for ``auto``, ``cpu`` or ``cuda``.
+    """``cpu`` or ``cuda:<number>`` for ``auto``, ``cpu`` or ``cuda``; several GPUs take turns.
 
     Raises:
         ConfigError: if CUDA is asked for and there is none.
@@ -29,7 +30,7 @@ def torch_device(name: str) -> str:
     import torch
 
     if torch.cuda.is_available():
-        return "cuda"
+        return f"cuda:{next(_turns) % torch.cuda.device_count()}"
     if name == "cuda":
         raise ConfigError("--device cuda: torch sees no CUDA device here; use --device auto or cpu")
     return "cpu"
@@ -106,6 +107,7 @@ def usage() -> dict[str, Any]:
 
 _pool = _CorePool(cores())
 _this_thread = threading.local()
+_turns = itertools.count()
 
 
 @cache

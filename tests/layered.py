@@ -81,7 +81,12 @@ class Training:
         ]
 
     def step(
-        self, iteration: int, coarse: torch.Tensor, real: torch.Tensor, real_noise: torch.Tensor, fake_noise: torch.Tensor
+        self,
+        iteration: int,
+        coarse: torch.Tensor,
+        real: torch.Tensor,
+        real_noise: torch.Tensor,
+        fake_noise: torch.Tensor,
     ) -> None:
         """One generator and one discriminator step; a 64-pixel crop, a 26-pixel crop and the noise of real and fake."""
         fake = generate(self.filters, coarse)

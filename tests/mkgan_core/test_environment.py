@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from mkgan_core import environment
+from mkgan_core.errors import ConfigError
+
+
+def test_several_gpus_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    chosen = [environment.torch_device("auto") for _ in range(6)]
+    assert sorted(chosen) == ["cuda:0", "cuda:0", "cuda:1", "cuda:1", "cuda:2", "cuda:2"]
+    assert chosen[:3] == chosen[3:]
+    assert environment.torch_device("cpu") == "cpu"
+
+
+def test_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert environment.torch_device("auto") == "cpu"
+    with pytest.raises(ConfigError, match="no CUDA device"):
+        environment.torch_device("cuda")
