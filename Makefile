@@ -1,5 +1,7 @@
 # Two commands matter: `make benchmark` and `make test`; both share `make setup`.
 # Needs only Python >= 3.11, make and a package index.
+# real test data; optional
+MKGAN_TEST_DATA ?= ../shared/data
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
@@ -10,7 +12,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 # compiled modules halve the time to start; keep them even where the environment says otherwise
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup benchmark test lint lock clean
+.PHONY: setup benchmark test bench lint lock clean
 
 setup: $(READY)
 
@@ -28,6 +30,14 @@ benchmark: setup
 
 test: setup
 	$(BIN)/python -m pytest
+
+# Speed and memory, never asserted in tests; prints, and stores JSON. About an hour on 2 cores, mostly ZSSR's preset paper.
+BENCH ?= out/bench.json
+bench: setup
+	$(BIN)/python -m tests.benchmarks.kernelgan_speed --json $(BENCH)
+	$(BIN)/python -m tests.benchmarks.growth --json $(BENCH) $(if $(wildcard $(MKGAN_TEST_DATA)/div2krk_dev),--div2krk $(MKGAN_TEST_DATA)/div2krk_dev)
+	$(BIN)/python -m tests.benchmarks.zssr_curves --json $(BENCH)
+	$(BIN)/python -m tests.benchmarks.gpu --json $(BENCH)
 
 lint: setup
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright

@@ -29,6 +29,8 @@ class ZssrSettings:
     """Side of the fathers: crops of the low-resolution image that the network learns to restore."""
     iterations: int = 3000
     learning_rate: float = 1e-3
+    turned: bool = False
+    """Fathers in all eight turns and flips, which the original ZSSR draws and KernelGAN's call of it does not."""
     input_rounds: int = 0
     """Back-projections before the network (low-resolution layout)."""
     closing_rounds: int = 2
@@ -48,9 +50,11 @@ PRESETS = {
     "fast": ZssrSettings(
         layout="low-resolution",
         layers=6,
+        channels=32,
         crop=96,
         iterations=300,
-        learning_rate=2e-3,
+        learning_rate=3e-3,
+        turned=True,
         input_rounds=8,
         closing_rounds=4,
     ),
@@ -60,7 +64,7 @@ PRESETS = {
 class Zssr:
     """Upscaler `zssr`."""
 
-    version = 1
+    version = 2
     needs_kernel = True
     seeded = True
     min_side = 32  # degraded by 4 once more, a patch must be left

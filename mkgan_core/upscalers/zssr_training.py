@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from mkgan_core.upscalers.zssr import ZssrSettings
 TEST_EVERY, POLICY_EVERY, LOOK_BACK = 50, 60, 256
 SLOPE_RATIO, LAST_RATE = 1.5, 9e-6
 STRIP = 128  # low-resolution rows that the trained network sees at a time
+FATHER = 384  # side of the windows that our layout trains on
 
 
 Watch = Callable[[int, Callable[[], torch.Tensor]], None]
@@ -81,6 +82,9 @@ def _published_stage(
         top, left, size = _random_crop(fathers[which], settings.crop, scale, rng)
         father = fathers[which][..., top : top + size[0], left : left + size[1]]
         weight = weights[which][..., top : top + size[0], left : left + size[1]]
+        if settings.turned:
+            turns, flip = int(rng.integers(4)), [3] if rng.integers(2) else []
+            father, weight = (torch.rot90(part.flip(flip), turns, (2, 3)) for part in (father, weight))
         son = _noisy(degrade_tensor(father, kernel, scale), settings.son_noise, noise)
         loss = (weight * (enlarged(son) - father).abs()).mean()
         optimiser.zero_grad(set_to_none=True)
@@ -113,21 +117,14 @@ def run_low_resolution(
 ) -> torch.Tensor:
     """The enlarged image (1, 3, s H, s W) by our layout.
 
-    The network sees the back-projected enlargement, its pixels folded into channels, and learns what is missing. The
-    image degraded once more, back-projected, and the image itself are the only training pair; crops of it the steps.
+    The network sees the back-projected enlargement, its pixels folded into channels, and learns what is missing from
+    pairs of the image and the image degraded once more, back-projected, in all turns and flips.
     """
     rng = np.random.default_rng([seed, seed_of(image), seed_of(mask)])
     kernel = estimate.kernel
     low = images.to_tensor(image, device)
-    height, width = (side // scale * scale for side in image.shape[:2])
-    father = low[..., :height, :width]
-    son = degrade_tensor(father, kernel, scale)
-    son_input = back_project(enlarge(son, scale), son, kernel, scale, settings.input_rounds)
-
-    crop = min(settings.crop, height, width) // scale * scale
-    corners = draw_crops(
-        gradient_map(image[:height, :width]), mask[:height, :width], crop, settings.iterations, rng, step=scale
-    )
+    crop = min(settings.crop, *image.shape[:2]) // scale * scale
+    pairs = _pairs(image, mask, kernel, scale, crop, settings, rng, device)
     network = _network(3 * scale**2, settings, rng, last_gain=0.1).to(low.device)
     optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -146,9 +143,11 @@ def run_low_resolution(
         high = _ensemble(apply, start) if settings.ensemble else apply(start)
         return back_project(high, low, kernel, scale, settings.closing_rounds).clamp(0, 1)
 
-    for iteration, (top, left) in enumerate(corners):
+    for iteration, turn in enumerate(rng.integers(len(pairs), size=settings.iterations)):
+        father, son, corners = pairs[turn]
+        top, left = corners[iteration]
         window = (..., slice(top, top + crop), slice(left, left + crop))
-        loss = (refine(_noisy(son_input[window], settings.son_noise, noise)) - father[window]).square().mean()
+        loss = (refine(_noisy(son[window], settings.son_noise, noise)) - father[window]).square().mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
@@ -156,6 +155,42 @@ def run_low_resolution(
         if watch:
             watch(iteration + 1, finish)
     return finish()
+
+
+def _pairs(
+    image: Image,
+    mask: np.ndarray,
+    kernel: np.ndarray,
+    scale: int,
+    crop: int,
+    settings: ZssrSettings,
+    rng: np.random.Generator,
+    device: str,
+) -> list[tuple[torch.Tensor, torch.Tensor, np.ndarray]]:
+    """What to train on, for each turn and flip: a father, its back-projected son of the same size, corners of crops.
+
+    The kernel does not turn, so every turn is a new pair. Of a large image each takes another window: bounded cost.
+    """
+    side, structure = max(FATHER, crop), gradient_map(image)
+    pairs = []
+    for turns, flip in product(range(4), (False, True)) if settings.turned else [(0, False)]:
+        ((top, left),) = draw_crops(structure, mask, min(side, *image.shape[:2]), 1, rng, step=1)
+        # an image narrower than a window is taken whole along that direction
+        rows, columns = (
+            slice(corner, corner + side) if length > side else slice(None)
+            for corner, length in zip((top, left), image.shape[:2], strict=True)
+        )
+        piece, weights, inside = (
+            np.ascontiguousarray(np.rot90(part[rows, columns][:, :: -1 if flip else 1], turns))
+            for part in (image, structure, mask)
+        )
+        height, width = (length // scale * scale for length in piece.shape[:2])
+        piece, weights, inside = (part[:height, :width] for part in (piece, weights, inside))
+        father = images.to_tensor(piece, device)
+        son = degrade_tensor(father, kernel, scale)
+        son = back_project(enlarge(son, scale), son, kernel, scale, settings.input_rounds)
+        pairs.append((father, son, draw_crops(weights, inside, crop, settings.iterations, rng, step=scale)))
+    return pairs
 
 
 def _in_strips(

@@ -1,7 +1,8 @@
 """ZSSR `fast` against `paper` on the sample with the true kernels: luma PSNR over seconds of training.
 
-.venv/bin/python -m tests.benchmarks.zssr_curves [--threads 1] [--images coffee,...] [--json FILE]
-The clock stops while the enlargement is made and scored; the last line of each training includes it.
+.venv/bin/python -m tests.benchmarks.zssr_curves [--images coffee,...] [--presets fast,paper] [--json FILE]
+One thread, and the processor's seconds rather than the wall's: `paper` runs long and neighbours come and go. The clock
+stops while the enlargement is made and scored; the last line of each training includes making it.
 """
 
 from __future__ import annotations
@@ -24,59 +25,54 @@ MARKS = (1, 50, 100, 150, 200, 250, 300, 400, 500, 600, 800, 1000, 1250, 1500, 2
 
 
 def curve(preset: str, low: np.ndarray, truth: np.ndarray, kernel: Any) -> list[dict[str, float]]:
-    """Points (iterations, seconds, psnr_y) of one training; the last is the finished result."""
+    """Points (steps, seconds, psnr_y) of one training; the last is the finished result."""
     settings = zssr.PRESETS[preset]
     points: list[dict[str, float]] = []
-    spent, started = 0.0, time.perf_counter()
+    spent, started, steps = 0.0, time.process_time(), 0
 
-    def watch(iteration: int, finish: Callable[[], torch.Tensor]) -> None:
-        nonlocal spent, started
-        if iteration not in MARKS:
-            last.update(iterations=iteration)
-            return
-        spent += time.perf_counter() - started
-        points.append({"iterations": iteration, "seconds": spent, "psnr_y": _score(finish(), truth)})
-        last.update(iterations=iteration)
-        started = time.perf_counter()
+    def record(high: torch.Tensor) -> None:
+        psnr = common.psnr_y(images.to_image(high), truth, SCALE)
+        points.append({"steps": steps, "seconds": spent, "psnr_y": psnr})
+        print(f"   {steps:5d} steps {spent:8.1f} s {psnr:7.3f} dB", flush=True)
 
-    last = {"iterations": 0}
+    def watch(done: int, finish: Callable[[], torch.Tensor]) -> None:
+        nonlocal spent, started, steps
+        steps = done
+        if done in MARKS:
+            spent += time.process_time() - started
+            record(finish())
+            started = time.process_time()
+
     if settings.layout == "enlarged":
         result = zssr_training.run_published(low, kernel, SCALE, settings, 0, "cpu", watch)
     else:
         everywhere = np.ones(low.shape[:2], bool)
         result = zssr_training.run_low_resolution(low, everywhere, kernel, SCALE, settings, 0, "cpu", watch)
-    spent += time.perf_counter() - started
-    return [*points, {**last, "seconds": spent, "psnr_y": _score(result, truth)}]
-
-
-def _score(high: torch.Tensor, truth: np.ndarray) -> float:
-    return common.psnr_y(images.to_image(high), truth, SCALE)
+    spent += time.process_time() - started
+    record(result)
+    return points
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--threads", type=int, default=environment.cores())
     parser.add_argument("--images", default="")
     parser.add_argument("--presets", default="fast,paper")
     parser.add_argument("--json")
     options = parser.parse_args()
     environment.prepare_torch()
-    torch.set_num_threads(options.threads)
+    torch.set_num_threads(1)
     found: dict[str, dict[str, list[dict[str, float]]]] = {}
     for name, (low, truth, kernel) in common.sample_images(SCALE).items():
         if options.images and name not in options.images.split(","):
             continue
         for preset in options.presets.split(","):
-            points = curve(preset, low, truth, kernel)
-            found.setdefault(preset, {})[name] = points
-            print(name, preset, f"{options.threads} threads", flush=True)
-            for point in points:
-                print("   {iterations:5d} steps {seconds:8.1f} s {psnr_y:7.3f} dB".format(**point), flush=True)
+            print(name, preset, flush=True)
+            found.setdefault(preset, {})[name] = curve(preset, low, truth, kernel)
     for preset, curves in found.items():
         ends = [points[-1] for points in curves.values()]
         mean = {key: statistics.fmean(end[key] for end in ends) for key in ("psnr_y", "seconds")}
         print(f"{preset}: mean {mean['psnr_y']:.3f} dB in {mean['seconds']:.1f} s per image")
-    common.save(options.json, "zssr", {"threads": options.threads, "curves": found})
+        common.save(options.json, f"zssr {preset}", curves)
 
 
 if __name__ == "__main__":

@@ -58,6 +58,15 @@ def test_the_box_is_enlarged_as_in_the_whole_image(picture: np.ndarray) -> None:
     assert np.abs(box - full[60:120, 80:160]).max() < 2e-3
 
 
+@pytest.mark.parametrize("preset", ["fast", "paper"])
+def test_turned_fathers(picture: np.ndarray, preset: str) -> None:
+    """Of any shape, also where a window is smaller than the image."""
+    settings = replace(TINY[preset], turned=True, crop=32)
+    wide = np.concatenate([picture] * (5 if preset == "fast" else 1), axis=1)[:71]  # a window is 384 pixels
+    out = zssr.Zssr(settings).upscale(wide, whole(wide.shape[:2]), KERNEL, 2, seed=0, device="cpu")
+    assert out.shape == (142, 2 * wide.shape[1], 3)
+
+
 def test_odd_sizes(picture: np.ndarray) -> None:
     odd = picture[:95, :117]
     out = zssr.Zssr(TINY["fast"]).upscale(odd, whole(odd.shape[:2]), KERNEL, 2, seed=0, device="cpu")
@@ -100,7 +109,7 @@ def test_zssr_learns(div2krk) -> None:
     (spec,) = Dataset(str(div2krk)).plan(2, ["im_33"])
     low, high = load_low(spec)[200:328, 300:428], load_high(spec)[400:656, 600:856]
     region, kernel = whole((128, 128)), true_kernel(spec, whole(spec.shape))
-    settings = replace(zssr.PRESETS["fast"], iterations=120, crop=64)
+    settings = replace(zssr.PRESETS["fast"], crop=64)
     parts = [
         zssr.Zssr(settings),
         BackProjection(BackProjectionSettings()),
