@@ -83,7 +83,6 @@ def benchmark(config: BenchmarkConfig) -> State:
     Returns:
         The run's state: failed, with a count, if a step did.
     """
-    environment.share_memory()
     specs, methods = plan(config)
     store = Store(config.store)
     started = datetime.now(UTC)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.terminal import make_console
+from mkgan_core import environment
 from mkgan_core.errors import MkganError
 
 if TYPE_CHECKING:
@@ -212,6 +213,7 @@ def _check(*, scale: int, preset: str) -> None:
 
 def main() -> None:
     """Entry point: bad input ends with one line on stderr and exit code 2."""
+    environment.share_memory()
     try:
         app()
     except MkganError as fault:

@@ -25,6 +25,7 @@ ESTIMATORS = {
     "bicubic": "estimators.fixed:Bicubic:FixedSettings",
     "ground-truth": "estimators.fixed:GroundTruth:FixedSettings",
     "kernelgan": "estimators.kernelgan:KernelGan:KernelGanSettings",
+    "spectral": "estimators.spectral:Spectral:SpectralSettings",
 }
 UPSCALERS = {
     "bicubic": "upscalers.interpolation:Bicubic:BicubicSettings",

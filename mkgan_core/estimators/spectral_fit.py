@@ -1,0 +1,194 @@
+"""The measured spectrum and the model behind the spectral estimator (METHOD §6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from scipy.optimize import least_squares
+
+from mkgan_core.crops import MIN_FILL
+from mkgan_core.errors import KernelError
+from mkgan_core.estimators.spectral import SpectralSettings
+from mkgan_core.images import Image
+
+ROUNDING = 1 / 12 / 255**2  # variance that 8-bit rounding adds
+SATURATED = 0.1  # share of black or white pixels from which a window is left out: clipping adds high frequencies
+START_DEVIATIONS = (1.2, 1.8)  # high-resolution pixels at x2
+BATCH = 512  # windows transformed at a time
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Mean power of an image's windows on the half plane of `numpy.fft.rfft2`.
+
+    Attributes:
+        power: (n, n // 2 + 1), every window divided by the root of its variance, so that strong edges do not rule.
+        noise: what rounding alone would amount to, on the same scale.
+        windows: how many windows are in the mean, colours counted apart.
+    """
+
+    power: np.ndarray
+    noise: float
+    windows: int
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The blur found.
+
+    Attributes:
+        covariance: (2, 2) in squared high-resolution pixels, axes row and column.
+        slope: alpha of the image.
+        uncertainty: standard deviation of the log of the covariance's trace, by the curvature of the fit.
+        misfit: root mean square deviation of the log spectrum from the model.
+    """
+
+    covariance: np.ndarray
+    slope: float
+    uncertainty: float
+    misfit: float
+
+
+def measure(image: Image, mask: np.ndarray, settings: SpectralSettings) -> Spectrum:
+    """Welch's spectrum of all colours over the windows that the mask fills to 60 %.
+
+    Raises:
+        KernelError: if the region holds too few windows with structure.
+    """
+    side = settings.window
+    hann = np.hanning(side + 2)[1:-1]
+    taper = np.outer(hann, hann)
+
+    def windows(plane: np.ndarray) -> np.ndarray:
+        return sliding_window_view(plane, (side, side))[:: side // 2, :: side // 2].reshape(-1, side, side)
+
+    if min(image.shape[:2]) < side:
+        raise KernelError(f"is smaller than a window of {side} pixels")
+    usable = windows(mask).mean(axis=(1, 2)) >= MIN_FILL
+    powers, variances = [], []
+    for channel in range(image.shape[2]):
+        found = windows(image[..., channel])[usable]
+        clipped = ((found <= 0) | (found >= 1)).mean(axis=(1, 2)) > SATURATED
+        found = found[~clipped].astype(np.float64)
+        variances.append(found.var(axis=(1, 2)))
+        for first in range(0, len(found), BATCH):
+            part = found[first : first + BATCH]
+            part = (part - (part * taper).sum(axis=(1, 2), keepdims=True) / taper.sum()) * taper
+            powers.append(np.abs(np.fft.rfft2(part)) ** 2 / (taper**2).sum())
+    variance = np.concatenate(variances) if variances else np.empty(0)
+    if len(variance) < settings.min_windows:
+        raise KernelError(f"has too little to measure ({len(variance)} windows of {side} pixels)")
+    rich = variance > max(np.quantile(variance, settings.flattest), 10 * ROUNDING)
+    if rich.sum() < settings.min_windows * (1 - settings.flattest):
+        raise KernelError(f"has too little texture ({rich.sum()} windows of {side} pixels)")
+    weights = variance[rich] ** -0.5
+    power = (np.concatenate(powers)[rich] * weights[:, None, None]).mean(axis=0)
+    return Spectrum(power, ROUNDING * weights.mean(), int(rich.sum()))
+
+
+class _Model:
+    """Log power at the frequencies in use, as a function of the parameters, with its derivatives.
+
+    log A, alpha, b, c (orientation), the three entries of a Cholesky factor of the blur's covariance (diagonal as
+    logs), log of the noise above rounding.
+    """
+
+    def __init__(self, spectrum: Spectrum, scale: int, settings: SpectralSettings) -> None:
+        side = settings.window
+        rows, columns = np.meshgrid(np.fft.fftfreq(side), np.fft.rfftfreq(side), indexing="ij")
+        use = np.hypot(rows, columns) * side >= settings.lowest
+        use &= ~((columns == 0) & (rows < 0))  # the other half of a symmetric line
+        self.measured = np.log(spectrum.power[use] + 1e-14)
+        self.noise = spectrum.noise
+        # the scale² frequencies of the high-resolution image that sampling folds onto each of these, as (aliases, N)
+        shifts = np.arange(scale)
+        w_rows, w_columns = (
+            ((f[use] + shift + 0.5 * scale) % scale - 0.5 * scale) / scale
+            for f, shift in ((rows, np.repeat(shifts, scale)[:, None]), (columns, np.tile(shifts, scale)[:, None]))
+        )
+        self.w = w_rows, w_columns
+        self.log_radius = np.log(np.hypot(w_rows, w_columns))
+        angle = 2 * np.arctan2(w_rows, w_columns)
+        self.cosine, self.sine = np.cos(angle), np.sin(angle)
+
+    def __call__(self, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Log power (N,) and its derivatives (N, 8)."""
+        amplitude, slope, b, c, a00, a10, a11, noise = p
+        rows, columns = self.w
+        first, second = rows * np.exp(a00) + columns * a10, columns * np.exp(a11)  # |L^T w|² is w^T Sigma w
+        image = amplitude - slope * self.log_radius + b * self.cosine + c * self.sine
+        parts = np.exp(image - 4 * np.pi**2 * (first**2 + second**2))
+        floor = self.noise * np.exp(noise)
+        total = parts.sum(axis=0) + floor
+        k = -8 * np.pi**2
+        slopes = (
+            np.ones_like(parts),
+            -self.log_radius,
+            self.cosine,
+            self.sine,
+            k * first * rows * np.exp(a00),
+            k * first * columns,
+            k * second * second,
+        )
+        derivatives = [(parts * s).sum(axis=0) / total for s in slopes]
+        return np.log(total), np.stack([*derivatives, floor / total], axis=1)
+
+
+def fit(spectrum: Spectrum, scale: int, settings: SpectralSettings) -> Fit:
+    """Maximum a posteriori fit of the model: soft-L1 deviations of the log spectrum, Gaussian priors.
+
+    A bin's deviation counts as one unit: neighbouring bins deviate together, so there are far fewer independent ones
+    than bins, and the priors keep their weight.
+    """
+    model = _Model(spectrum, scale, settings)
+    slack = settings.robustness
+    spread = np.array([settings.slope_std, settings.tilt_std, settings.tilt_std])
+    centre = np.array([settings.slope, 0, 0])
+    pull = np.zeros((4, 8))
+    pull[[0, 1, 2], [1, 2, 3]] = 1 / spread
+
+    def noise_weight(noise: float) -> float:
+        return (1 if noise > 0 else 10) / settings.noise_std  # less than rounding leaves is not to be had
+
+    def residuals(p: np.ndarray) -> np.ndarray:
+        z = (model(p)[0] - model.measured) / slack
+        soft = slack * np.sign(z) * np.sqrt(2 * (np.sqrt(1 + z * z) - 1))
+        return np.concatenate([soft, (p[1:4] - centre) / spread, [noise_weight(p[7]) * p[7]]])
+
+    def jacobian(p: np.ndarray) -> np.ndarray:
+        predicted, derivatives = model(p)
+        z = np.abs(predicted - model.measured) / slack
+        root = np.sqrt(1 + z * z)
+        # d soft / d deviation; towards zero it tends to one
+        steep = np.where(z > 1e-4, z / root / np.sqrt(np.maximum(2 * (root - 1), 1e-12)), 1.0)
+        pull[3, 7] = noise_weight(p[7])
+        return np.concatenate([derivatives * steep[:, None], pull])
+
+    best = None
+    for deviation in START_DEVIATIONS:
+        start = np.array(
+            [0, settings.slope, 0, 0, np.log(deviation * scale / 2), 0, np.log(deviation * scale / 2), 0.2]
+        )
+        heard = model.measured > np.log(spectrum.noise) + 2
+        start[0] = np.median((model.measured - model(start)[0])[heard if heard.any() else slice(None)])
+        derivatives: Any = jacobian  # scipy's stub knows only the names of finite differences
+        found = least_squares(residuals, start, jac=derivatives, x_scale="jac", max_nfev=100)
+        if best is None or found.cost < best.cost:
+            best = found
+    assert best is not None
+    a00, a10, a11 = best.x[4:7]
+    factor = np.array([[np.exp(a00), 0], [a10, np.exp(a11)]])
+    covariance = factor @ factor.T
+    # the trace is exp(2 a00) + a10² + exp(2 a11)
+    towards = np.array([2 * np.exp(2 * a00), 2 * a10, 2 * np.exp(2 * a11)]) / np.trace(covariance)
+    posterior = np.linalg.pinv(best.jac.T @ best.jac)[4:7, 4:7]
+    deviation = model(best.x)[0] - model.measured
+    return Fit(
+        covariance,
+        float(best.x[1]),
+        float(np.sqrt(towards @ posterior @ towards)),
+        float(np.sqrt(np.mean(deviation**2))),
+    )

@@ -1,0 +1,124 @@
+"""The spectral estimator against images whose spectrum and blur are known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mkgan_core import kernels
+from mkgan_core.degradation import degrade, random_kernel
+from mkgan_core.errors import KernelError
+from mkgan_core.estimators import spectral_fit
+from mkgan_core.estimators.spectral import Spectral, SpectralSettings
+from mkgan_core.regions import Region, whole
+
+SETTINGS = SpectralSettings()
+
+
+def power_law(shape: tuple[int, int], slope: float, seed: int) -> np.ndarray:
+    """Noise whose power falls as |w|^-slope, three like channels in [0, 1]."""
+    rng = np.random.default_rng(seed)
+    radius = np.hypot(np.fft.fftfreq(shape[0])[:, None], np.fft.fftfreq(shape[1])[None])
+    radius[0, 0] = 1
+    channels = []
+    for _ in range(3):
+        plane = np.fft.ifft2(np.fft.fft2(rng.standard_normal(shape)) * radius ** (-slope / 2)).real
+        channels.append(0.5 + 0.12 * (plane - plane.mean()) / plane.std())
+    return np.clip(np.stack(channels, axis=2), 0, 1).astype(np.float32)
+
+
+def rounded(image: np.ndarray) -> np.ndarray:
+    return (np.round(np.clip(image, 0, 1) * 255) / 255).astype(np.float32)
+
+
+def turned(variances: tuple[float, float], angle: float) -> np.ndarray:
+    axes = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return axes @ np.diag(variances) @ axes.T
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+@settings(max_examples=8, deadline=None)
+@given(
+    first=st.floats(1.0, 4.5),
+    second=st.floats(1.0, 4.5),
+    angle=st.floats(0, np.pi),
+    seed=st.integers(0, 99),
+)
+def test_a_gaussian_is_found_on_a_power_law(scale: int, first: float, second: float, angle: float, seed: int) -> None:
+    """Closed form: image and blur are what the model says they are."""
+    covariance = turned((first * scale**2 / 4, second * scale**2 / 4), angle)
+    kernel = kernels.gaussian(covariance, 17 if scale == 2 else 33, scale)
+    high = power_law((256 * scale, 256 * scale), SETTINGS.slope, seed)
+    low = rounded(degrade(high, kernel, scale))
+    found = Spectral(SETTINGS).estimate(low, whole(low.shape[:2]), scale, seed=0, truth=None, device="cpu")
+    assert kernels.kernel_psnr(found.kernel, kernel, scale) > 35
+
+
+def test_derivatives_of_the_model() -> None:
+    low = rounded(degrade(power_law((256, 256), 2.4, 0), random_kernel(np.random.default_rng(0), 2), 2))
+    spectrum = spectral_fit.measure(low, np.ones(low.shape[:2], bool), SETTINGS)
+    for scale in (2, 4):
+        model = spectral_fit._Model(spectrum, scale, SETTINGS)
+        p = np.array([-4.0, 2.5, 0.2, -0.1, 0.3, 0.4, 0.1, 0.5])
+        _, derivatives = model(p)
+        for index in range(8):
+            step = np.zeros(8)
+            step[index] = 1e-5
+            numeric = (model(p + step)[0] - model(p - step)[0]) / 2e-5
+            assert np.allclose(derivatives[:, index], numeric, atol=1e-6)
+
+
+def test_the_kernel_turns_with_the_image() -> None:
+    low = rounded(degrade(power_law((400, 400), 2.4, 3), kernels.gaussian(turned((4, 1), 0.4), 17, 2), 2))
+    fits = []
+    for image in (low, np.ascontiguousarray(low.transpose(1, 0, 2))):
+        spectrum = spectral_fit.measure(image, np.ones(image.shape[:2], bool), SETTINGS)
+        fits.append(spectral_fit.fit(spectrum, 2, SETTINGS).covariance)
+    assert np.allclose(fits[0], fits[1][::-1, ::-1], rtol=0.02, atol=0.02)
+
+
+def test_regions_have_kernels_of_their_own() -> None:
+    """The left half is blurred little, the right half much; each is found from its own windows."""
+    high = power_law((400, 800), SETTINGS.slope, 1)
+    little, much = (kernels.gaussian(v * np.eye(2), 17, 2) for v in (1.2, 4.0))
+    low = rounded(np.concatenate([degrade(high, little, 2)[:, :200], degrade(high, much, 2)[:, 200:]], axis=1))
+    left = np.zeros(low.shape[:2], bool)
+    left[:, :200] = True
+    for mask, kernel in ((left, little), (~left, much)):
+        found = Spectral(SETTINGS).estimate(low, Region("part", mask), 2, seed=0, truth=None, device="cpu")
+        assert kernels.kernel_psnr(found.kernel, kernel, 2) > 33
+
+
+def test_it_knows_when_it_does_not_know() -> None:
+    estimator = Spectral(SETTINGS)
+    flat = np.full((96, 96, 3), 0.5, np.float32)
+    textured = rounded(power_law((96, 96), 2.4, 0))
+    corner = np.zeros((96, 96), bool)
+    corner[:20, :20] = True
+    for image, region, message in (
+        (flat, whole((96, 96)), "too little texture"),
+        (np.ones_like(flat), whole((96, 96)), "too little to measure"),  # saturated
+        (textured, Region("corner", corner), "too little to measure"),
+    ):
+        with pytest.raises(KernelError, match=message):
+            estimator.estimate(image, region, 2, seed=0, truth=None, device="cpu")
+    with pytest.raises(KernelError, match="uncertain"):
+        Spectral(replace(SETTINGS, max_uncertainty=0.001)).estimate(
+            textured, whole((96, 96)), 2, seed=0, truth=None, device="cpu"
+        )
+
+
+def test_div2krk_kernels_are_found(div2krk) -> None:
+    """Far above KernelGAN's 18 to 24 dB on every image (BENCHMARKS.md has the values)."""
+    from mkgan_core.datasets import Dataset, load_low, true_kernel
+
+    for spec in Dataset(str(div2krk)).plan(2):
+        truth = true_kernel(spec, whole(spec.shape))
+        assert truth is not None
+        low = load_low(spec)
+        found = Spectral(SETTINGS).estimate(low, whole(spec.shape), 2, seed=0, truth=None, device="cpu")
+        assert kernels.kernel_psnr(found.kernel, truth.kernel, 2) > 27
