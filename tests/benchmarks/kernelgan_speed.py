@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from mkgan_core import environment
+from mkgan_core import environment, kernels
+from mkgan_core.errors import KernelError
 from mkgan_core.estimators import kernelgan, kernelgan_training
 from mkgan_core.estimators.kernelgan_networks import DISCRIMINATOR_CROP, GENERATOR_CROP, initial_weights
 from mkgan_core.regions import whole
@@ -70,6 +71,35 @@ def performed_gflop(problem: kernelgan.Problem) -> float:
     return (counts[1] - counts[0]) / 1e9
 
 
+def companions() -> list[dict[str, Any]]:
+    """How far a region's kernel, preset fast, depends on its batch, beside how far it depends on its seed."""
+    settings = kernelgan.PRESETS["fast"]
+    batch, names = [], []
+    for name, (low, _, _) in common.sample_images().items():
+        for seed in (0, 1):
+            batch.append(kernelgan.problem(low, whole(low.shape[:2]), seed, settings))
+            names.append(name)
+    together = [_clean(raw) for raw in kernelgan_training.train(batch, settings)]
+    rows = []
+    for index in range(0, len(batch), 2):
+        alone, other = _clean(kernelgan_training.train(batch[index : index + 1], settings)[0]), together[index + 1]
+        if alone is None or together[index] is None:
+            print(f"{names[index]}: did not converge")
+            continue
+        row = {"image": names[index], "alone_vs_batch_of_8": kernels.kernel_psnr(together[index], alone, 2)}
+        row["seed_0_vs_seed_1"] = None if other is None else kernels.kernel_psnr(other, alone, 2)
+        rows.append(row)
+        print(row, flush=True)
+    return rows
+
+
+def _clean(raw: np.ndarray) -> np.ndarray | None:
+    try:
+        return kernelgan.post_process(raw)
+    except KernelError:
+        return None
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
@@ -91,6 +121,7 @@ def main() -> None:
             rounds.append(this | {"matmul_gflops_after": common.matmul_gflops()})
         found[f"{threads}_threads"] = rounds
         report(threads, rounds, performed)
+    found["companions"] = companions()
     common.save(options.json, "kernelgan", found)
 
 

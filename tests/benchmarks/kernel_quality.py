@@ -1,0 +1,88 @@
+"""Kernel PSNR of estimators on a DIV2KRK folder, or on photographs degraded by DIV2KRK's law; one thread.
+
+.venv/bin/python -m tests.benchmarks.kernel_quality --div2krk FOLDER [--scale 4] [--estimator michaeli-irani]
+.venv/bin/python -m tests.benchmarks.kernel_quality --photographs FOLDER FOLDER [--reduce 1.5]
+Constants are chosen on photographs (kodak24, bsds20); DIV2KRK judges.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image as Picture
+
+from mkgan_core import environment, images, kernels, method
+from mkgan_core.datasets import Dataset, load_low, true_kernel
+from mkgan_core.degradation import degrade, random_kernel
+from mkgan_core.errors import KernelError
+from mkgan_core.regions import whole
+from tests.benchmarks import common
+
+Case = tuple[str, np.ndarray, np.ndarray]
+
+
+def of_div2krk(folder: str, scale: int) -> Iterator[Case]:
+    for spec in Dataset(folder).plan(scale):
+        truth = true_kernel(spec, whole(spec.shape))
+        assert truth is not None
+        yield spec.image, load_low(spec), truth.kernel
+
+
+def of_photographs(folders: list[str], scale: int, reduce: float) -> Iterator[Case]:
+    """Every photograph with a kernel of its own, drawn with its number as seed; reduced first where asked for."""
+    files = [file for folder in folders for file in sorted(Path(folder).glob("*.[pj][np]g"))]
+    for number, file in enumerate(files):
+        with Picture.open(file) as opened:
+            photo = opened.convert("RGB")
+        width, height = (int(side / reduce) // scale * scale for side in photo.size)
+        if reduce != 1:
+            photo = photo.resize((width, height), Picture.Resampling.BOX)
+        high = np.asarray(photo, np.float32)[:height, :width] / 255
+        kernel = random_kernel(np.random.default_rng(5000 + number), scale)
+        yield file.stem, images.to_uint8(degrade(high, kernel, scale)).astype(np.float32) / 255, kernel
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--div2krk")
+    parser.add_argument("--photographs", nargs="*", default=[])
+    parser.add_argument("--reduce", type=float, default=1.0)
+    parser.add_argument("--scale", type=int, default=2)
+    parser.add_argument("--estimator", default="spectral")
+    parser.add_argument("--preset", default="fast")
+    parser.add_argument("--json")
+    options = parser.parse_args()
+    if options.div2krk:
+        cases = of_div2krk(options.div2krk, options.scale)
+    else:
+        cases = of_photographs(options.photographs, options.scale, options.reduce)
+    environment.prepare_torch()
+    torch.set_num_threads(1)
+    part = method.build("estimator", options.estimator, options.preset)
+    rows = []
+    for name, low, truth in cases:
+        start = time.process_time()
+        try:
+            found = part.estimate(low, whole(low.shape[:2]), options.scale, seed=0, truth=None, device="cpu").kernel
+            psnr = kernels.kernel_psnr(found, truth, options.scale)
+        except KernelError as fault:
+            print(f"{name}: {fault}")
+            psnr = float("nan")
+        rows.append({"image": name, "kernel_psnr": psnr, "seconds": time.process_time() - start})
+        print(f"{name:12s} {psnr:6.2f} dB {rows[-1]['seconds']:6.2f} s", flush=True)
+    psnrs = np.array([row["kernel_psnr"] for row in rows])
+    took = np.array([row["seconds"] for row in rows])
+    print(
+        f"{len(rows)} images, {int(np.isnan(psnrs).sum())} refused: median {np.nanmedian(psnrs):.2f}, "
+        f"mean {np.nanmean(psnrs):.2f}, worst {np.nanmin(psnrs):.2f} dB; {np.median(took):.2f} s (median)"
+    )
+    common.save(options.json, f"{options.estimator} x{options.scale}", rows)
+
+
+if __name__ == "__main__":
+    main()
