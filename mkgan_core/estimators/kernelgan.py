@@ -71,7 +71,7 @@ class Problem:
 class KernelGan:
     """Estimator `kernelgan`."""
 
-    version = 1
+    version = 2
     needs_truth = False
     seeded = True
     batched = True

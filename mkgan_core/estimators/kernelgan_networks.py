@@ -18,11 +18,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from mkgan_core.estimators.kernelgan import DISCRIMINATOR_CROP, GENERATOR_CROP
+
 CHANNELS = 64
 KERNEL = 13
 PATCH = 7  # the discriminator's receptive field
-GENERATOR_CROP = 64
-DISCRIMINATOR_CROP = 26
 MAP = DISCRIMINATOR_CROP - PATCH + 1
 # the generator's filters as (out, in, side, side)
 GENERATOR = ((64, 1, 7, 7), (64, 64, 5, 5), (64, 64, 3, 3), (64, 64, 1, 1), (64, 64, 1, 1), (1, 64, 1, 1))

@@ -9,10 +9,8 @@ import torch
 import torch.nn.functional as F
 
 from mkgan_core import kernels
-from mkgan_core.estimators.kernelgan import KernelGanSettings, Problem
+from mkgan_core.estimators.kernelgan import DISCRIMINATOR_CROP, GENERATOR_CROP, KernelGanSettings, Problem
 from mkgan_core.estimators.kernelgan_networks import (
-    DISCRIMINATOR_CROP,
-    GENERATOR_CROP,
     KERNEL,
     MAP,
     Composition,

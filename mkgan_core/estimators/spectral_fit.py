@@ -27,12 +27,10 @@ class Spectrum:
     Attributes:
         power: (n, n // 2 + 1), every window divided by the root of its variance, so that strong edges do not rule.
         noise: what rounding alone would amount to, on the same scale.
-        windows: how many windows are in the mean, colours counted apart.
     """
 
     power: np.ndarray
     noise: float
-    windows: int
 
 
 @dataclass(frozen=True)
@@ -41,15 +39,11 @@ class Fit:
 
     Attributes:
         covariance: (2, 2) in squared high-resolution pixels, axes row and column.
-        slope: alpha of the image.
         uncertainty: standard deviation of the log of the covariance's trace, by the curvature of the fit.
-        misfit: root mean square deviation of the log spectrum from the model.
     """
 
     covariance: np.ndarray
-    slope: float
     uncertainty: float
-    misfit: float
 
 
 def measure(image: Image, mask: np.ndarray, settings: SpectralSettings) -> Spectrum:
@@ -86,7 +80,7 @@ def measure(image: Image, mask: np.ndarray, settings: SpectralSettings) -> Spect
         raise KernelError(f"has too little texture ({rich.sum()} windows of {side} pixels)")
     weights = variance[rich] ** -0.5
     power = (np.concatenate(powers)[rich] * weights[:, None, None]).mean(axis=0)
-    return Spectrum(power, ROUNDING * weights.mean(), int(rich.sum()))
+    return Spectrum(power, ROUNDING * weights.mean())
 
 
 class _Model:
@@ -185,10 +179,4 @@ def fit(spectrum: Spectrum, scale: int, settings: SpectralSettings) -> Fit:
     # the trace is exp(2 a00) + a10² + exp(2 a11)
     towards = np.array([2 * np.exp(2 * a00), 2 * a10, 2 * np.exp(2 * a11)]) / np.trace(covariance)
     posterior = np.linalg.pinv(best.jac.T @ best.jac)[4:7, 4:7]
-    deviation = model(best.x)[0] - model.measured
-    return Fit(
-        covariance,
-        float(best.x[1]),
-        float(np.sqrt(towards @ posterior @ towards)),
-        float(np.sqrt(np.mean(deviation**2))),
-    )
+    return Fit(covariance, float(np.sqrt(towards @ posterior @ towards)))

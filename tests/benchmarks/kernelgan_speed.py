@@ -19,7 +19,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from mkgan_core import environment, kernels
 from mkgan_core.errors import KernelError
 from mkgan_core.estimators import kernelgan, kernelgan_training
-from mkgan_core.estimators.kernelgan_networks import DISCRIMINATOR_CROP, GENERATOR_CROP, initial_weights
+from mkgan_core.estimators.kernelgan import DISCRIMINATOR_CROP, GENERATOR_CROP
+from mkgan_core.estimators.kernelgan_networks import initial_weights
 from mkgan_core.regions import whole
 from tests import layered
 from tests.benchmarks import common
