@@ -11,6 +11,7 @@ from mkgan_core import compose, environment, images, kernels, method, regions
 from mkgan_core.errors import ConfigError, DatasetError, KernelError, StorageError
 from mkgan_core.estimators import KernelEstimate
 from mkgan_core.images import Image
+from mkgan_core.merging import can_merge
 from mkgan_core.regions import Region, enlarge_mask
 from mkgan_core.storage import Store
 
@@ -85,8 +86,11 @@ def enlarge(
     upscaler = method.part_class("upscaler", chosen.upscaler)(settings)
     device = environment.torch_device("auto")
     environment.prepare_torch()
+    found_regions = split(image, chosen.segmenter, preset, masks)
+    if len(found_regions) > 1 and chosen.estimator and can_merge(chosen.estimator):
+        found_regions = method.build("estimator", chosen.estimator, preset).merge(image, found_regions, scale)
     parts = []
-    for region in split(image, chosen.segmenter, preset, masks):
+    for region in found_regions:
         found = estimate(image, region, chosen.estimator, scale, preset, seed) if chosen.estimator else None
         parts.append((region, upscaler.upscale(image, region, found, scale, seed=seed, device=device)))
     return compose.compose(parts, scale)

@@ -13,6 +13,7 @@ from typing import Any
 from prefect.futures import PrefectFuture
 
 from mkgan_core.datasets import ImageSpec
+from mkgan_core.merging import MergeJob, can_merge
 from mkgan_core.method import Method
 from mkgan_core.pipeline import ComposeJob, Job, KernelJob, Record, SegmentJob, UpscaleJob
 from mkgan_core.report import RegionResult, Result
@@ -81,9 +82,27 @@ class Walk:
                     if record is None:
                         self.results.append(Result(self.spec, method, seed, None, [], None, f"segment: {error}"))
                     else:
-                        MethodWalk(self, method, seed, record, job)
+                        self._merge(method, seed, record, job)
 
         self.fanout.submit(job, done)
+
+    def _merge(self, method: Method, seed: int, segmentation: Record, after: Job) -> None:
+        """Where the estimator can tell, regions that are blurred alike go on as one."""
+        if len(segmentation["regions"]) < 2 or not can_merge(method.estimator):
+            MethodWalk(self, method, seed, segmentation, after)
+            return
+        assert method.estimator is not None
+        regions = tuple(segmentation["regions"])
+        job = MergeJob(self.spec, **self.common, regions=regions, estimator=method.estimator)
+
+        def done(record: Record | None, error: str | None) -> None:
+            if record is None:
+                self.results.append(Result(self.spec, method, seed, segmentation, [], None, f"merge: {error}"))
+            else:
+                both = {**record, "seconds": segmentation["seconds"] + record["seconds"]}
+                MethodWalk(self, method, seed, both, job)
+
+        self.fanout.submit(job, done, after=after)
 
 
 class MethodWalk:

@@ -121,7 +121,7 @@ class SegmentJob(Job):
             raise RegionError(f"image {self.spec.image} comes without masks; use another segmenter than 'given'")
         masks = method.build("segmenter", self.segmenter, self.preset).masks(image, given)
         parts = regions.partition(masks, image.shape[:2])
-        return {"regions": [_save_region(store, self.spec, region, self) for region in parts]}
+        return {"regions": [save_region(store, self.spec, region, self) for region in parts]}
 
 
 @dataclass(frozen=True)
@@ -135,12 +135,6 @@ class RegionJob(Job):
 
     region: Record
     seed: int
-
-    def load_region(self, store: Store) -> Region:
-        name = self.region["name"]
-        if self.region["mask_uri"] is None:
-            return regions.whole(self.spec.shape)
-        return Region(name, images.decode_mask(store.read(self.region["mask_uri"]), self.region["mask_uri"]))
 
 
 @dataclass(frozen=True)
@@ -172,7 +166,7 @@ class KernelJob(RegionJob):
         }
 
     def compute(self, store: Store) -> Record:
-        region = self.load_region(store)
+        region = load_region(store, self.spec, self.region)
         image = datasets.load_low(self.spec)
         part = method.build("estimator", self.estimator, self.preset)
         device = environment.torch_device(self.device)
@@ -251,7 +245,7 @@ class UpscaleJob(RegionJob):
         estimate = load_kernel(store, self.kernel) if self.kernel else None
         enlarged = part.upscale(
             datasets.load_low(self.spec),
-            self.load_region(store),
+            load_region(store, self.spec, self.region),
             estimate,
             self.spec.scale,
             seed=self.seed,
@@ -294,7 +288,7 @@ class ComposeJob(Job):
     def compute(self, store: Store) -> Record:
         loaded, psnrs = [], []
         for entry, kernel, upscaled in self.parts:
-            region = RegionJob.load_region(_as_region_job(self, entry), store)
+            region = load_region(store, self.spec, entry)
             loaded.append((region, images.decode(store.read(upscaled["output_uri"]), upscaled["output_uri"])))
             truth = datasets.true_kernel(self.spec, region) if kernel else None
             estimate = load_kernel(store, kernel) if kernel and truth else None
@@ -315,6 +309,13 @@ def whole_region(spec: ImageSpec) -> Record:
     return {"name": "whole", "key": "whole", "mask_uri": None, "area_px": spec.shape[0] * spec.shape[1]}
 
 
+def load_region(store: Store, spec: ImageSpec, entry: Record) -> Region:
+    """The region of an entry in a segmentation's record."""
+    if entry["mask_uri"] is None:
+        return regions.whole(spec.shape)
+    return Region(entry["name"], images.decode_mask(store.read(entry["mask_uri"]), entry["mask_uri"]))
+
+
 def load_kernel(store: Store, record: Record) -> KernelEstimate:
     """The kernel of a `KernelJob`'s record."""
     half = record["half_uri"]
@@ -324,7 +325,8 @@ def load_kernel(store: Store, record: Record) -> KernelEstimate:
     )
 
 
-def _save_region(store: Store, spec: ImageSpec, region: Region, job: SegmentJob) -> Record:
+def save_region(store: Store, spec: ImageSpec, region: Region, job: Job) -> Record:
+    """Write a region's mask; returns its entry in a segmentation's record."""
     if region.is_whole:
         return whole_region(spec)
     data = images.encode_png(region.mask)
@@ -334,10 +336,6 @@ def _save_region(store: Store, spec: ImageSpec, region: Region, job: SegmentJob)
         "mask_uri": store.write(job.file_name(f"-{region.name}.png"), data),
         "area_px": region.area,
     }
-
-
-def _as_region_job(job: Job, region: Record) -> RegionJob:
-    return RegionJob(job.spec, job.store, job.preset, job.device, region, 0)
 
 
 def _json_safe(record: Record) -> Record:

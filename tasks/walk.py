@@ -1,8 +1,9 @@
-"""The four steps of the walk as tasks."""
+"""The five steps of the walk as tasks."""
 
 from __future__ import annotations
 
 from mkgan_core import pipeline
+from mkgan_core.merging import MergeJob
 from mkgan_core.pipeline import ComposeJob, Job, KernelJob, Record, SegmentJob, UpscaleJob
 from tasks.caching import artifact_task
 
@@ -10,6 +11,12 @@ from tasks.caching import artifact_task
 @artifact_task("segment")
 def segment(job: SegmentJob) -> Record:
     """Image -> regions."""
+    return pipeline.run(job)
+
+
+@artifact_task("merge")
+def merge(job: MergeJob) -> Record:
+    """Regions -> regions of different blur."""
     return pipeline.run(job)
 
 
@@ -31,7 +38,7 @@ def compose(job: ComposeJob) -> Record:
     return pipeline.run(job)
 
 
-TASKS = {SegmentJob: segment, KernelJob: estimate_kernel, UpscaleJob: upscale, ComposeJob: compose}
+TASKS = {SegmentJob: segment, MergeJob: merge, KernelJob: estimate_kernel, UpscaleJob: upscale, ComposeJob: compose}
 
 
 def task_for(job: Job):

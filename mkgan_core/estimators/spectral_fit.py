@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,10 +41,12 @@ class Fit:
     Attributes:
         covariance: (2, 2) in squared high-resolution pixels, axes row and column.
         uncertainty: standard deviation of the log of the covariance's trace, by the curvature of the fit.
+        cost: half the sum of squared (softened) deviations from spectra and priors.
     """
 
     covariance: np.ndarray
     uncertainty: float
+    cost: float
 
 
 def measure(image: Image, mask: np.ndarray, settings: SpectralSettings) -> Spectrum:
@@ -131,52 +134,65 @@ class _Model:
         return np.log(total), np.stack([*derivatives, floor / total], axis=1)
 
 
-def fit(spectrum: Spectrum, scale: int, settings: SpectralSettings) -> Fit:
-    """Maximum a posteriori fit of the model: soft-L1 deviations of the log spectrum, Gaussian priors.
+def fit(spectra: Sequence[Spectrum], scale: int, settings: SpectralSettings) -> Fit:
+    """Maximum a posteriori fit of one blur to the spectra of one or more regions, each with a slope etc. of its own.
 
-    A bin's deviation counts as one unit: neighbouring bins deviate together, so there are far fewer independent ones
-    than bins, and the priors keep their weight.
+    Soft-L1 deviations of the log spectrum, Gaussian priors. A bin's deviation counts as one unit: neighbouring bins
+    deviate together, so there are far fewer independent ones than bins, and the priors keep their weight.
     """
-    model = _Model(spectrum, scale, settings)
+    models = [_Model(spectrum, scale, settings) for spectrum in spectra]
     slack = settings.robustness
     spread = np.array([settings.slope_std, settings.tilt_std, settings.tilt_std])
     centre = np.array([settings.slope, 0, 0])
     pull = np.zeros((4, 8))
     pull[[0, 1, 2], [1, 2, 3]] = 1 / spread
+    # parameters: the blur's three, then five of each region; as the model's eight
+    order = [[3 + 5 * i, 4 + 5 * i, 5 + 5 * i, 6 + 5 * i, 0, 1, 2, 7 + 5 * i] for i in range(len(models))]
 
     def noise_weight(noise: float) -> float:
         return (1 if noise > 0 else 10) / settings.noise_std  # less than rounding leaves is not to be had
 
-    def residuals(p: np.ndarray) -> np.ndarray:
-        z = (model(p)[0] - model.measured) / slack
-        soft = slack * np.sign(z) * np.sqrt(2 * (np.sqrt(1 + z * z) - 1))
-        return np.concatenate([soft, (p[1:4] - centre) / spread, [noise_weight(p[7]) * p[7]]])
+    def residuals(every: np.ndarray) -> np.ndarray:
+        parts = []
+        for model, own in zip(models, order, strict=True):
+            p = every[own]
+            z = (model(p)[0] - model.measured) / slack
+            soft = slack * np.sign(z) * np.sqrt(2 * (np.sqrt(1 + z * z) - 1))
+            parts += [soft, (p[1:4] - centre) / spread, [noise_weight(p[7]) * p[7]]]
+        return np.concatenate(parts)
 
-    def jacobian(p: np.ndarray) -> np.ndarray:
-        predicted, derivatives = model(p)
-        z = np.abs(predicted - model.measured) / slack
-        root = np.sqrt(1 + z * z)
-        # d soft / d deviation; towards zero it tends to one
-        steep = np.where(z > 1e-4, z / root / np.sqrt(np.maximum(2 * (root - 1), 1e-12)), 1.0)
-        pull[3, 7] = noise_weight(p[7])
-        return np.concatenate([derivatives * steep[:, None], pull])
+    def jacobian(every: np.ndarray) -> np.ndarray:
+        parts = []
+        for model, own in zip(models, order, strict=True):
+            p = every[own]
+            predicted, derivatives = model(p)
+            z = np.abs(predicted - model.measured) / slack
+            root = np.sqrt(1 + z * z)
+            # d soft / d deviation; towards zero it tends to one
+            steep = np.where(z > 1e-4, z / root / np.sqrt(np.maximum(2 * (root - 1), 1e-12)), 1.0)
+            pull[3, 7] = noise_weight(p[7])
+            part = np.zeros((len(steep) + len(pull), len(every)))
+            part[:, own] = np.concatenate([derivatives * steep[:, None], pull])
+            parts.append(part)
+        return np.concatenate(parts)
 
     best = None
     for deviation in START_DEVIATIONS:
-        start = np.array(
-            [0, settings.slope, 0, 0, np.log(deviation * scale / 2), 0, np.log(deviation * scale / 2), 0.2]
-        )
-        heard = model.measured > np.log(spectrum.noise) + 2
-        start[0] = np.median((model.measured - model(start)[0])[heard if heard.any() else slice(None)])
+        blur = np.log(deviation * scale / 2)
+        start = np.array([blur, 0, blur, *[0, settings.slope, 0, 0, 0.2] * len(models)])
+        for spectrum, model, own in zip(spectra, models, order, strict=True):
+            heard = model.measured > np.log(spectrum.noise) + 2
+            offset = model.measured - model(start[own])[0]
+            start[own[0]] = np.median(offset[heard if heard.any() else slice(None)])
         derivatives: Any = jacobian  # scipy's stub knows only the names of finite differences
         found = least_squares(residuals, start, jac=derivatives, x_scale="jac", max_nfev=100)
         if best is None or found.cost < best.cost:
             best = found
     assert best is not None
-    a00, a10, a11 = best.x[4:7]
+    a00, a10, a11 = best.x[:3]
     factor = np.array([[np.exp(a00), 0], [a10, np.exp(a11)]])
     covariance = factor @ factor.T
     # the trace is exp(2 a00) + a10² + exp(2 a11)
     towards = np.array([2 * np.exp(2 * a00), 2 * a10, 2 * np.exp(2 * a11)]) / np.trace(covariance)
-    posterior = np.linalg.pinv(best.jac.T @ best.jac)[4:7, 4:7]
-    return Fit(covariance, float(np.sqrt(towards @ posterior @ towards)))
+    posterior = np.linalg.pinv(best.jac.T @ best.jac)[:3, :3]
+    return Fit(covariance, float(np.sqrt(towards @ posterior @ towards)), float(best.cost))

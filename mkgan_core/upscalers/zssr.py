@@ -36,7 +36,8 @@ class ZssrSettings:
     closing_rounds: int = 2
     """Back-projections after it."""
     son_noise: float = 0.0
-    """Std of the noise on the network's inputs in training, on the [0, 1] scale."""
+    """Std of the noise on the low-resolution sons, on the [0, 1] scale. Without any, the network relies on differences
+    far below what rounding to 8 bits leaves of them, which real inputs and slightly wrong kernels do not have."""
     ensemble: bool = False
     """Median over the 8 flips and turns of the image, each enlarged by itself."""
 
@@ -57,6 +58,7 @@ PRESETS = {
         turned=True,
         input_rounds=8,
         closing_rounds=4,
+        son_noise=0.5 / 255,
     ),
 }
 
@@ -64,7 +66,7 @@ PRESETS = {
 class Zssr:
     """Upscaler `zssr`."""
 
-    version = 2
+    version = 3
     needs_kernel = True
     seeded = True
     min_side = 32  # degraded by 4 once more, a patch must be left

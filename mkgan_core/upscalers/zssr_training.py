@@ -130,7 +130,6 @@ def run_low_resolution(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, max_lr=settings.learning_rate, total_steps=settings.iterations
     )
-    noise = torch.Generator().manual_seed(int(rng.integers(2**62)))
 
     def refine(picture: torch.Tensor) -> torch.Tensor:
         return picture + F.pixel_shuffle(network(F.pixel_unshuffle(picture, scale)), scale)
@@ -147,7 +146,7 @@ def run_low_resolution(
         father, son, corners = pairs[turn]
         top, left = corners[iteration]
         window = (..., slice(top, top + crop), slice(left, left + crop))
-        loss = (refine(_noisy(son[window], settings.son_noise, noise)) - father[window]).square().mean()
+        loss = (refine(son[window]) - father[window]).square().mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
@@ -172,6 +171,7 @@ def _pairs(
     The kernel does not turn, so every turn is a new pair. Of a large image each takes another window: bounded cost.
     """
     side, structure = max(FATHER, crop), gradient_map(image)
+    noise = torch.Generator().manual_seed(int(rng.integers(2**62)))
     pairs = []
     for turns, flip in product(range(4), (False, True)) if settings.turned else [(0, False)]:
         ((top, left),) = draw_crops(structure, mask, min(side, *image.shape[:2]), 1, rng, step=1)
@@ -187,7 +187,7 @@ def _pairs(
         height, width = (length // scale * scale for length in piece.shape[:2])
         piece, weights, inside = (part[:height, :width] for part in (piece, weights, inside))
         father = images.to_tensor(piece, device)
-        son = degrade_tensor(father, kernel, scale)
+        son = _noisy(degrade_tensor(father, kernel, scale), settings.son_noise, noise)
         son = back_project(enlarge(son, scale), son, kernel, scale, settings.input_rounds)
         pairs.append((father, son, draw_crops(weights, inside, crop, settings.iterations, rng, step=scale)))
     return pairs

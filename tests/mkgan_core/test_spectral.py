@@ -77,7 +77,7 @@ def test_the_kernel_turns_with_the_image() -> None:
     fits = []
     for image in (low, np.ascontiguousarray(low.transpose(1, 0, 2))):
         spectrum = spectral_fit.measure(image, np.ones(image.shape[:2], bool), SETTINGS)
-        fits.append(spectral_fit.fit(spectrum, 2, SETTINGS).covariance)
+        fits.append(spectral_fit.fit([spectrum], 2, SETTINGS).covariance)
     assert np.allclose(fits[0], fits[1][::-1, ::-1], rtol=0.02, atol=0.02)
 
 
@@ -91,6 +91,26 @@ def test_regions_have_kernels_of_their_own() -> None:
     for mask, kernel in ((left, little), (~left, much)):
         found = Spectral(SETTINGS).estimate(low, Region("part", mask), 2, seed=0, truth=None, device="cpu")
         assert kernels.kernel_psnr(found.kernel, kernel, 2) > 33
+
+
+def test_regions_are_joined_where_the_blur_does_not_differ() -> None:
+    """Three stripes of different content (slope), two of them blurred alike; a fourth is too small to measure."""
+    slopes, variances = (2.4, 3.2, 2.8), (1.2, 1.2, 4.0)
+    stripes = [
+        degrade(power_law((512, 512), slope, seed), kernels.gaussian(v * np.eye(2), 17, 2), 2)
+        for seed, (slope, v) in enumerate(zip(slopes, variances, strict=True))
+    ]
+    low = rounded(np.concatenate(stripes, axis=1))
+    columns = np.arange(low.shape[1])[None].repeat(len(low), axis=0)
+    parts = [Region(name, columns // 256 == index) for index, name in enumerate("abc")]
+    small = Region("small", (columns < 12) & parts[0].mask)
+    parts[0] = Region("a", parts[0].mask & ~small.mask)
+    merged = Spectral(SETTINGS).merge(low, [*parts, small], 2)
+    assert {region.name for region in merged} == {"a+b+small", "c"}
+    assert (sum(region.mask.astype(int) for region in merged) == 1).all()
+    alike = rounded(np.concatenate(stripes[:2], axis=1))
+    halves = [Region("left", columns[:, :512] < 256), Region("right", columns[:, :512] >= 256)]
+    assert [region.name for region in Spectral(SETTINGS).merge(alike, halves, 2)] == ["whole"]
 
 
 def test_it_knows_when_it_does_not_know() -> None:
