@@ -152,8 +152,12 @@ def fit(spectra: Sequence[Spectrum], scale: int, settings: SpectralSettings) -> 
     def noise_weight(noise: float) -> float:
         return (1 if noise > 0 else 10) / settings.noise_std  # less than rounding leaves is not to be had
 
+    expected = np.log(settings.deviation * scale / 2)
+    pull_blur = np.zeros((2, 3 + 5 * len(models)))
+    pull_blur[[0, 1], [0, 2]] = 1 / settings.deviation_std
+
     def residuals(every: np.ndarray) -> np.ndarray:
-        parts = []
+        parts = [(every[[0, 2]] - expected) / settings.deviation_std]
         for model, own in zip(models, order, strict=True):
             p = every[own]
             z = (model(p)[0] - model.measured) / slack
@@ -162,7 +166,7 @@ def fit(spectra: Sequence[Spectrum], scale: int, settings: SpectralSettings) -> 
         return np.concatenate(parts)
 
     def jacobian(every: np.ndarray) -> np.ndarray:
-        parts = []
+        parts = [pull_blur]
         for model, own in zip(models, order, strict=True):
             p = every[own]
             predicted, derivatives = model(p)

@@ -38,6 +38,9 @@ class ZssrSettings:
     son_noise: float = 0.0
     """Std of the noise on the low-resolution sons, on the [0, 1] scale. Without any, the network relies on differences
     far below what rounding to 8 bits leaves of them, which real inputs and slightly wrong kernels do not have."""
+    imitate: bool = False
+    """Find noise and JPEG compression in the image, give the sons the same, and leave the closing back-projections
+    out where there is any (low-resolution layout)."""
     ensemble: bool = False
     """Median over the 8 flips and turns of the image, each enlarged by itself."""
 
@@ -53,12 +56,13 @@ PRESETS = {
         layers=6,
         channels=32,
         crop=96,
-        iterations=300,
+        iterations=600,
         learning_rate=3e-3,
         turned=True,
         input_rounds=8,
-        closing_rounds=4,
+        closing_rounds=8,
         son_noise=0.5 / 255,
+        imitate=True,
     ),
 }
 

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from mkgan_core import images
+from mkgan_core.capture import Capture, examine
 from mkgan_core.crops import draw_crops, gradient_map, seed_of
 from mkgan_core.degradation import degrade_tensor
 from mkgan_core.estimators import KernelEstimate
@@ -124,7 +125,8 @@ def run_low_resolution(
     kernel = estimate.kernel
     low = images.to_tensor(image, device)
     crop = min(settings.crop, *image.shape[:2]) // scale * scale
-    pairs = _pairs(image, mask, kernel, scale, crop, settings, rng, device)
+    recorded = examine(image) if settings.imitate else Capture()
+    pairs = _pairs(image, mask, kernel, scale, crop, settings, recorded, rng, device)
     network = _network(3 * scale**2, settings, rng, last_gain=0.1).to(low.device)
     optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -140,7 +142,9 @@ def run_low_resolution(
     def finish() -> torch.Tensor:
         apply = partial(_in_strips, refine, STRIP * scale, settings.layers * scale)
         high = _ensemble(apply, start) if settings.ensemble else apply(start)
-        return back_project(high, low, kernel, scale, settings.closing_rounds).clamp(0, 1)
+        # true to a noisy input means noisy
+        rounds = settings.closing_rounds if recorded.clean else 0
+        return back_project(high, low, kernel, scale, rounds).clamp(0, 1)
 
     for iteration, turn in enumerate(rng.integers(len(pairs), size=settings.iterations)):
         father, son, corners = pairs[turn]
@@ -163,6 +167,7 @@ def _pairs(
     scale: int,
     crop: int,
     settings: ZssrSettings,
+    recorded: Capture,
     rng: np.random.Generator,
     device: str,
 ) -> list[tuple[torch.Tensor, torch.Tensor, np.ndarray]]:
@@ -187,7 +192,8 @@ def _pairs(
         height, width = (length // scale * scale for length in piece.shape[:2])
         piece, weights, inside = (part[:height, :width] for part in (piece, weights, inside))
         father = images.to_tensor(piece, device)
-        son = _noisy(degrade_tensor(father, kernel, scale), settings.son_noise, noise)
+        son = recorded.imitate(degrade_tensor(father, kernel, scale), rng)
+        son = _noisy(son, settings.son_noise, noise)
         son = back_project(enlarge(son, scale), son, kernel, scale, settings.input_rounds)
         pairs.append((father, son, draw_crops(weights, inside, crop, settings.iterations, rng, step=scale)))
     return pairs
