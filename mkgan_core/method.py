@@ -26,6 +26,7 @@ ESTIMATORS = {
     "ground-truth": "estimators.fixed:GroundTruth:FixedSettings",
     "kernelgan": "estimators.kernelgan:KernelGan:KernelGanSettings",
     "spectral": "estimators.spectral:Spectral:SpectralSettings",
+    "auto": "estimators.auto:Auto:AutoSettings",
     "michaeli-irani": "estimators.michaeli_irani:MichaeliIrani:MichaeliIraniSettings",
 }
 UPSCALERS = {

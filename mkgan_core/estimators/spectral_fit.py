@@ -149,9 +149,6 @@ def fit(spectra: Sequence[Spectrum], scale: int, settings: SpectralSettings) -> 
     # parameters: the blur's three, then five of each region; as the model's eight
     order = [[3 + 5 * i, 4 + 5 * i, 5 + 5 * i, 6 + 5 * i, 0, 1, 2, 7 + 5 * i] for i in range(len(models))]
 
-    def noise_weight(noise: float) -> float:
-        return (1 if noise > 0 else 10) / settings.noise_std  # less than rounding leaves is not to be had
-
     expected = np.log(settings.deviation * scale / 2)
     pull_blur = np.zeros((2, 3 + 5 * len(models)))
     pull_blur[[0, 1], [0, 2]] = 1 / settings.deviation_std
@@ -160,9 +157,8 @@ def fit(spectra: Sequence[Spectrum], scale: int, settings: SpectralSettings) -> 
         parts = [(every[[0, 2]] - expected) / settings.deviation_std]
         for model, own in zip(models, order, strict=True):
             p = every[own]
-            z = (model(p)[0] - model.measured) / slack
-            soft = slack * np.sign(z) * np.sqrt(2 * (np.sqrt(1 + z * z) - 1))
-            parts += [soft, (p[1:4] - centre) / spread, [noise_weight(p[7]) * p[7]]]
+            soft = _soften(model(p)[0] - model.measured, slack)
+            parts += [soft, (p[1:4] - centre) / spread, [_noise_weight(p[7], settings) * p[7]]]
         return np.concatenate(parts)
 
     def jacobian(every: np.ndarray) -> np.ndarray:
@@ -174,7 +170,7 @@ def fit(spectra: Sequence[Spectrum], scale: int, settings: SpectralSettings) -> 
             root = np.sqrt(1 + z * z)
             # d soft / d deviation; towards zero it tends to one
             steep = np.where(z > 1e-4, z / root / np.sqrt(np.maximum(2 * (root - 1), 1e-12)), 1.0)
-            pull[3, 7] = noise_weight(p[7])
+            pull[3, 7] = _noise_weight(p[7], settings)
             part = np.zeros((len(steep) + len(pull), len(every)))
             part[:, own] = np.concatenate([derivatives * steep[:, None], pull])
             parts.append(part)
@@ -200,3 +196,39 @@ def fit(spectra: Sequence[Spectrum], scale: int, settings: SpectralSettings) -> 
     towards = np.array([2 * np.exp(2 * a00), 2 * a10, 2 * np.exp(2 * a11)]) / np.trace(covariance)
     posterior = np.linalg.pinv(best.jac.T @ best.jac)[:3, :3]
     return Fit(covariance, float(np.sqrt(towards @ posterior @ towards)), float(best.cost))
+
+
+def explain(kernel: np.ndarray, spectrum: Spectrum, scale: int, settings: SpectralSettings) -> float:
+    """How badly a given kernel explains a spectrum, image and noise fitted to it: comparable to `Fit.cost`.
+
+    Args:
+        kernel: (K, K) by the convention.
+    """
+    model = _Model(spectrum, scale, settings)
+    taps = np.arange(len(kernel))
+    rows, columns = (np.exp(-2j * np.pi * w[..., None] * taps) for w in model.w)  # (aliases, N, K)
+    blur = np.abs(np.einsum("anr,rc,anc->an", rows, kernel, columns, optimize=True)) ** 2
+    spread = np.array([settings.slope_std, settings.tilt_std, settings.tilt_std])
+    centre = np.array([settings.slope, 0, 0])
+
+    def residuals(p: np.ndarray) -> np.ndarray:
+        amplitude, slope, b, c, noise = p
+        image = np.exp(amplitude - slope * model.log_radius + b * model.cosine + c * model.sine)
+        predicted = np.log((image * blur).sum(axis=0) + model.noise * np.exp(noise))
+        soft = _soften(predicted - model.measured, settings.robustness)
+        return np.concatenate([soft, (p[1:4] - centre) / spread, [_noise_weight(noise, settings) * noise]])
+
+    start = np.array([0, settings.slope, 0, 0, 0.2])
+    start[0] = -np.median(residuals(start)[: len(model.measured)])
+    return float(least_squares(residuals, start, x_scale="jac", max_nfev=50).cost)
+
+
+def _soften(deviation: np.ndarray, slack: float) -> np.ndarray:
+    """Small deviations as they are, large ones by their root (soft L1)."""
+    z = deviation / slack
+    return slack * np.sign(z) * np.sqrt(2 * (np.sqrt(1 + z * z) - 1))
+
+
+def _noise_weight(noise: float, settings: SpectralSettings) -> float:
+    """Of the prior on the log of the noise above rounding; less than rounding leaves is not to be had."""
+    return (1 if noise > 0 else 10) / settings.noise_std

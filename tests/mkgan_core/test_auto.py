@@ -1,0 +1,34 @@
+"""`auto` against pictures whose kernel is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mkgan_core import kernels, method
+from mkgan_core.degradation import degrade
+from mkgan_core.errors import KernelError
+from mkgan_core.regions import whole
+from tests.mkgan_core.test_spectral import power_law, rounded
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_it_tells_a_blur_from_a_bicubic_reduction(scale: int) -> None:
+    high = power_law((256 * scale, 256 * scale), 2.8, 1)
+    auto, spectral = (method.build("estimator", name, "fast") for name in ("auto", "spectral"))
+    for kernel, expected in (
+        (kernels.bicubic(scale), kernels.bicubic(scale)),
+        (kernels.gaussian(2.5 * (scale / 2) ** 2 * np.eye(2), 33, scale), None),
+    ):
+        low = rounded(degrade(high, kernel, scale))
+        found, other = (
+            part.estimate(low, whole(low.shape[:2]), scale, seed=0, truth=None, device="cpu").kernel
+            for part in (auto, spectral)
+        )
+        assert np.array_equal(found, other if expected is None else expected)
+
+
+def test_it_refuses_what_it_cannot_tell() -> None:
+    flat = np.full((96, 96, 3), 0.5, np.float32)
+    with pytest.raises(KernelError, match="too little texture"):
+        method.build("estimator", "auto", "fast").estimate(flat, whole((96, 96)), 2, seed=0, truth=None, device="cpu")
