@@ -20,6 +20,7 @@ CLIPPED = 0.1  # share of black or white pixels from which a block says nothing 
 AUDIBLE = 2.5 / 255  # less than this may as well be texture that fills the image
 QUALITIES = range(30, 99)
 GHOST = 0.5  # a recompression that much closer (in the log) than those around it is the one the image had
+PLAIN = 2.0  # standard deviation of luma, 0 to 255
 EXCERPT = 256  # side of the part that is recompressed
 
 
@@ -89,6 +90,8 @@ def jpeg_quality(image: Image) -> int | None:
     from PIL import Image as Picture
 
     luma = np.asarray(Picture.fromarray(images.to_uint8(image[:EXCERPT, :EXCERPT])).convert("L"))
+    if luma.std() < PLAIN:  # nothing in it to be compressed
+        return None
     changes = [np.square(luma - np.asarray(_recompress(luma, q), np.float64)).mean() for q in QUALITIES]
     # a small floor: the very same tables may reproduce the excerpt exactly
     levels = np.log(np.array(changes) + 1e-3)
