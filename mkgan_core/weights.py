@@ -125,7 +125,7 @@ REGISTRY = {
 
 # family -> patterns of file names
 FAMILIES = {
-    "sam": ("sam_vit_*.pth", "mobile_sam*.pt", "sam2*.pt"),
+    "sam": ("sam_vit_*.pth", "*sam2_[tsbl].pt", "*sam2.1_[tsbl].pt", "*mobile_sam.pt"),
     "faster-rcnn": ("fasterrcnn_*.pth",),
     "mask-rcnn": ("maskrcnn_*.pth",),
     "detectron2": ("model_final_*.pkl",),
@@ -226,6 +226,12 @@ def verify(path: Path) -> str:
             f"`mkgan weights pull {entry.name}` (weights of your own need a name of their own)"
         )
     return found
+
+
+def unusable(path: Path, what: str, fault: BaseException) -> WeightsError:
+    """The error for weights that a library cannot load; of its own message only the first sentence, without advice."""
+    why = f"{type(fault).__name__}: {str(fault).split('. ')[0].splitlines()[0] if str(fault) else 'no reason given'}"
+    return WeightsError(f"cannot use {path} as {what} ({why}); replace the file")
 
 
 def digest(path: Path) -> str:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from mkgan_core import environment, weights
-from mkgan_core.errors import WeightsError
 from mkgan_core.images import Image, to_tensor
 from mkgan_core.regions import Rules
 from mkgan_core.segmenters import ultralytics_api
@@ -134,7 +133,7 @@ def yolo_boxes(image: Image, confidence: float, device: str = "cpu") -> np.ndarr
                 ultralytics_api.bgr(image), conf=confidence, device=where, save=False, verbose=False
             )
         except Exception as fault:  # exported formats are opened here, not when loaded
-            raise WeightsError(f"the YOLO weights {path} cannot be used ({fault}); replace the file") from fault
+            raise weights.unusable(path, "YOLO weights", fault) from fault
     boxes = found.boxes.xyxy.cpu().numpy()
     return boxes[np.argsort(-found.boxes.conf.cpu().numpy(), kind="stable")]
 
@@ -170,7 +169,7 @@ def _torchvision_model(builder: str, path: Path, sha256: str, device: str) -> An
         model = getattr(detection, name)(weights=None, weights_backbone=None)
         model.load_state_dict(state)
     except Exception as fault:  # torch raises many types on damaged files
-        raise WeightsError(f"cannot load {path} as torchvision's {name} ({fault}); replace the file") from fault
+        raise weights.unusable(path, f"torchvision's {name}", fault) from fault
     return model.eval().to(device)
 
 

@@ -40,7 +40,7 @@ class Backend(Protocol):
     """A loaded SAM."""
 
     def answer(self, image: Image, boxes: np.ndarray) -> np.ndarray:
-        """The mask of the object in each box (N, 4), bool (N, H, W); the image is embedded once."""
+        """Masks of the objects in boxes (N, 4), bool (at most N, H, W); the image is embedded once."""
         ...
 
     def everything(self, image: Image, points_per_side: int) -> list[np.ndarray]:
@@ -78,7 +78,7 @@ class Sam:
 
 
 def object_masks(image: Image, boxes: np.ndarray, device: str = "cpu") -> np.ndarray:
-    """SAM's mask of the object in each box, bool (N, H, W).
+    """SAM's mask of the object in each box, bool (N, H, W); fewer where SAM scores its own mask at nothing.
 
     Args:
         image: (H, W, 3) in [0, 1]; embedded once, however many boxes.
@@ -170,4 +170,4 @@ def _segment_anything(path: Path, sha256: str, device: str) -> Any:
     try:
         return sam_model_registry[known[0]](checkpoint=str(path)).to(device)
     except Exception as fault:  # torch raises many types on damaged files
-        raise WeightsError(f"cannot load the SAM weights {path} ({fault}); replace the file") from fault
+        raise weights.unusable(path, "SAM weights", fault) from fault

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mkgan_core import weights
-from mkgan_core.errors import ConfigError, WeightsError
+from mkgan_core.errors import ConfigError
 from mkgan_core.images import Image, to_uint8
 
 
@@ -33,7 +33,7 @@ def yolo(path: Path, sha256: str) -> Any:
     try:
         return quiet().YOLO(str(path), task=task)
     except Exception as fault:  # it raises many types on damaged files
-        raise WeightsError(f"cannot load the YOLO weights {path} ({fault}); replace the file") from fault
+        raise weights.unusable(path, "YOLO weights", fault) from fault
 
 
 @lru_cache(maxsize=1)
@@ -47,12 +47,12 @@ def sam_predictor(path: Path, sha256: str, device: str) -> Any:
 
     try:
         model = quiet().SAM(str(path))
-        settings = {"conf": 0.25, "task": "segment", "mode": "predict", "imgsz": 1024, "retina_masks": True}
+        settings = {"conf": 0.0, "task": "segment", "mode": "predict", "imgsz": 1024, "retina_masks": True}
         settings |= {"save": False, "verbose": False, "device": torch.device(device)}
         predictor = model.task_map["segment"]["predictor"](overrides=settings)
         predictor.setup_model(model=model.model, verbose=False)
     except Exception as fault:
-        raise WeightsError(f"cannot load the SAM weights {path} ({fault}); replace the file") from fault
+        raise weights.unusable(path, "SAM weights", fault) from fault
     return predictor
 
 
