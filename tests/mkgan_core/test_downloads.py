@@ -150,7 +150,7 @@ def test_wrong_content_is_not_kept(server: Server, cache: Path, stale: bytes) ->
     if len(stale) > len(CONTENT):  # more than there is: begun anew
         assert downloads.pull("small").read_bytes() == CONTENT
         return
-    with pytest.raises(WeightsError, match="is not the published file: 300000 bytes, sha256 .*nothing was kept"):
+    with pytest.raises(WeightsError, match=r"is not the published file: 300000 bytes, sha256 .*nothing was kept"):
         downloads.pull("small")
     assert files(cache) == set()
     assert downloads.pull("small").read_bytes() == CONTENT

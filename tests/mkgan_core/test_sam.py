@@ -35,7 +35,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with torch.no_grad():
         model.mask_decoder.iou_prediction_head.layers[-1].bias += 1
         for network in model.mask_decoder.output_hypernetworks_mlps:
-            network.layers[-1].weight *= 100
+            network.layers[-1].weight *= 10_000  # stable under its thresholds
     path = tmp_path_factory.mktemp("sam") / "sam_vit_tiny_random.pth"
     torch.save(model.state_dict(), path)
     segment_anything.sam_model_registry["vit_tiny"] = build
