@@ -74,7 +74,7 @@ class Edges:
         contours = remove_small_objects(edges, max_size=s.shortest - 1, connectivity=2)
         # a margin, so that closing does not lose what touches the border
         grown = isotropic_closing(np.pad(contours, s.growth), s.growth)
-        filled = binary_fill_holes(grown)
+        filled = np.asarray(binary_fill_holes(grown))
         area = filled[s.growth : -s.growth, s.growth : -s.growth]
         return {"object": area} if area.any() else {}
 

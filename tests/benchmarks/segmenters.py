@@ -90,7 +90,7 @@ def iou(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def measure(name: str, cases: list[tuple[str, np.ndarray, list[np.ndarray]]], preset: str) -> dict:
-    """One row of the table."""
+    """A segmenter on every image."""
     part = method.build("segmenter", name, preset)
     segmenters.segment(part, name, cases[0][1], {})  # imports and loads
     rows = []
@@ -115,18 +115,24 @@ def measure(name: str, cases: list[tuple[str, np.ndarray, list[np.ndarray]]], pr
                 "seconds": seconds,
             }
         )
-    split = [row for row in rows if row["regions"] > 1]
-    print(
-        f"| {name} | {np.mean([r['f'] for r in rows]):.3f} | "
-        f"{np.mean([r['precision'] for r in split]) if split else float('nan'):.3f} | "
-        f"{np.mean([r['recall'] for r in rows]):.3f} | {np.mean([r['covering'] for r in rows]):.3f} | "
-        f"{np.nanmean([r['object_iou'] for r in split]) if split else float('nan'):.3f} | "
-        f"{np.mean([r['regions'] for r in rows]):.2f} | {len(rows) - len(split)} | "
-        f"{np.mean([r['pieces_before'] for r in rows]):.1f} → {np.mean([r['pieces'] for r in rows]):.1f} | "
-        f"{np.median([r['seconds'] for r in rows]):.2f} |",
-        flush=True,
-    )
     return {"segmenter": name, "images": rows}
+
+
+def line(measured: dict, *, time_only: bool) -> str:
+    """A row of the table."""
+    rows = measured["images"]
+    seconds = f"{np.median([row['seconds'] for row in rows]):.2f}"
+    if time_only:
+        return f"| {measured['segmenter']} | {seconds} |"
+    split = [row for row in rows if row["regions"] > 1]
+
+    def mean(of: list[dict], what: str, digits: int = 3) -> str:
+        return f"{np.mean([row[what] for row in of]):.{digits}f}" if of else "–"
+
+    cells = [mean(rows, "f"), mean(split, "precision"), mean(rows, "recall"), mean(rows, "covering")]
+    cells += [mean(split, "object_iou"), mean(rows, "regions", 2), str(len(rows) - len(split))]
+    cells += [f"{mean(rows, 'pieces_before', 1)} → {mean(rows, 'pieces', 1)}", seconds]
+    return f"| {' | '.join([measured['segmenter'], *cells])} |"
 
 
 def put_random_weights(folder: Path) -> None:
@@ -159,9 +165,13 @@ def main() -> None:
             chosen = [name for name in lacking if name not in chosen and name != "detectron2"]
             put_random_weights(Path(folder))
             os.environ["MKGAN_WEIGHTS"] = os.pathsep.join(filter(None, [os.environ.get("MKGAN_WEIGHTS"), folder]))
-        print(f"| {' | '.join(HEADINGS)} |\n|{'---|' * len(HEADINGS)}")
+        headings = [HEADINGS[0], HEADINGS[-1]] if options.random else HEADINGS
+        print(f"| {' | '.join(headings)} |\n|{'---|' * len(headings)}")
+        rows = []
         with environment.computing():  # one core, as in a run
-            rows = [measure(name, cases, options.preset) for name in chosen]
+            for name in chosen:
+                rows.append(measure(name, cases, options.preset))
+                print(line(rows[-1], time_only=bool(options.random)), flush=True)
     if not options.random:
         left_out = [name for name in lacking if name not in chosen]
         print("left out, no weights or package here:", ", ".join(left_out) or "none")
