@@ -119,10 +119,12 @@ def upscale(
     chosen = methods.parse(method)
     _check(scale=scale, preset=preset)
     splitter = "mask" if mask else chosen.segmenter
-    segmenter = single.make_segmenter(splitter, preset, per_object)
+    segmenter = single.make_segmenter(splitter, preset, per_object=per_object, with_masks=bool(mask))
     loaded = single.read_images(images, chosen)
     given = single.read_masks(mask or [], loaded)
     store = single.output_folder(out)
+    if splitter != "whole":
+        console.print(f"segmenter: {splitter}")
     for name, image in loaded:
         found = single.split(image, segmenter, splitter, given)
         if found.note:
@@ -149,9 +151,7 @@ def segment(
     segmenter = methods.resolve_auto() if segmenter == "auto" else segmenter
     methods.check_part("segmenter", segmenter)
     _check(scale=scale, preset=preset)
-    part = single.make_segmenter(segmenter, preset, per_object)
-    if part.needs_masks != bool(mask):
-        raise ConfigError(f"segmenter '{segmenter}' {'needs' if part.needs_masks else 'takes no'} --mask; see 'mask'")
+    part = single.make_segmenter(segmenter, preset, per_object=per_object, with_masks=bool(mask))
     loaded = single.read_images(images)
     given = single.read_masks(mask or [], loaded)
     store = single.output_folder(out)
@@ -182,7 +182,7 @@ def estimate(
     methods.check_part("estimator", estimator)
     _check(scale=scale, preset=preset)
     splitter = "mask" if mask else "whole"
-    segmenter = single.make_segmenter(splitter, preset)
+    segmenter = single.make_segmenter(splitter, preset, with_masks=bool(mask))
     loaded = single.read_images(images, methods.Method("", "whole", estimator, "bicubic"))
     given = single.read_masks(mask or [], loaded)
     store = single.output_folder(out)

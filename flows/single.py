@@ -71,11 +71,11 @@ def read_masks(paths: Sequence[Path], loaded: Sequence[tuple[str, Image]]) -> di
     return dict(zip(segmenters.object_names(len(masks)), masks.values(), strict=True))
 
 
-def make_segmenter(name: str, preset: str, per_object: bool = False) -> Any:
-    """A segmenter that can run.
+def make_segmenter(name: str, preset: str, *, per_object: bool = False, with_masks: bool = False) -> Any:
+    """A segmenter that can run; with one region per object, with the user's masks.
 
     Raises:
-        ConfigError: if a package is missing, or the segmenter cannot tell objects apart.
+        ConfigError: if a package is missing, the segmenter cannot tell objects apart, or masks are missing or too many.
         WeightsError: if its weights are missing or damaged.
     """
     method.check_ready("segmenter", name)
@@ -84,7 +84,12 @@ def make_segmenter(name: str, preset: str, per_object: bool = False) -> Any:
         if not hasattr(settings, "per_object"):
             raise ConfigError(f"--per-object: segmenter '{name}' knows no objects; use yolo-sam or yolo-grabcut")
         settings = dataclasses.replace(settings, per_object=True)
-    return method.part_class("segmenter", name)(settings)
+    part = method.part_class("segmenter", name)(settings)
+    if part.needs_masks != with_masks:
+        raise ConfigError(
+            f"segmenter '{name}' {'needs' if part.needs_masks else 'takes no'} --mask; see `mkgan methods`"
+        )
+    return part
 
 
 def split(image: Image, segmenter: Any, name: str, masks: Mapping[str, np.ndarray]) -> Segmentation:

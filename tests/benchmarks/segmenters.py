@@ -3,7 +3,7 @@
 .venv/bin/python -m tests.benchmarks.segmenters --bsds DATA/bsds20 [--segmenters edges,yolo] [--json FILE]
     with MKGAN_WEIGHTS=DATA/weights; segmenters without weights here are left out, and named
 .venv/bin/python -m tests.benchmarks.segmenters --bsds DATA/bsds20 --random 1
-    seconds of the networks that have no weights here, with random ones, on one image: not a word about quality
+    processor seconds of the networks that have no weights here, with random ones, on one image; nothing on quality
 
 Boundary F: a border pixel counts as right when a human drew one within 0.0075 of the image's diagonal (BSDS's
 tolerance); precision against all annotators together, recall as their mean. Nearest pixels, not BSDS's one-to-one
@@ -33,7 +33,9 @@ from mkgan_core.regions import Region, from_masks
 from tests.benchmarks import common
 
 TOLERANCE = 0.0075
-HEADINGS = "segmenter,boundary F,precision,recall,overlap,object IoU,regions,unsplit,pieces,s/image".split(",")
+HEADINGS = "segmenter,boundary F,precision,recall,overlap,object IoU,regions,unsplit,pieces,processor s/image".split(
+    ","
+)
 WITHOUT_MASKS = [name for name in method.SEGMENTERS if name not in ("given", "mask")]
 
 
@@ -95,10 +97,10 @@ def measure(name: str, cases: list[tuple[str, np.ndarray, list[np.ndarray]]], pr
     segmenters.segment(part, name, cases[0][1], {})  # imports and loads
     rows = []
     for image_name, image, humans in cases:
-        start = time.perf_counter()
+        start = time.process_time()
         masks = part.masks(image, {})
         found = from_masks(masks, image.shape[:2], part.rules)
-        seconds = time.perf_counter() - start
+        seconds = time.process_time() - start
         labels = np.sum([number * region.mask for number, region in enumerate(found)], axis=0)
         f, precision, recall = boundary_f(labels, humans)
         rows.append(

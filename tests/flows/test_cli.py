@@ -166,6 +166,7 @@ def test_single_image_commands(mkgan, dataset_folder: Path, tmp_path: Path) -> N
         (["segment", "PHOTO", "--segmenter", "edgs"], "nearest: edges"),
         (["segment", "PHOTO", "--segmenter", "mask"], "needs --mask"),
         (["segment", "PHOTO", "--segmenter", "edges", "--mask", "PHOTO"], "takes no --mask"),
+        (["upscale", "PHOTO", "--method", "given/bicubic+back-projection"], "needs --mask"),
         (["segment", "PHOTO", "--segmenter", "mask", "--mask", "nowhere.png"], "cannot read nowhere.png"),
         (["segment", "PHOTO", "--segmenter", "mask", "--mask", "TRUTH"], "im_1: mask"),
         (["upscale", "PHOTO", "--method", "bicubic", "--mask", "TRUTH"], "masks must have its size"),

@@ -109,7 +109,7 @@ def test_yolo_prompts_sam(real_yolo_random_sam: Callable[[int], np.ndarray]) -> 
     assert method.resolve_auto() == "yolo-sam"
     store = Store(str(ARTIFACTS / "segment" / "yolo-sam-with-random-sam"))
     for per_object in (False, True):
-        part = single.make_segmenter("yolo-sam", "fast", per_object)
+        part = single.make_segmenter("yolo-sam", "fast", per_object=per_object)
         image = real_yolo_random_sam(13)
         found = single.split(image, part, "yolo-sam", {})
         assert np.array_equal(np.sum([r.mask for r in found.regions], axis=0), np.ones(image.shape[:2]))
