@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mkgan_core import regions
+from mkgan_core import environment, regions
 from mkgan_core.images import Image
 from mkgan_core.regions import Region
 
@@ -34,7 +34,10 @@ def segment(part: Any, name: str, image: Image, given: dict[str, np.ndarray], *,
         RegionError: if a mask does not have the image's size.
         WeightsError: if the segmenter's weights are missing or damaged.
     """
-    masks = part.masks(image, given, device=device)
+    with environment.computing(environment.cores()):  # within a step of a run: with the step's cores
+        if part.weights:
+            environment.prepare_torch()
+        masks = part.masks(image, given, device=device)
     found = regions.from_masks(masks, image.shape[:2], part.rules)
     note = None
     if name != "whole" and len(found) == 1:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mkgan_core import environment, weights
+from mkgan_core import weights
 from mkgan_core.images import Image, to_tensor
 from mkgan_core.regions import Rules
 from mkgan_core.segmenters import ultralytics_api
@@ -54,7 +54,6 @@ class Detector:
         Raises:
             WeightsError: if the weights are missing or damaged.
         """
-        environment.prepare_torch()
         found = self.detect(image, device)
         return {"object": np.logical_or.reduce(found)} if found else {}
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mkgan_core import environment
 from mkgan_core.images import Image
 from mkgan_core.regions import Rules
 from mkgan_core.segmenters import object_names, sam, ultralytics_api
@@ -63,7 +62,6 @@ class YoloSam:
         Raises:
             WeightsError: if weights are missing or damaged.
         """
-        environment.prepare_torch()
         found = self.cut_out(image, yolo_boxes(image, self.settings.confidence, device), device)
         if not found:
             return {}

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mkgan_core import environment, weights
+from mkgan_core import weights
 from mkgan_core.errors import WeightsError
 from mkgan_core.images import Image, to_uint8
 from mkgan_core.regions import Rules
@@ -100,7 +100,6 @@ def load(device: str) -> Backend:
     Raises:
         WeightsError: if the weights are missing or damaged.
     """
-    environment.prepare_torch()
     path = weights.require("sam")
     sha256 = weights.verify(path)
     if path.name.startswith("sam_vit"):

@@ -171,6 +171,7 @@ def main() -> None:
         print(f"| {' | '.join(headings)} |\n|{'---|' * len(headings)}")
         rows = []
         with environment.computing():  # one core, as in a run
+            environment.prepare_torch()
             for name in chosen:
                 rows.append(measure(name, cases, options.preset))
                 print(line(rows[-1], time_only=bool(options.random)), flush=True)

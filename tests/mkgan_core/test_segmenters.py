@@ -316,3 +316,9 @@ def test_masks_that_leave_no_two_regions_are_noted(scene: np.ndarray) -> None:
         assert found.note is not None
         assert "none of the 1 masks leaves two regions of 4096 pixels" in found.note
     assert split("whole", scene).note is None
+
+
+def test_networks_leave_the_arithmetic_as_it_was(yolo_weights: Path, scene: np.ndarray) -> None:
+    """`prepare_torch` flushes denormals, for the time of the work."""
+    split("yolo", scene)
+    assert np.float32(1e-40) * np.float32(1.0) != 0
