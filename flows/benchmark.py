@@ -49,6 +49,8 @@ def plan(config: BenchmarkConfig) -> tuple[list[ImageSpec], list[Method]]:
         else datasets.Dataset(config.dataset)
     )
     specs = dataset.plan(config.scale, config.images, config.limit)
+    for chosen in methods:
+        method.check_ready("segmenter", chosen.segmenter)
     for spec in specs:
         for chosen in methods:
             method.check_size(chosen, spec.image, spec.shape)

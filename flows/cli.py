@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows import weights_commands
 from flows.terminal import make_console
-from mkgan_core import environment
-from mkgan_core.errors import MkganError
+from mkgan_core import environment, weights
+from mkgan_core.errors import ConfigError, MkganError
 
 if TYPE_CHECKING:
     from flows.config import BenchmarkConfig
@@ -22,6 +23,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
+app.add_typer(weights_commands.app, name="weights")
 console = make_console()
 
 Dataset = Annotated[
@@ -36,6 +38,18 @@ Images = Annotated[list[Path], typer.Argument(help="image files")]
 Out = Annotated[Path, typer.Option(envvar="MKGAN_OUT", help="folder for the results")]
 Masks = Annotated[
     list[Path] | None, typer.Option(envvar="MKGAN_MASK", help="mask of an object, white on it, of the image's size")
+]
+WeightFiles = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        envvar="MKGAN_WEIGHTS",
+        callback=lambda value: weights.use(value),
+        help="network weights: files or folders, separated like PATH",
+    ),
+]
+PerObject = Annotated[
+    bool, typer.Option(envvar="MKGAN_PER_OBJECT", help="yolo-sam, yolo-grabcut: one region per object, not their union")
 ]
 
 
@@ -54,6 +68,7 @@ def benchmark(
     store: StoreUri = None,
     runner: Annotated[str, typer.Option(envvar="MKGAN_RUNNER", help="threads or processes")] = "threads",
     device: Device = "auto",
+    weight_files: WeightFiles = None,
 ) -> None:
     """Run methods on a data set and print the comparison; the last line names the report."""
     options = {
@@ -90,6 +105,11 @@ def upscale(
         bool, typer.Option(envvar="MKGAN_REAL", help="a photograph with noise: noisy sons, no back-projection")
     ] = False,
     seed: Seed = 0,
+    per_object: PerObject = False,
+    feather: Annotated[
+        float, typer.Option(envvar="MKGAN_FEATHER", min=0, help="blend regions over so many pixels; 0 for hard borders")
+    ] = 0.0,
+    weight_files: WeightFiles = None,
 ) -> None:
     """Enlarge images; writes <name>_x<scale>.png."""
     from flows import single
@@ -98,10 +118,18 @@ def upscale(
 
     chosen = methods.parse(method)
     _check(scale=scale, preset=preset)
+    splitter = "mask" if mask else chosen.segmenter
+    segmenter = single.make_segmenter(splitter, preset, per_object=per_object, with_masks=bool(mask))
     loaded = single.read_images(images, chosen)
+    given = single.read_masks(mask or [], loaded)
     store = single.output_folder(out)
+    if splitter != "whole":
+        console.print(f"segmenter: {splitter}")
     for name, image in loaded:
-        large = single.enlarge(image, chosen, scale, preset, mask or [], real, seed)
+        found = single.split(image, segmenter, splitter, given)
+        if found.note:
+            console.print(f"{name}: {found.note}", soft_wrap=True)
+        large = single.enlarge(image, found.regions, chosen, scale, preset, real=real, seed=seed, feather=feather)
         console.print(store.write(f"{name}_x{scale}.png", pictures.encode_png(large)), soft_wrap=True)
 
 
@@ -112,19 +140,28 @@ def segment(
     out: Out = Path("out"),
     scale: Scale = 2,
     preset: Preset = "fast",
+    mask: Masks = None,
+    per_object: PerObject = False,
+    weight_files: WeightFiles = None,
 ) -> None:
     """Split images into object and background; writes four masks and an overlay per image."""
     from flows import single
     from mkgan_core import method as methods
 
+    segmenter = methods.resolve_auto() if segmenter == "auto" else segmenter
     methods.check_part("segmenter", segmenter)
     _check(scale=scale, preset=preset)
+    part = single.make_segmenter(segmenter, preset, per_object=per_object, with_masks=bool(mask))
     loaded = single.read_images(images)
+    given = single.read_masks(mask or [], loaded)
     store = single.output_folder(out)
     for name, image in loaded:
-        found = single.split(image, segmenter, preset, [])
-        console.print(f"{name}: {', '.join(f'{r.name} {r.area / image[..., 0].size:.0%}' for r in found)}")
-        for uri in single.save_masks(store, name, image, found, scale):
+        found = single.split(image, part, segmenter, given)
+        parts = ", ".join(f"{r.name} {r.area / image[..., 0].size:.0%}" for r in found.regions)
+        console.print(f"{name}, {segmenter}: {parts}")
+        if found.note:
+            console.print(f"{name}: {found.note}", soft_wrap=True)
+        for uri in single.save_masks(store, name, image, found.regions, scale):
             console.print(uri, soft_wrap=True)
 
 
@@ -144,10 +181,13 @@ def estimate(
 
     methods.check_part("estimator", estimator)
     _check(scale=scale, preset=preset)
+    splitter = "mask" if mask else "whole"
+    segmenter = single.make_segmenter(splitter, preset, with_masks=bool(mask))
     loaded = single.read_images(images, methods.Method("", "whole", estimator, "bicubic"))
+    given = single.read_masks(mask or [], loaded)
     store = single.output_folder(out)
     for name, image in loaded:
-        for region in single.split(image, "whole", preset, mask or []):
+        for region in single.split(image, segmenter, splitter, given).regions:
             kernel = single.estimate(image, region, estimator, scale, preset, seed).kernel
             suffix = "" if region.name == "whole" else f"_{region.name}"
             for uri in single.save_kernel(store, f"{name}{suffix}_x{scale}_kernel", kernel):
@@ -175,7 +215,10 @@ def methods() -> None:
         console.print(f"{kind}s: {', '.join(registry)}")
     console.print("presets: " + ", ".join(method.PRESETS))
     console.print(f"auto segmenter (multi-...): {method.resolve_auto()}")
-    console.print("a method is [segmenter/][estimator+]upscaler; multi-X+Y is auto/X+Y. By default a benchmark runs:")
+    if lacking := [name for name in method.SEGMENTERS if method.lacking("segmenter", name)]:
+        console.print(f"segmenters that lack weights or a package, and say so when used: {', '.join(lacking)}")
+    usage = "a method is [segmenter/][estimator+]upscaler; multi-X+Y is auto/X+Y. By default a benchmark runs:"
+    console.print(usage, markup=False)
     for name in method.DEFAULT_METHODS:
         console.print(f"  {name}")
 
@@ -189,7 +232,6 @@ def _config(options: dict) -> BenchmarkConfig:
     from pydantic import ValidationError
 
     from flows.config import BenchmarkConfig
-    from mkgan_core.errors import ConfigError
 
     try:
         return BenchmarkConfig(**options)
@@ -202,7 +244,6 @@ def _config(options: dict) -> BenchmarkConfig:
 def _check(*, scale: int, preset: str) -> None:
     """Refuse options that no registry knows."""
     from mkgan_core.datasets import SCALES
-    from mkgan_core.errors import ConfigError
     from mkgan_core.method import PRESETS
 
     if scale not in SCALES:

@@ -99,7 +99,8 @@ class Walk:
             if record is None:
                 self.results.append(Result(self.spec, method, seed, segmentation, [], None, f"merge: {error}"))
             else:
-                both = {**record, "seconds": segmentation["seconds"] + record["seconds"]}
+                notes = "; ".join(note for note in (segmentation["note"], record["note"]) if note) or None
+                both = {**record, "seconds": segmentation["seconds"] + record["seconds"], "note": notes}
                 MethodWalk(self, method, seed, both, job)
 
         self.fanout.submit(job, done, after=after)

@@ -17,7 +17,7 @@ def can_merge(estimator: str | None) -> bool:
 
 @dataclass(frozen=True)
 class MergeJob(Job):
-    """Join regions of equal blur; record: ``regions`` as a segmentation's.
+    """Join regions of equal blur; record: ``regions`` and ``note`` as a segmentation's.
 
     Attributes:
         regions: the entries of the segmentation's record.
@@ -46,4 +46,6 @@ class MergeJob(Job):
         part = method.build("estimator", self.estimator, self.preset)
         after = part.merge(datasets.load_low(self.spec), before, self.spec.scale)
         known = {region.name: entry for region, entry in zip(before, self.regions, strict=True)}
-        return {"regions": [known.get(r.name) or save_region(store, self.spec, r, self) for r in after]}
+        note = f"{len(before)} regions, {len(after)} different blurs" if len(after) < len(before) else None
+        entries = [known.get(r.name) or save_region(store, self.spec, r, self) for r in after]
+        return {"regions": entries, "note": note}

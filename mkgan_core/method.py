@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import importlib
+import importlib.util
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from mkgan_core.errors import ConfigError, DatasetError
+from mkgan_core import weights
+from mkgan_core.errors import ConfigError, DatasetError, WeightsError
 from mkgan_core.storage import content_key
 
 PRESETS = ("fast", "paper")
@@ -19,7 +21,17 @@ DEFAULT_METHODS = ("bicubic", "bicubic+zssr", "kernelgan+zssr", "multi-kernelgan
 SEGMENTERS = {
     "whole": "segmenters.whole:Whole:WholeSettings",
     "given": "segmenters.whole:Given:WholeSettings",
+    "mask": "segmenters.whole:Given:WholeSettings",
     "fft-texture": "segmenters.texture:FftTexture:TextureSettings",
+    "edges": "segmenters.detail:Edges:EdgesSettings",
+    "anchors": "segmenters.detail:Anchors:AnchorsSettings",
+    "yolo": "segmenters.boxes:Yolo:DetectorSettings",
+    "faster-rcnn": "segmenters.boxes:FasterRcnn:DetectorSettings",
+    "mask-rcnn": "segmenters.boxes:MaskRcnn:DetectorSettings",
+    "detectron2": "segmenters.boxes:Detectron2:DetectorSettings",
+    "sam": "segmenters.sam:Sam:SamSettings",
+    "yolo-sam": "segmenters.prompted:YoloSam:PromptedSettings",
+    "yolo-grabcut": "segmenters.prompted:YoloGrabCut:GrabCutSettings",
 }
 ESTIMATORS = {
     "bicubic": "estimators.fixed:Bicubic:FixedSettings",
@@ -33,6 +45,12 @@ UPSCALERS = {
     "bicubic": "upscalers.interpolation:Bicubic:BicubicSettings",
     "back-projection": "upscalers.back_projection:BackProjection:BackProjectionSettings",
     "zssr": "upscalers.zssr:Zssr:ZssrSettings",
+}
+AUTO = ("yolo-sam", "yolo-grabcut", "fft-texture")  # the best first; the last needs nothing
+INSTALL = {  # where a package is not called as it is imported
+    "ultralytics": "pip install 'mkgan[detect]'",
+    "segment_anything": "pip install segment-anything",
+    "detectron2": "pip install --no-build-isolation 'git+https://github.com/facebookresearch/detectron2.git'",
 }
 REGISTRIES = {"segmenter": SEGMENTERS, "estimator": ESTIMATORS, "upscaler": UPSCALERS}
 
@@ -68,7 +86,39 @@ def check_size(method: Method, image: str, shape: tuple[int, int]) -> None:
 
 def resolve_auto() -> str:
     """The best segmenter at hand for ``auto``; the report names it."""
-    return "fft-texture"
+    return next(name for name in AUTO if lacking("segmenter", name) is None)
+
+
+def lacking(kind: str, name: str) -> ConfigError | WeightsError | None:
+    """What a part needs and does not find, a package or weights, and how to get it; None when it can run.
+
+    Raises:
+        WeightsError: if ``MKGAN_WEIGHTS`` names nothing usable.
+    """
+    part = part_class(kind, name)
+    for package in getattr(part, "packages", ()):
+        if importlib.util.find_spec(package) is None:
+            how = INSTALL.get(package, f"pip install {package}")
+            return ConfigError(f"{kind} '{name}' needs the package {package}, which is not installed: {how}")
+    for family in getattr(part, "weights", ()):
+        found = weights.at_hand(family)
+        if not found:
+            return WeightsError(f"{kind} '{name}': {weights.how_to_get(family)}")
+        if why := weights.missing_runtime(found[0]):
+            return ConfigError(f"{kind} '{name}': {why}")
+    return None
+
+
+def check_ready(kind: str, name: str) -> None:
+    """Raise before anything starts if a part lacks a package or weights, or its weights are damaged.
+
+    Raises:
+        ConfigError: for a package, with the line that installs it.
+        WeightsError: for weights, saying which file to put where.
+    """
+    if fault := lacking(kind, name):
+        raise fault
+    _weights_of(kind, name)
 
 
 def parse(name: str) -> Method:
@@ -125,7 +175,16 @@ def build(kind: str, name: str, preset: str) -> Any:
 def identity(kind: str, name: str, preset: str) -> dict[str, Any]:
     """What an artifact's key says of the part that made it."""
     settings = dataclasses.asdict(settings_of(kind, name, preset))
-    return {"part": name, "version": part_class(kind, name).version, "settings": settings}
+    found = {"part": name, "version": part_class(kind, name).version, "settings": settings}
+    used = _weights_of(kind, name)
+    return found | {"weights": used} if used else found
+
+
+def _weights_of(kind: str, name: str) -> dict[str, str]:
+    """SHA-256 of the weights that a part runs with, by family; verified."""
+    return {
+        family: weights.verify(weights.require(family)) for family in getattr(part_class(kind, name), "weights", ())
+    }
 
 
 @cache

@@ -7,6 +7,7 @@ resume rule, and (in `tasks`) the Prefect cache key.
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mkgan_core import compose, datasets, environment, images, kernels, method, metrics, regions
+from mkgan_core import compose, datasets, environment, images, kernels, method, metrics, regions, segmenters
 from mkgan_core.datasets import ImageSpec
 from mkgan_core.errors import KernelError, RegionError
 from mkgan_core.estimators import KernelEstimate
@@ -95,7 +96,10 @@ def run(job: Job) -> Record:
 
 @dataclass(frozen=True)
 class SegmentJob(Job):
-    """Split the image into regions; record: ``regions``, each with name, key, mask_uri, area_px."""
+    """Split the image into regions.
+
+    Record: ``regions``, each with name, key, mask_uri, area_px; ``note``, why an image stayed in one piece.
+    """
 
     segmenter: str
 
@@ -108,7 +112,14 @@ class SegmentJob(Job):
     def depends_on(self) -> Record:
         part = method.identity("segmenter", self.segmenter, self.preset)
         given = self.spec.mask.sha256 if self.spec.mask and self._needs_masks else None
-        return {"image": self.spec.low.sha256, "segmenter": part, "masks": given, "scale": self.spec.scale}
+        rules = dataclasses.asdict(method.part_class("segmenter", self.segmenter).rules)
+        return {
+            "image": self.spec.low.sha256,
+            "segmenter": part,
+            "rules": {"version": regions.RULES_VERSION, **rules},
+            "masks": given,
+            "scale": self.spec.scale,
+        }
 
     @property
     def _needs_masks(self) -> bool:
@@ -119,9 +130,11 @@ class SegmentJob(Job):
         given = datasets.given_masks(self.spec) if self._needs_masks else {}
         if self._needs_masks and not given:
             raise RegionError(f"image {self.spec.image} comes without masks; use another segmenter than 'given'")
-        masks = method.build("segmenter", self.segmenter, self.preset).masks(image, given)
-        parts = regions.partition(masks, image.shape[:2])
-        return {"regions": [save_region(store, self.spec, region, self) for region in parts]}
+        part = method.build("segmenter", self.segmenter, self.preset)
+        device = environment.torch_device(self.device) if part.weights else "cpu"
+        found = segmenters.segment(part, self.segmenter, image, given, device=device)
+        saved = [save_region(store, self.spec, region, self) for region in found.regions]
+        return {"regions": saved, "note": found.note}
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,7 @@ def rows(result: Result, run_id: str, preset: str, created_at: datetime) -> tupl
         | {
             "region": part.region["name"],
             "area_px": part.region["area_px"],
-            "fallback": (part.kernel or {}).get("fallback"),
+            "fallback": _fallback(result.segmentation, part),
             "kernel_psnr": psnr,
             "kernel_uri": (part.kernel or {}).get("kernel_uri"),
             "output_uri": (part.upscaled or {}).get("output_uri"),
@@ -123,6 +123,12 @@ def rows(result: Result, run_id: str, preset: str, created_at: datetime) -> tupl
         for part, psnr in zip(parts, psnrs, strict=True)
     ]
     return row, region_rows
+
+
+def _fallback(segmentation: Mapping[str, Any] | None, part: RegionResult) -> str | None:
+    """What was not done as asked: an image left in one piece, a kernel replaced."""
+    notes = [(segmentation or {}).get("note"), (part.kernel or {}).get("fallback")]
+    return "; ".join(note for note in notes if note) or None
 
 
 def run_uri(store: Store, run_id: str, name: str) -> str:

@@ -12,6 +12,26 @@ from mkgan_core import images, kernels
 from mkgan_core.storage import Store
 
 DATA = Path(os.environ.get("MKGAN_TEST_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))
+ARTIFACTS = Path(__file__).parent.parent / "out" / "test-artifacts"  # pictures to look at; git ignores them
+
+
+@pytest.fixture(autouse=True)
+def no_weights(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lies in this machine's cache must not change what tests see."""
+    monkeypatch.setenv("MKGAN_WEIGHTS", "")
+    monkeypatch.setenv("MKGAN_CACHE", str(tmp_path_factory.getbasetemp() / "mkgan-cache"))
+
+
+@pytest.fixture
+def yolo_weights(no_weights: None, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The real YOLOv8n, where MKGAN_WEIGHTS finds it."""
+    path = DATA / "weights" / "yolov8n_int8.tflite"
+    if not path.exists():
+        pytest.skip(f"no test data in {DATA}; set MKGAN_TEST_DATA")
+    pytest.importorskip("ultralytics")
+    pytest.importorskip("ai_edge_litert")
+    monkeypatch.setenv("MKGAN_WEIGHTS", str(path))
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mkgan_core import regions
 from mkgan_core.images import Image
+from mkgan_core.regions import Rules
 
 
 @dataclass(frozen=True)
@@ -27,18 +27,21 @@ class TextureSettings:
 class FftTexture:
     """Textured against flat: patch FFT -> mean magnitude -> two classes by Otsu's threshold on the logarithm."""
 
-    version = 1
+    version = 2  # 2: holes, specks and the grid left to the rules
     needs_masks = False
+    weights = packages = ()
+    rules = Rules()
 
     def __init__(self, settings: TextureSettings) -> None:
         self.settings = settings
 
-    def masks(self, image: Image, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def masks(self, image: Image, given: dict[str, np.ndarray], *, device: str = "cpu") -> dict[str, np.ndarray]:
         """``{"object": mask}`` with the textured class, or nothing when the image has only one class.
 
         Args:
             image: (H, W, 3) in [0, 1].
             given: ignored.
+            device: ignored.
         """
         from scipy.ndimage import gaussian_filter
         from skimage.filters import threshold_otsu
@@ -58,7 +61,7 @@ class FftTexture:
         if np.ptp(strength) < 1e-3:
             return {}
         fine = resize(strength, grey.shape, order=1, mode="edge")
-        textured = regions.blocky(regions.clean(fine > threshold_otsu(strength)))
+        textured = fine > threshold_otsu(strength)
         if not s.min_share <= textured.mean() <= 1 - s.min_share:
             return {}
         return {"object": textured}

@@ -59,6 +59,8 @@ def spoil(kind: str, folder: Path) -> list[str]:
             return ["--store", str(folder / "file")]
         case "device":
             return ["--device", "tpu"]
+        case "weights":
+            return ["--method", "yolo-sam/bicubic+back-projection"]
     return []
 
 
@@ -76,6 +78,7 @@ def spoil(kind: str, folder: Path) -> list[str]:
         ("image", "it has im_1, im_2"),
         ("store", "choose a writable place with --store"),
         ("device", "--device 'tpu'"),
+        ("weights", "put yolov8n.pt (https://"),
     ],
 )
 def test_bad_input(mkgan, dataset_folder: Path, tmp_path: Path, kind: str, says: str) -> None:
@@ -160,15 +163,110 @@ def test_single_image_commands(mkgan, dataset_folder: Path, tmp_path: Path) -> N
         (["segment", "PHOTO", "--segmenter", "whole", "--scale", "3"], "--scale 3"),
         (["upscale", "PHOTO", "--out", "PHOTO"], "--out"),
         (["report", "no-such-run"], "no report for run"),
+        (["segment", "PHOTO", "--segmenter", "edgs"], "nearest: edges"),
+        (["segment", "PHOTO", "--segmenter", "mask"], "needs --mask"),
+        (["segment", "PHOTO", "--segmenter", "edges", "--mask", "PHOTO"], "takes no --mask"),
+        (["upscale", "PHOTO", "--method", "given/bicubic+back-projection"], "needs --mask"),
+        (["segment", "PHOTO", "--segmenter", "mask", "--mask", "nowhere.png"], "cannot read nowhere.png"),
+        (["segment", "PHOTO", "--segmenter", "mask", "--mask", "TRUTH"], "im_1: mask"),
+        (["upscale", "PHOTO", "--method", "bicubic", "--mask", "TRUTH"], "masks must have its size"),
+        (["segment", "PHOTO", "--segmenter", "edges", "--per-object"], "--per-object"),
+        (["segment", "PHOTO", "--segmenter", "yolo"], "put yolov8n.pt (https://"),
+        (["segment", "PHOTO", "--segmenter", "detectron2"], "pip install"),
+        (["segment", "PHOTO", "--segmenter", "yolo", "--weights", "nowhere.pt"], "nowhere.pt, which does not exist"),
+        (["segment", "PHOTO", "--segmenter", "sam", "--weights", "DAMAGED"], "sam_vit_b_01ec64.pth are damaged"),
+        (["upscale", "PHOTO", "--method", "yolo/bicubic+back-projection"], "put yolov8n.pt"),
+        (["weights", "pull", "sam-vit-x"], "no weights 'sam-vit-x'"),
     ],
 )
 def test_bad_input_of_other_commands(
     mkgan, dataset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], says: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    photo = str(dataset_folder / "lr_x2" / "im_1.png")
-    code, out, err = mkgan(*[photo if argument == "PHOTO" else argument for argument in arguments])
+    damaged = tmp_path / "sam_vit_b_01ec64.pth"
+    damaged.write_bytes(b"half of it")
+    files = {"PHOTO": "lr_x2/im_1.png", "TRUTH": "gt/im_1.png"}
+    named = {name: str(dataset_folder / file) for name, file in files.items()} | {"DAMAGED": str(damaged)}
+    code, out, err = mkgan(*[named.get(argument, argument) for argument in arguments])
     assert code == 2
     assert says in err
     assert err.count("\n") == 1
     assert "Traceback" not in out + err
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").rglob("*.*"))
+
+
+def test_segment_writes_four_masks_and_an_overlay(mkgan, dataset_folder: Path, tmp_path: Path) -> None:
+    photo, out = str(dataset_folder / "lr_x2" / "im_1.png"), tmp_path / "out"
+    mask = np.zeros((96, 120), np.uint8)
+    mask[:, 50:] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    options = ["--out", str(out), "--segmenter"]
+    code, printed, _ = mkgan("segment", photo, *options, "mask", "--mask", str(tmp_path / "mask.png"))
+    assert code == 0
+    assert "im_1, mask: object 58%, background 42%" in printed
+    pictures = {path.name: np.asarray(Image.open(path)) for path in (out / "im_1").iterdir()}
+    assert set(pictures) == {
+        "obj_lr_mask.png",
+        "obj_hr_mask.png",
+        "back_lr_mask.png",
+        "back_hr_mask.png",
+        "overlay.png",
+    }
+    assert np.array_equal(pictures["obj_lr_mask.png"], mask)  # white on the object
+    assert np.array_equal(pictures["obj_hr_mask.png"], mask.repeat(2, axis=0).repeat(2, axis=1))
+    for size in ("lr", "hr"):
+        assert np.array_equal(pictures[f"back_{size}_mask.png"], 255 - pictures[f"obj_{size}_mask.png"])
+    assert pictures["overlay.png"].shape == (96, 5 * 120, 3)
+    code, printed, _ = mkgan("segment", photo, *options, "mask", "--mask", photo)  # dark or bright: some mask
+    assert code == 0
+    Image.fromarray(np.full((96, 120), 255, np.uint8)).save(tmp_path / "full.png")
+    code, printed, _ = mkgan("segment", photo, *options, "mask", "--mask", str(tmp_path / "full.png"))
+    assert code == 0
+    assert "the image is one region" in printed
+    code, printed, _ = mkgan("segment", photo, *options, "auto")
+    assert code == 0
+    assert "im_1, fft-texture: " in printed  # auto names what it took
+
+
+def test_regions_are_feathered_on_request(mkgan, dataset_folder: Path, tmp_path: Path) -> None:
+    photo = str(dataset_folder / "lr_x2" / "im_1.png")
+    mask = np.zeros((96, 120), np.uint8)
+    mask[:, 50:] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    options = ["--method", "bicubic+back-projection", "--mask", str(tmp_path / "mask.png")]
+    for out, extra in (("hard", []), ("soft", ["--feather", "3"])):
+        code, _, _ = mkgan("upscale", photo, *options, "--out", str(tmp_path / out), *extra)
+        assert code == 0
+    hard, soft = (np.asarray(Image.open(tmp_path / out / "im_1_x2.png"), int) for out in ("hard", "soft"))
+    assert np.array_equal(hard[:, :80], soft[:, :80])
+    assert np.abs(hard - soft).max() <= 64  # both halves were enlarged alike, up to the border
+
+
+def test_weights_are_listed_and_checked(mkgan, tmp_path: Path) -> None:
+    code, out, _ = mkgan("weights", "list")
+    assert code == 0
+    assert "sam-vit-h: sam, 2565 MB, Apache-2.0, https://dl.fbaipublicfiles.com/" in out
+    assert "  yolo: none" in out
+    (tmp_path / "yolo-own.pt").write_bytes(b"mine")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MKGAN_WEIGHTS", str(tmp_path))
+        code, out, _ = mkgan("weights", "check")
+        assert code == 0
+        assert "yolo-own.pt: not a published file, sha256 " in out
+        (tmp_path / "sam_vit_b_01ec64.pth").write_bytes(b"half of it")
+        code, out, err = mkgan("weights", "check")
+        assert code == 2
+        assert "yolo-own.pt" in out
+        assert "sam_vit_b_01ec64.pth are damaged" in err
+        assert err.count("\n") == 1
+
+
+def test_real_yolo_from_the_command_line(mkgan, yolo_weights: Path, div2krk: Path, tmp_path: Path) -> None:
+    photos = [str(div2krk / "lr_x2" / f"im_{n}.png") for n in (80, 99)]
+    options = ["--segmenter", "auto", "--weights", str(yolo_weights.parent), "--out", str(tmp_path)]
+    code, out, _ = mkgan("segment", *photos, *options)
+    assert code == 0
+    assert "im_80, yolo-grabcut: object" in out
+    assert "im_99: yolo-grabcut found no object to split off (no mask); the image is one region" in out
+    assert np.asarray(Image.open(tmp_path / "im_80" / "obj_lr_mask.png"))[500, 340] == 255
+    assert not np.asarray(Image.open(tmp_path / "im_99" / "obj_hr_mask.png")).any()

@@ -18,6 +18,8 @@ from mkgan_core.errors import ConfigError, DatasetError
         ("multi-kernelgan+zssr", ("fft-texture", "kernelgan", "zssr")),
         ("auto/kernelgan+zssr", ("fft-texture", "kernelgan", "zssr")),
         ("given/ground-truth+back-projection", ("given", "ground-truth", "back-projection")),
+        ("yolo-sam/kernelgan+zssr", ("yolo-sam", "kernelgan", "zssr")),
+        ("mask/spectral+zssr", ("mask", "spectral", "zssr")),
     ],
 )
 def test_names(name: str, parts: tuple) -> None:
@@ -33,6 +35,7 @@ def test_names(name: str, parts: tuple) -> None:
         ("kernelgan+zsr", "zssr"),
         ("fft-textur/kernelgan+zssr", "fft-texture"),
         ("bicubik", "bicubic"),
+        ("yolo-grabkut/kernelgan+zssr", "yolo-grabcut"),
         ("", "bicubic"),
     ],
 )
@@ -63,8 +66,9 @@ def test_the_core_is_light_and_knows_no_orchestration() -> None:
     code = (
         "import sys, mkgan_core.pipeline, mkgan_core.report, mkgan_core.sample, mkgan_core.gallery;"
         "from mkgan_core import method; method.parse('multi-kernelgan+zssr').settings_hash('fast');"
-        "print([m for m in ('torch','prefect','pydantic','pandas','pyarrow','cv2','skimage','ultralytics')"
-        " if m in sys.modules])"
+        "[method.part_class('segmenter', name) for name in method.SEGMENTERS];"
+        "heavy = 'torch prefect pydantic pandas pyarrow cv2 skimage ultralytics segment_anything torchvision aiohttp';"
+        "print([m for m in heavy.split() if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

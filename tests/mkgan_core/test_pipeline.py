@@ -136,3 +136,23 @@ def test_a_region_below_the_floor_joins_the_rest(spec: ImageSpec, common: dict[s
     small = replace(spec, mask=FileRef(uri, sha256(data)))
     (region,) = run(SegmentJob(small, **common, segmenter="given"))["regions"]
     assert region == whole_region(spec)
+
+
+def test_an_image_left_in_one_piece_says_why(spec: ImageSpec, common: dict[str, str]) -> None:
+    record = run(SegmentJob(replace(spec, mask=None), **common, segmenter="fft-texture"))
+    assert record["regions"] == [whole_region(spec)]
+    assert record["note"].startswith("fft-texture found no object to split off")
+    assert run(SegmentJob(spec, **common, segmenter="whole"))["note"] is None
+
+
+def test_other_weights_make_another_segmentation(
+    spec: ImageSpec, common: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MKGAN_WEIGHTS", str(tmp_path))
+    keys = set()
+    for content in (b"one", b"another"):
+        (tmp_path / "yolo.pt").write_bytes(content)
+        keys.add(SegmentJob(spec, **common, segmenter="yolo").key)
+    (tmp_path / "yolo.pt").rename(tmp_path / "yolo-renamed.pt")  # the content counts, not the name
+    keys.add(SegmentJob(spec, **common, segmenter="yolo").key)
+    assert len(keys) == 2

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -105,3 +106,13 @@ def test_a_report_is_found_by_run_or_by_uri(results: list[Result]) -> None:
     assert len(report.read("run-1", store.uri)) == len(report.read(uri, "memory://nowhere")) == 4
     with pytest.raises(ConfigError, match=r"no report for run 'run-2'.*run-1"):
         report.read("run-2", store.uri)
+
+
+def test_an_image_left_in_one_piece_is_noted_beside_what_replaced_its_kernel(results: list[Result]) -> None:
+    noted = replace(results[1], segmentation={**STEP, "note": "yolo found nothing"})
+    assert [row["fallback"] for row in report.rows(noted, "r", "fast", NOW)[1]] == ["yolo found nothing"] * 2
+    kernel = {**KERNEL, "fallback": "kernel off centre; took bicubic"}
+    parts = [replace(part, kernel=kernel) for part in noted.regions]
+    (first, _) = report.rows(replace(noted, regions=parts), "r", "fast", NOW)[1]
+    assert first["fallback"] == "yolo found nothing; kernel off centre; took bicubic"
+    assert report.rows(results[1], "r", "fast", NOW)[1][0]["fallback"] is None

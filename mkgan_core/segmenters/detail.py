@@ -1,0 +1,110 @@
+"""`edges` and `anchors`: objects where there is local detail (METHOD §4, the two local ways).
+
+Published, both left tiny noisy regions with coloured seams. What is found here is grown to whole areas, and the rules
+remove what stays small.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mkgan_core.images import Image
+from mkgan_core.regions import Rules
+
+NO_STRANDS = Rules(thin=16)
+
+
+@dataclass(frozen=True)
+class EdgesSettings:
+    """Settings of `Edges`."""
+
+    smoothing: float = 2.0
+    """Gaussian std of the Canny detector in low-resolution pixels."""
+    strong: float = 0.9
+    """Quantile of the gradient above which an edge starts; it is followed down to ``weak``."""
+    weak: float = 0.75
+    shortest: int = 40
+    """Contours of fewer pixels are noise."""
+    growth: int = 10
+    """Radius in pixels to which edges grow together."""
+
+
+@dataclass(frozen=True)
+class AnchorsSettings:
+    """Settings of `Anchors`."""
+
+    patch: int = 16
+    """Side of a patch in low-resolution pixels."""
+    anchors: float = 0.9
+    """Quantile of the patches' gradient magnitude above which a patch is an anchor."""
+    growth: float = 0.6
+    """Quantile down to which an anchor grows into its neighbours."""
+
+
+class Edges:
+    """Canny edges, without short contours, grown together, enclosed areas filled."""
+
+    version = 1
+    needs_masks = False
+    weights = packages = ()
+    rules = NO_STRANDS
+
+    def __init__(self, settings: EdgesSettings) -> None:
+        self.settings = settings
+
+    def masks(self, image: Image, given: dict[str, np.ndarray], *, device: str = "cpu") -> dict[str, np.ndarray]:
+        """``{"object": mask}``, or nothing where there is no edge.
+
+        Args:
+            image: (H, W, 3) in [0, 1].
+            given: ignored.
+            device: ignored.
+        """
+        from scipy.ndimage import binary_fill_holes
+        from skimage.feature import canny
+        from skimage.morphology import isotropic_closing, remove_small_objects
+
+        s = self.settings
+        grey = image.mean(axis=2)
+        if np.ptp(grey) == 0:
+            return {}
+        edges = canny(grey, s.smoothing, s.weak, s.strong, use_quantiles=True)
+        contours = remove_small_objects(edges, max_size=s.shortest - 1, connectivity=2)
+        # a margin, so that closing does not lose what touches the border
+        grown = isotropic_closing(np.pad(contours, s.growth), s.growth)
+        filled = np.asarray(binary_fill_holes(grown))
+        area = filled[s.growth : -s.growth, s.growth : -s.growth]
+        return {"object": area} if area.any() else {}
+
+
+class Anchors:
+    """Patches of the strongest gradients are anchors; each grows over its neighbours down to a weaker gradient."""
+
+    version = 1
+    needs_masks = False
+    weights = packages = ()
+    rules = NO_STRANDS
+
+    def __init__(self, settings: AnchorsSettings) -> None:
+        self.settings = settings
+
+    def masks(self, image: Image, given: dict[str, np.ndarray], *, device: str = "cpu") -> dict[str, np.ndarray]:
+        """``{"object": mask}``, or nothing in a flat image.
+
+        Args:
+            image: (H, W, 3) in [0, 1].
+            given: ignored.
+            device: ignored.
+        """
+        from scipy.ndimage import uniform_filter
+        from skimage.filters import apply_hysteresis_threshold
+
+        s = self.settings
+        gradient = np.hypot(*np.gradient(image.mean(axis=2)))
+        strength = uniform_filter(gradient, s.patch, mode="reflect")
+        low, high = np.quantile(strength, (s.growth, s.anchors))
+        if high <= 0:
+            return {}
+        return {"object": apply_hysteresis_threshold(strength, max(low, 1e-12), high)}

@@ -1,0 +1,109 @@
+"""`yolo-sam` and `yolo-grabcut`: YOLO's boxes, each cut out to the object in it (METHOD §4, the published masks)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mkgan_core.images import Image
+from mkgan_core.regions import Rules
+from mkgan_core.segmenters import object_names, sam, ultralytics_api
+from mkgan_core.segmenters.boxes import fill_boxes, yolo_boxes
+
+
+@dataclass(frozen=True)
+class PromptedSettings:
+    """Settings of `YoloSam`."""
+
+    confidence: float = 0.5
+    """Least score of an object (METHOD §4)."""
+    per_object: bool = False
+    """One region per object instead of their union."""
+
+
+@dataclass(frozen=True)
+class GrabCutSettings(PromptedSettings):
+    """Settings of `YoloGrabCut`."""
+
+    rounds: int = 5
+    """Rounds of GrabCut."""
+    side: int = 512
+    """GrabCut works on the image reduced to this longer side: its time grows with the pixels, and the masks' grid is
+    coarser anyway."""
+    margin: float = 0.25
+    """How far beyond the box, in fractions of its size, the background is learnt from."""
+
+
+class YoloSam:
+    """The published recipe: every box prompts SAM; the union of the masks is the object."""
+
+    version = 1
+    needs_masks = False
+    weights: tuple[str, ...] = ("yolo", "sam")
+    packages: tuple[str, ...] = ("ultralytics", "segment_anything")
+    rules = Rules()
+
+    def __init__(self, settings: PromptedSettings) -> None:
+        self.settings = settings
+
+    def cut_out(self, image: Image, boxes: np.ndarray, device: str) -> list[np.ndarray]:
+        """The mask, bool (H, W), of the object in each box (left, top, right, bottom)."""
+        return list(sam.object_masks(image, boxes, device))
+
+    def masks(self, image: Image, given: dict[str, np.ndarray], *, device: str = "cpu") -> dict[str, np.ndarray]:
+        """``{"object": mask}``; with ``per_object`` one mask for each, the surest first; nothing without objects.
+
+        Args:
+            image: (H, W, 3) in [0, 1].
+            given: ignored.
+            device: where the networks run.
+
+        Raises:
+            WeightsError: if weights are missing or damaged.
+        """
+        found = self.cut_out(image, yolo_boxes(image, self.settings.confidence, device), device)
+        if not found:
+            return {}
+        if self.settings.per_object:
+            return dict(zip(object_names(len(found)), found, strict=True))
+        return {"object": np.logical_or.reduce(found)}
+
+
+class YoloGrabCut(YoloSam):
+    """YOLO's boxes and OpenCV's GrabCut: no weights but the detector's.
+
+    C. Rother, V. Kolmogorov, A. Blake: "GrabCut", SIGGRAPH 2004, doi:10.1145/1015706.1015720.
+    """
+
+    weights = ("yolo",)
+    packages = ("ultralytics",)
+    settings: GrabCutSettings
+
+    def cut_out(self, image: Image, boxes: np.ndarray, device: str) -> list[np.ndarray]:
+        import cv2
+
+        height, width = image.shape[:2]
+        factor = min(1.0, self.settings.side / max(height, width))
+        small = max(1, round(width * factor)), max(1, round(height * factor))
+        pixels = cv2.resize(ultralytics_api.bgr(image), small, interpolation=cv2.INTER_AREA)
+        found = [self._grab(pixels, box) for box in fill_boxes(boxes * factor, pixels.shape[:2]) if box.any()]
+        return [cv2.resize(mask.astype(np.float32), (width, height)) > 0.5 for mask in found]
+
+    def _grab(self, pixels: np.ndarray, box: np.ndarray) -> np.ndarray:
+        """The object in a box; the box itself where GrabCut loses it."""
+        import cv2
+
+        (top, left), (bottom, right) = (edge(np.argwhere(box), axis=0) for edge in (np.min, np.max))
+        pad = [max(2, round(self.settings.margin * side)) for side in (bottom - top, right - left)]
+        window = np.s_[max(0, top - pad[0]) : bottom + 1 + pad[0], max(0, left - pad[1]) : right + 1 + pad[1]]
+        state = np.where(box[window], cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
+        if (state == cv2.GC_PR_FGD).all():  # a box as large as the image leaves no background to learn from
+            state[[0, -1], :] = state[:, [0, -1]] = cv2.GC_BGD
+        cv2.setRNGSeed(0)  # its k-means draws from OpenCV's own generator: the same image gives the same mask
+        models = np.zeros((1, 65)), np.zeros((1, 65))
+        cut, anywhere = np.ascontiguousarray(pixels[window]), (0, 0, 1, 1)  # the rectangle counts in another mode only
+        cv2.grabCut(cut, state, anywhere, *models, self.settings.rounds, cv2.GC_INIT_WITH_MASK)
+        mask = np.zeros(box.shape, bool)
+        mask[window] = (state == cv2.GC_FGD) | (state == cv2.GC_PR_FGD)
+        return mask if mask.any() else box

@@ -1,0 +1,70 @@
+"""ultralytics (AGPL-3.0, the extra `detect`), quiet and offline: no download, no pip, no report home."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mkgan_core import weights
+from mkgan_core.errors import ConfigError
+from mkgan_core.images import Image, to_uint8
+
+
+def bgr(image: Image) -> np.ndarray:
+    """uint8 (H, W, 3) in the order that OpenCV and ultralytics expect."""
+    return np.ascontiguousarray(to_uint8(image)[..., ::-1])
+
+
+@lru_cache(maxsize=1)
+def yolo(path: Path, sha256: str) -> Any:
+    """A detector, loaded once; the hash makes a replaced file a new one.
+
+    Raises:
+        ConfigError: if the package that runs the format is missing.
+        WeightsError: if the file cannot be loaded.
+    """
+    if why := weights.missing_runtime(path):
+        raise ConfigError(why)
+    task = "segment" if "-seg" in path.name else "pose" if "-pose" in path.name else "detect"  # exports do not say
+    try:
+        return quiet().YOLO(str(path), task=task)
+    except Exception as fault:  # it raises many types on damaged files
+        raise weights.unusable(path, "YOLO weights", fault) from fault
+
+
+@lru_cache(maxsize=1)
+def sam_predictor(path: Path, sha256: str, device: str) -> Any:
+    """SAM, SAM 2 or MobileSAM, ready to be prompted.
+
+    Raises:
+        WeightsError: if the file cannot be loaded.
+    """
+    import torch
+
+    try:
+        model = quiet().SAM(str(path))
+        settings = {"conf": 0.0, "task": "segment", "mode": "predict", "imgsz": 1024, "retina_masks": True}
+        settings |= {"save": False, "verbose": False, "device": torch.device(device)}
+        predictor = model.task_map["segment"]["predictor"](overrides=settings)
+        predictor.setup_model(model=model.model, verbose=False)
+    except Exception as fault:
+        raise weights.unusable(path, "SAM weights", fault) from fault
+    return predictor
+
+
+def quiet() -> Any:
+    """The package, told to stay off the network and to keep its settings in the cache."""
+    quietly = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "false"}
+    quietly["YOLO_CONFIG_DIR"] = str(weights.cache_folder().parent / "ultralytics")
+    threads = os.environ.get("OMP_NUM_THREADS")
+    for name, value in quietly.items():
+        os.environ.setdefault(name, value)
+    import ultralytics
+
+    if threads is None:  # it sets this to 1 for every process started from here
+        os.environ.pop("OMP_NUM_THREADS", None)
+    return ultralytics
