@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows import dataset_commands
+from flows.options import Scale, Seed, StoreUri
 from flows.terminal import make_console
 from mkgan_core import environment
 from mkgan_core.errors import MkganError
@@ -22,16 +24,14 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
+app.add_typer(dataset_commands.app, name="dataset")
 console = make_console()
 
 Dataset = Annotated[
     str, typer.Option(envvar="MKGAN_DATASET", help="sample, sample-two-blur, or a folder or URL in the DIV2KRK layout")
 ]
-Scale = Annotated[int, typer.Option(envvar="MKGAN_SCALE", help="enlargement factor: 2 or 4")]
 Preset = Annotated[str, typer.Option(envvar="MKGAN_PRESET", help="fast or paper")]
-StoreUri = Annotated[str | None, typer.Option(envvar="MKGAN_STORE", help="where artifacts and reports go")]
 Device = Annotated[str, typer.Option(envvar="MKGAN_DEVICE", help="auto, cpu or cuda")]
-Seed = Annotated[int, typer.Option(envvar="MKGAN_SEED", help="the (first) seed")]
 Images = Annotated[list[Path], typer.Argument(help="image files")]
 Out = Annotated[Path, typer.Option(envvar="MKGAN_OUT", help="folder for the results")]
 Masks = Annotated[
