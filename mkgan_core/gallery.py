@@ -36,7 +36,7 @@ def contact_sheet(
     for name, row in rows:
         strip = Pillow.new("RGB", size, "white")
         draw = ImageDraw.Draw(strip)
-        window = _busiest(row)
+        window = busiest(row)
         for j, column in enumerate(columns):
             left = MARGIN + j * (CELL + MARGIN)
             if column in row:
@@ -49,8 +49,8 @@ def contact_sheet(
     return out.getvalue()
 
 
-def _busiest(row: Mapping[str, Image]) -> tuple[slice, slice]:
-    """Where the first and the last picture of a row differ most."""
+def busiest(row: Mapping[str, Image]) -> tuple[slice, slice]:
+    """The square of `CELL` pixels in which the first and the last picture of a row differ most."""
     from scipy.ndimage import uniform_filter
 
     first, *_, last = row.values() if len(row) > 1 else [*row.values()] * 2
