@@ -113,9 +113,9 @@ def with_found_objects(images: pd.DataFrame, regions: pd.DataFrame) -> pd.DataFr
     """The rows with ``object_share`` filled in, where the data set has no masks, by what segmenters found: the part of
     the image that is not background, on average over the methods of several regions."""
     place = ["image", "scale"]
-    one_seed = regions.drop_duplicates([*place, "method", "region"])
-    background = one_seed[one_seed["region"] == "background"].set_index([*place, "method"])["area_px"]
-    whole = one_seed.groupby([*place, "method"])["area_px"].sum().reindex(background.index)
+    one_seed: Any = regions.drop_duplicates([*place, "method", "region"])
+    background: Any = one_seed[one_seed["region"] == "background"].set_index([*place, "method"])["area_px"]
+    whole: Any = one_seed.groupby([*place, "method"])["area_px"].sum().reindex(background.index)
     found = (1 - background / whole).groupby(level=place).mean()
     share = images.set_index(place)["object_share"]
     return images.assign(object_share=share.fillna(found.reindex(share.index)).to_numpy(float))

@@ -58,6 +58,7 @@ def render(run: Run) -> str:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}  # methods stay in the order of the report
     means: Any = report.comparison(run.rows)
     methods = list(means["method"])
     colour = plots.colours(methods)

@@ -18,7 +18,7 @@ from mkgan_core.errors import MkganError
 from mkgan_core.image_properties import spec_of
 from mkgan_core.images import Image
 from mkgan_core.regions import Region
-from mkgan_core.runs import BASELINE, Run, read_file
+from mkgan_core.runs import BASELINE, Run, read_file, records
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -43,8 +43,8 @@ def pictures(run: Run) -> Iterator[dict[str, Any]]:
       of an image share one colour scale;
     - ``missing``: why there are no pictures, or None.
     """
-    side = _side(run)
-    for row in run.images.to_dict("records"):
+    side = copy_side(run)
+    for row in records(run.images):
         try:
             yield _Exhibit(run, row).show(side)
         except MkganError as fault:  # files that are gone or have changed: the figures stay
@@ -113,15 +113,15 @@ class _Exhibit:
         shown: list[tuple[dict[str, Any], np.ndarray]] = []
         truths: list[tuple[list[str], np.ndarray]] = []  # each distinct true kernel, and the regions that have it
         known: Any = self.parts[self.parts["kernel_uri"].notna() & (self.parts["estimator"] != "ground-truth")]
-        for part in known.to_dict("records"):
+        for part in records(known):
             if (truth := self._truth(part)) is not None:
                 names = next((names for names, other in truths if np.array_equal(truth, other)), None)
                 if names is None:
                     truths.append(([part["region"]], truth))
                 elif part["region"] not in names:
                     names.append(part["region"])
-            psnr = None if np.isnan(part["kernel_psnr"] or np.nan) else round(part["kernel_psnr"], 1)
-            about = {"method": part["method"], "region": part["region"], "psnr": psnr, "note": part["fallback"] or None}
+            psnr = part["kernel_psnr"] and round(part["kernel_psnr"], 1)
+            about = {"method": part["method"], "region": part["region"], "psnr": psnr, "note": part["fallback"]}
             shown.append((about, kernels.decode(read_file(part["kernel_uri"]), part["kernel_uri"])))
         about_truth = {"method": TRUTH, "psnr": None, "note": None}
         entries = [({**about_truth, "region": ", ".join(names)}, truth) for names, truth in truths] + shown
@@ -142,13 +142,13 @@ class _Exhibit:
         return truth.kernel if truth else None
 
 
-def _side(run: Run) -> int:
+def copy_side(run: Run) -> int:
     """Longer side of the small copies, in pixels, with which the page keeps its budget."""
     details = 9_000  # bytes, a detail of 192 pixels
     each = len(dict.fromkeys([BASELINE, *run.rows["method"], TRUTH]))
     count = max(1, len(run.images) * each)
     costs, aspects = [], []
-    for row in run.images.head(3).to_dict("records"):
+    for row in records(run.images.head(3)):
         try:
             spec: ImageSpec = spec_of(row)
             picture = datasets.load_high(spec) if spec.high else datasets.load_low(spec)

@@ -115,6 +115,11 @@ def read_file(uri: str) -> bytes:
     return Store(folder).read(name)
 
 
+def records(table: Any) -> list[dict[str, Any]]:
+    """A table's rows, with None for what is missing: pandas has NaN there, also among strings."""
+    return table.astype(object).where(table.notna(), None).to_dict("records")
+
+
 def _table(folder: str, name: str, columns: Sequence[str]) -> pd.DataFrame:
     """A table beside the report; columns that it lacks, or all of them, are empty."""
     import pandas as pd
