@@ -63,7 +63,8 @@ class Paired:
 def score_table(report: pd.DataFrame, score: str = "psnr_y") -> pd.DataFrame:
     """Means over seeds: one row per image and scale, one column per method, NaN where no seed succeeded."""
     done: Any = report.loc[report["status"] == "ok", ["method", *PLACE, score]]
-    return done.groupby(["method", *PLACE], sort=False, observed=True)[score].mean().unstack("method")
+    means = done.groupby(["method", *PLACE], sort=False, observed=True)[score].mean().unstack("method")
+    return means[list(dict.fromkeys(done["method"]))]  # in the order of the report
 
 
 def differences(table: pd.DataFrame, a: str, b: str) -> pd.Series:

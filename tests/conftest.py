@@ -35,7 +35,9 @@ def picture() -> np.ndarray:
     return np.clip(np.stack([base + texture, base * 0.8, 1 - base + texture], axis=2), 0, 1).astype(np.float32)
 
 
-def plain_run(folder: Path, store: str, methods: Sequence[str], seeds: int = 1, scale: int = 2, name: str = "run") -> str:
+def plain_run(
+    folder: Path, store: str, methods: Sequence[str], seeds: int = 1, scale: int = 2, name: str = "run"
+) -> str:
     """A benchmark without Prefect: the same jobs one after the other, and their report; returns its URI."""
     from mkgan_core import image_properties, method, pipeline, report
     from mkgan_core.datasets import Dataset

@@ -59,7 +59,10 @@ def write_report(count: int, store_uri: str) -> str:
         }
     )
     regions = pd.concat(
-        [pd.DataFrame(shared)[multi].assign(region=name, area_px=area) for name, area in (("object", 3e5), ("background", 4e5))]
+        [
+            pd.DataFrame(shared)[multi].assign(region=name, area_px=area)
+            for name, area in (("object", 3e5), ("background", 4e5))
+        ]
     ).astype({"area_px": int})
     pictures = pd.DataFrame({"run_id": "large", "dataset": "synthetic", "image": pd.unique(image), "scale": 2})
     for name in ("blur_difference", "texture", "texture_difference"):
@@ -77,7 +80,7 @@ def write_report(count: int, store_uri: str) -> str:
 
 
 def aggregate(uri: str) -> dict[str, float]:
-    """What `mkgan report` computes: the comparison, and the paired statistics with their splits; all in this process."""
+    """What `mkgan report` computes: the comparison, and the paired statistics with their splits."""
     import pandas  # noqa: F401  the import is not what is measured
     import scipy.stats  # noqa: F401
 
@@ -147,22 +150,31 @@ def page_of(count: int, folder: Path) -> dict[str, Any]:
     }
 
 
+def child(*options: str) -> Any:
+    """This script in a process of its own, from a small one: a child's peak begins at its parent's."""
+    command = [sys.executable, "-m", "tests.benchmarks.report_size", *options]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", default="1000,10000,100000")
     parser.add_argument("--page-images", type=int, default=100)
     parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("--write", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--json")
     options = parser.parse_args()
     if options.one:
         print(json.dumps(aggregate(options.one)))
         return
+    if options.write:
+        print(json.dumps(write_report(int(options.write[0]), options.write[1])))
+        return
     found: dict[str, Any] = {"aggregation": []}
     with tempfile.TemporaryDirectory() as name:
         for count in [int(n) for n in options.rows.split(",") if n]:
-            uri = write_report(count, str(Path(name) / str(count)))
-            command = [sys.executable, "-m", "tests.benchmarks.report_size", "--one", uri]
-            row = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+            uri = child("--write", str(count), str(Path(name) / str(count)))
+            row = child("--one", uri)
             found["aggregation"].append(row)
             print(
                 "{rows:7d} rows: {seconds:5.2f} s (open {open_s:.2f}, comparison {comparison_s:.2f}, statistics "

@@ -32,7 +32,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     mask[:, :120] = True
     for n in range(IMAGES):
         rng = np.random.default_rng(n)
-        coarse = Image.fromarray(rng.integers(0, 255, (32, 30, 3), np.uint8)).resize((240, 256), Image.Resampling.BICUBIC)
+        coarse = Image.fromarray(rng.integers(0, 255, (32, 30, 3), np.uint8)).resize(
+            (240, 256), Image.Resampling.BICUBIC
+        )
         high, kernel = np.asarray(coarse, np.float32) / 255, random_kernel(rng, 2)
         store.write(f"gt/im_{n}.png", images.encode_png(high))
         store.write(f"lr_x2/im_{n}.png", images.encode_png(degrade(high, kernel, 2)))

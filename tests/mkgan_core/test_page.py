@@ -31,7 +31,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     mask = np.zeros((320, 280), bool)
     mask[40:280, 40:240] = True
     for name in ("hill", "im_1", "im_2"):
-        coarse = Image.fromarray(rng.integers(0, 255, (40, 35, 3), np.uint8)).resize((280, 320), Image.Resampling.BICUBIC)
+        coarse = Image.fromarray(rng.integers(0, 255, (40, 35, 3), np.uint8)).resize(
+            (280, 320), Image.Resampling.BICUBIC
+        )
         Store(str(folder / "hr")).write(f"{name}.png", images.encode_png(np.asarray(coarse) / 255))
         Store(str(folder / "masks")).write(f"{name}.png", images.encode_png(mask))
     law, source = Law("two-blur", (2,), masks="given"), MaskFolder(str(folder / "masks"))
@@ -95,7 +97,10 @@ def test_kernels_share_a_colour_scale_and_stand_beside_the_truth(run: Run) -> No
     assert {p.shape for p in pictures} == {(13, 13, 3)}
     top = [(p == (251, 252, 191)).all(axis=2).any() for p in pictures]  # magma's last colour
     peaked = [kernel["method"] for kernel, at_top in zip(shown, top, strict=True) if at_top]
-    assert set(peaked) == {"bicubic+back-projection", "given/bicubic+back-projection"}  # the sharpest here, all the same
+    assert set(peaked) == {
+        "bicubic+back-projection",
+        "given/bicubic+back-projection",
+    }  # the sharpest here, all the same
 
 
 def test_a_page_for_a_hundred_images_keeps_its_budget(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,9 +126,7 @@ def test_spread_over_seeds() -> None:
     """The standard deviation of the data set's means, which is not that of the images."""
     rows = synthetic(30, 5)
     means = report.comparison(rows).set_index("method")
-    by_hand = [
-        rows[(rows["method"] == "spectral+zssr") & (rows["seed"] == seed)]["psnr_y"].mean() for seed in range(5)
-    ]
+    by_hand = [rows[(rows["method"] == "spectral+zssr") & (rows["seed"] == seed)]["psnr_y"].mean() for seed in range(5)]
     assert means.loc["spectral+zssr", "psnr_y_std"] == pytest.approx(np.std(by_hand, ddof=1))
     assert means.loc["spectral+zssr", "psnr_y"] == pytest.approx(np.mean(by_hand))
     assert (means["seeds"] == 5).all()
