@@ -35,9 +35,7 @@ def print_comparison(rows: pd.DataFrame, console: Console, title: str | None = N
     for heading, _ in columns.values():
         table.add_column(heading, justify="right", no_wrap=True)
     for row in means:
-        cells = [
-            page.cell(row[n], form, row[f"{n}_std"] if n in page.SPREAD else None) for n, (_, form) in columns.items()
-        ]
+        cells = [page.figure(name, row) for name in columns]
         table.add_row(row["method"], *cells)
     console.print(table)
     for row in means:

@@ -34,6 +34,7 @@ HEADINGS = {
     "seconds_total": ("s/image", "{:.1f}"),
 }
 PAIR_HEADINGS = ("n", "mean dB", "95 % interval", "median", "std", "win rate", "p")
+_EXACT_DB = 100.0  # a kernel that differs from the true one by rounding alone
 _CARD_SCORES = ("psnr_y", "ssim_y", "psnr_rgb", "kernel_psnr", "seconds_total")
 
 
@@ -93,8 +94,16 @@ def cell(value: float | None, form: str, spread: float | None = None) -> str:
     return text if spread is None or math.isnan(spread) else f"{text} ± {form.replace('+', '').format(spread)}"
 
 
+def figure(name: str, row: Mapping[Any, Any]) -> str:
+    """A column of `report.comparison` as text, by its name in `HEADINGS`; with the spread over seeds if it is there."""
+    value = row[name]
+    if name == "kernel_psnr" and value is not None and value > _EXACT_DB:
+        return "exact"
+    return cell(value, HEADINGS[name][1], row.get(f"{name}_std") if name in SPREAD else None)
+
+
 def _comparison_row(row: Mapping[Any, Any]) -> dict[str, Any]:
-    cells = [cell(row[n], form, row[f"{n}_std"] if n in SPREAD else None) for n, (_, form) in HEADINGS.items()]
+    cells = [figure(name, row) for name in HEADINGS]
     return {"method": row["method"], "cells": cells, "behind": row["behind_bicubic"]}
 
 
@@ -155,7 +164,7 @@ def _cards(run: Run) -> Iterator[dict[str, Any]]:
             "scale": shown["scale"],
             "about": ", ".join(about),
             "rows": [
-                {"method": name, "cells": [cell(values[n], HEADINGS[n][1]) for n in _CARD_SCORES]}
+                {"method": name, "cells": [figure(score, values) for score in _CARD_SCORES]}
                 for name, values in here.iterrows()
             ],
             "missing": shown.pop("missing"),

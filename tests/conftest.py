@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -33,43 +31,6 @@ def picture() -> np.ndarray:
     base = 0.5 + 0.3 * np.sin(6 * x + 3 * y) + 0.2 * (np.hypot(x - 0.6, y - 0.5) < 0.3)
     texture = 0.05 * rng.standard_normal((96, 120))
     return np.clip(np.stack([base + texture, base * 0.8, 1 - base + texture], axis=2), 0, 1).astype(np.float32)
-
-
-def plain_run(
-    folder: Path, store: str, methods: Sequence[str], seeds: int = 1, scale: int = 2, name: str = "run"
-) -> str:
-    """A benchmark without Prefect: the same jobs one after the other, and their report; returns its URI."""
-    from mkgan_core import image_properties, method, pipeline, report
-    from mkgan_core.datasets import Dataset
-    from mkgan_core.pipeline import ComposeJob, KernelJob, SegmentJob, UpscaleJob
-    from mkgan_core.report import RegionResult, Result
-
-    common = {"store": Store(store).uri, "preset": "fast", "device": "cpu"}
-    now, image_rows, region_rows, picture_rows = datetime(2026, 1, 2, tzinfo=UTC), [], [], []
-    for spec in Dataset(str(folder)).plan(scale):
-        described = pipeline.run(image_properties.DescribeJob(spec, **common))
-        picture_rows.append(image_properties.row(spec, name, described))
-        for chosen in map(method.parse, methods):
-            split = pipeline.run(SegmentJob(spec, **common, segmenter=chosen.segmenter))
-            for seed in range(seeds):
-                parts = []
-                for region in split["regions"]:
-                    kernel = None
-                    if chosen.estimator:
-                        job = KernelJob(spec, **common, region=region, seed=seed, estimator=chosen.estimator)
-                        kernel = pipeline.run(job)
-                    names = {"upscaler": chosen.upscaler, "estimator": chosen.estimator}
-                    upscaled = pipeline.run(
-                        UpscaleJob(spec, **common, region=region, seed=seed, kernel=kernel, **names)
-                    )
-                    parts.append(RegionResult(region, kernel, upscaled))
-                made = tuple((part.region, part.kernel, part.upscaled) for part in parts)
-                composed = pipeline.run(ComposeJob(spec, **common, method=chosen.name, parts=made))
-                result = Result(spec, chosen, seed, split, parts, composed, None)
-                row, more = report.rows(result, name, "fast", now)
-                image_rows.append(row)
-                region_rows += more
-    return report.write(Store(store), name, image_rows, region_rows, picture_rows)
 
 
 @pytest.fixture

@@ -114,7 +114,7 @@ def page_of(count: int, folder: Path) -> dict[str, Any]:
     from mkgan_core.degradation import degrade, random_kernel
     from mkgan_core.kernels import encode_mat
     from mkgan_core.storage import Store
-    from tests.conftest import plain_run
+    from tests.plain_run import plain_run
 
     photographs = [truth for _, truth, _ in common.sample_images().values()]
     store = Store(str(folder / "set"))

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import plain_run
 from PIL import Image
 
 from mkgan_core import images, page, runs
 from mkgan_core.storage import Store
+from tests.plain_run import plain_run
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 METHODS = ["bicubic", "bicubic+back-projection", "given/ground-truth+back-projection"]

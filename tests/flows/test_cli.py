@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import plain_run
 from PIL import Image
 from scipy.io import savemat
 
 from flows import cli
+from tests.plain_run import plain_run
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import DATA
 from PIL import Image
 
 from mkgan_core import datasets, degradation, images, kernels
@@ -17,6 +16,7 @@ from mkgan_core.errors import ConfigError, DatasetError, WeightsError
 from mkgan_core.object_masks import MaskFolder, YoloMasks
 from mkgan_core.regions import Region, whole
 from mkgan_core.storage import Store
+from tests.conftest import DATA
 
 CLEAN = Law("div2krk", (2, 4), seed=3)
 MASKED = Law("two-blur", (2, 4), masks="given")

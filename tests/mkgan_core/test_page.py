@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import plain_run
 from PIL import Image
 
 from mkgan_core import images, page, page_pictures, runs
@@ -19,6 +18,7 @@ from mkgan_core.errors import StorageError
 from mkgan_core.object_masks import MaskFolder
 from mkgan_core.runs import Run
 from mkgan_core.storage import Store
+from tests.plain_run import plain_run
 
 METHODS = ["bicubic", "bicubic+back-projection", "given/ground-truth+back-projection", "given/bicubic+back-projection"]
 

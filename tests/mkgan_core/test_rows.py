@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import plain_run
 from PIL import Image
 
 from mkgan_core import images, method, runs
@@ -17,6 +16,7 @@ from mkgan_core.dataset_maker import DatasetMaker, Law
 from mkgan_core.estimators import kernelgan, michaeli_irani
 from mkgan_core.storage import Store
 from mkgan_core.upscalers import zssr
+from tests.plain_run import plain_run
 
 ROWS = (
     "bicubic",
