@@ -55,7 +55,9 @@ def busiest(row: Mapping[str, Image]) -> tuple[slice, slice]:
 
     first, *_, last = row.values() if len(row) > 1 else [*row.values()] * 2
     height, width = (min(a, b) for a, b in zip(first.shape[:2], last.shape[:2], strict=True))
-    difference = np.abs(first[:height, :width] - last[:height, :width]).mean(axis=2)
+    # whichever type they have: uint8 would wrap round
+    gap = np.subtract(first[:height, :width], last[:height, :width], dtype=np.float32)
+    difference = np.abs(gap).mean(axis=2)
     blurred = uniform_filter(difference, CELL, mode="constant")
     rows, columns = max(1, height - CELL), max(1, width - CELL)
     inner = blurred[CELL // 2 : CELL // 2 + rows, CELL // 2 : CELL // 2 + columns]

@@ -8,15 +8,14 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mkgan_core import datasets, gallery, images, kernels, regions
-from mkgan_core.datasets import ImageSpec
+from mkgan_core import datasets, environment, gallery, images, kernels, regions
 from mkgan_core.errors import MkganError
 from mkgan_core.image_properties import spec_of
-from mkgan_core.images import Image
 from mkgan_core.regions import Region
 from mkgan_core.runs import BASELINE, Run, read_file, records
 
@@ -44,11 +43,16 @@ def pictures(run: Run) -> Iterator[dict[str, Any]]:
     - ``missing``: why there are no pictures, or None.
     """
     side = copy_side(run)
-    for row in records(run.images):
+
+    def show(row: dict[str, Any]) -> dict[str, Any]:
         try:
-            yield _Exhibit(run, row).show(side)
+            return _Exhibit(run, row).show(side)
         except MkganError as fault:  # files that are gone or have changed: the figures stay
-            yield {"image": row["image"], "scale": row["scale"], "missing": str(fault)}
+            return {"image": row["image"], "scale": row["scale"], "missing": str(fault)}
+
+    # decoding, reducing and encoding run outside Python's lock; what waits to be taken keeps to the budget
+    with ThreadPoolExecutor(environment.cores()) as pool:
+        yield from pool.map(show, records(run.images))
 
 
 class _Exhibit:
@@ -64,20 +68,21 @@ class _Exhibit:
         found = found[(found["image"] == row["image"]) & (found["scale"] == row["scale"])]
         self.parts: Any = found.merge(first[["method", "seed", "estimator"]], on=["method", "seed"])
 
-    def load(self) -> dict[str, Image]:
-        """Baseline, methods, truth; all of the truth's size."""
-        loaded = {name: images.decode(read_file(uri), uri) for name, uri in self.outputs.items()}
+    def load(self) -> dict[str, np.ndarray]:
+        """Baseline, methods, truth, uint8; all of the truth's size."""
+        loaded = {name: images.decode_pixels(read_file(uri), uri) for name, uri in self.outputs.items()}
         if BASELINE not in loaded:
             from mkgan_core.upscalers.interpolation import Bicubic, BicubicSettings
 
             whole = regions.whole(self.spec.shape)
             part = Bicubic(BicubicSettings())
             low = datasets.load_low(self.spec)
-            loaded = {BASELINE: part.upscale(low, whole, None, self.spec.scale, seed=0, device="cpu"), **loaded}
+            enlarged = part.upscale(low, whole, None, self.spec.scale, seed=0, device="cpu")
+            loaded = {BASELINE: images.to_uint8(enlarged), **loaded}
         else:
             loaded = {BASELINE: loaded.pop(BASELINE), **loaded}
         if self.spec.high is not None:
-            loaded[TRUTH] = datasets.load_high(self.spec)
+            loaded[TRUTH] = images.decode_pixels(datasets.read(self.spec.high), self.spec.high.uri)
         height, width = (min(p.shape[axis] for p in loaded.values()) for axis in (0, 1))
         return {name: picture[:height, :width] for name, picture in loaded.items()}
 
@@ -150,8 +155,9 @@ def copy_side(run: Run) -> int:
     costs, aspects = [], []
     for row in records(run.images.head(3)):
         try:
-            spec: ImageSpec = spec_of(row)
-            picture = datasets.load_high(spec) if spec.high else datasets.load_low(spec)
+            spec = spec_of(row)
+            reference = spec.high or spec.low
+            picture = images.decode_pixels(datasets.read(reference), reference.uri)
         except MkganError:
             continue
         size = _fit(picture, 512)
@@ -163,23 +169,23 @@ def copy_side(run: Run) -> int:
     return int(np.clip(np.sqrt(pixels / np.mean(aspects)), MIN_SIDE, MAX_SIDE))
 
 
-def _fit(picture: Image, side: int) -> tuple[int, int]:
+def _fit(picture: np.ndarray, side: int) -> tuple[int, int]:
     """Width and height with the longer side at most ``side``."""
     height, width = picture.shape[:2]
     factor = min(1.0, side / max(height, width))
     return max(1, round(width * factor)), max(1, round(height * factor))
 
 
-def _picture(image: Image) -> Picture:
+def _picture(pixels: np.ndarray) -> Picture:
     from PIL import Image as Pillow
 
-    return Pillow.fromarray(images.to_uint8(image))
+    return Pillow.fromarray(pixels)
 
 
-def _small(image: Image, size: tuple[int, int]) -> Picture:
+def _small(pixels: np.ndarray, size: tuple[int, int]) -> Picture:
     from PIL import Image as Pillow
 
-    return _picture(image).resize(size, Pillow.Resampling.LANCZOS, reducing_gap=2.0)
+    return _picture(pixels).resize(size, Pillow.Resampling.LANCZOS, reducing_gap=2.0)
 
 
 def _encode(picture: Picture, quality: int) -> bytes:
