@@ -20,8 +20,9 @@ from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTa
 
 from flows.config import BenchmarkConfig
 from flows.walk import Fanout, Walk
-from mkgan_core import datasets, environment, gallery, images, method, report, sample
+from mkgan_core import datasets, environment, gallery, image_properties, images, method, pipeline, report, sample
 from mkgan_core.datasets import ImageSpec
+from mkgan_core.errors import MkganError
 from mkgan_core.method import Method
 from mkgan_core.report import Result
 from mkgan_core.storage import Store, content_key
@@ -107,7 +108,8 @@ def benchmark(config: BenchmarkConfig) -> State:
         image_rows.append(row)
         region_rows.extend(parts)
     store.write(report.run_uri(store, this_run, "contact-sheet.png"), _sheet(store, results))
-    uri = report.write(store, this_run, image_rows, region_rows)
+    picture_rows = [image_properties.row(spec, this_run, _describe(spec, common)) for spec in specs]
+    uri = report.write(store, this_run, image_rows, region_rows, picture_rows)
     table = report.comparison(report.read(uri, config.store))
     create_table_artifact(
         key=f"comparison-{slug(config)}", table=_plain(table), description=f"Means per method. Report: {uri}"
@@ -116,6 +118,14 @@ def benchmark(config: BenchmarkConfig) -> State:
     if failed:
         return Failed(message=f"{failed} of {len(fanout.finished)} steps failed; report: {uri}")
     return Completed(message=f"{len(fanout.finished)} steps; report: {uri}")
+
+
+def _describe(spec: ImageSpec, common: dict[str, str]) -> pipeline.Record:
+    """What the image is like; nothing where it cannot be read any more, which is no reason to lose the report."""
+    try:
+        return pipeline.run(image_properties.DescribeJob(spec, **common))
+    except MkganError:
+        return {}
 
 
 class _Progress:

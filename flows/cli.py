@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows import weights_commands
+from flows import dataset_commands, weights_commands
+from flows.options import Html, Pairs, RunName, Scale, Seed, StoreUri, parse_pair
 from flows.terminal import make_console
 from mkgan_core import environment, weights
 from mkgan_core.errors import ConfigError, MkganError
 
 if TYPE_CHECKING:
     from flows.config import BenchmarkConfig
+    from mkgan_core.runs import Run
 
 app = typer.Typer(
     help="Blind super-resolution by internal learning.",
@@ -24,16 +26,14 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(weights_commands.app, name="weights")
+app.add_typer(dataset_commands.app, name="dataset")
 console = make_console()
 
 Dataset = Annotated[
     str, typer.Option(envvar="MKGAN_DATASET", help="sample, sample-two-blur, or a folder or URL in the DIV2KRK layout")
 ]
-Scale = Annotated[int, typer.Option(envvar="MKGAN_SCALE", help="enlargement factor: 2 or 4")]
 Preset = Annotated[str, typer.Option(envvar="MKGAN_PRESET", help="fast or paper")]
-StoreUri = Annotated[str | None, typer.Option(envvar="MKGAN_STORE", help="where artifacts and reports go")]
 Device = Annotated[str, typer.Option(envvar="MKGAN_DEVICE", help="auto, cpu or cuda")]
-Seed = Annotated[int, typer.Option(envvar="MKGAN_SEED", help="the (first) seed")]
 Images = Annotated[list[Path], typer.Argument(help="image files")]
 Out = Annotated[Path, typer.Option(envvar="MKGAN_OUT", help="folder for the results")]
 Masks = Annotated[
@@ -195,15 +195,40 @@ def estimate(
 
 
 @app.command()
-def report(
-    run: Annotated[str, typer.Argument(help="a run id, or the URI of its report.parquet")], store: StoreUri = None
-) -> None:
-    """Print the comparison table of an earlier run."""
+def report(run: RunName, html: Html = None, pair: Pairs = None, store: StoreUri = None) -> None:
+    """Print the comparison and the paired statistics of an earlier run; with --html write them as a page."""
     from flows.config import default_store
-    from flows.terminal import print_comparison
-    from mkgan_core import report as reports
+    from mkgan_core import runs
 
-    print_comparison(reports.read(run, store or default_store()), console)
+    _show(runs.open_run(run, store or default_store()), pair, html)
+
+
+@app.command()
+def compare(first: RunName, second: RunName, html: Html = None, pair: Pairs = None, store: StoreUri = None) -> None:
+    """Put two runs side by side, on the images that both have."""
+    from flows.config import default_store
+    from mkgan_core import runs
+
+    place = store or default_store()
+    _show(runs.beside(runs.open_run(first, place), runs.open_run(second, place)), pair, html)
+
+
+def _show(run: Run, pairs: list[str] | None, html: Path | None) -> None:
+    """Print a run's tables; write its page.
+
+    Raises:
+        ConfigError: for a pair that is no pair of the run's methods.
+    """
+    from flows.terminal import print_comparison, print_statistics
+
+    run = run.with_pairs([parse_pair(text, run.rows["method"].unique()) for text in pairs or []])
+    print_comparison(run.rows, console, run.title)
+    print_statistics(run, console)
+    if html:
+        from mkgan_core import page
+
+        page.write(run, html)
+        console.print(f"page: {html.absolute().as_uri()}", soft_wrap=True, highlight=False)
 
 
 @app.command()

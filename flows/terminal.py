@@ -7,24 +7,12 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from mkgan_core import report
+from mkgan_core import page, report, statistics
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_COLUMNS = {
-    "images": ("images", "{:d}"),
-    "failed": ("failed", "{:d}"),
-    "psnr_y": ("PSNR Y", "{:.2f}"),
-    "delta_psnr_y": ("vs bicubic", "{:+.2f}"),
-    "ssim_y": ("SSIM Y", "{:.4f}"),
-    "psnr_rgb": ("PSNR RGB", "{:.2f}"),
-    "ssim_rgb": ("SSIM RGB", "{:.4f}"),
-    "mse_rgb": ("MSE RGB", "{:.1f}"),
-    "kernel_psnr": ("kernel PSNR", "{:.1f}"),
-    "seconds_total": ("s/image", "{:.1f}"),
-}
-
+    from mkgan_core.runs import Run
 
 WIDE = 130  # columns of a terminal that shows the RGB scores too
 
@@ -35,18 +23,19 @@ def make_console() -> Console:
     return console if console.is_terminal else Console(width=200)
 
 
-def print_comparison(rows: pd.DataFrame, console: Console) -> None:
+def print_comparison(rows: pd.DataFrame, console: Console, title: str | None = None) -> None:
     """The comparison table, then what a mean would hide: images behind bicubic, fallbacks, failures."""
     means = report.comparison(rows).to_dict("records")
     records = rows.to_dict("records")
     first = records[0]
-    table = Table(title=f"{first['dataset']} x{first['scale']}, preset {first['preset']}, means over images and seeds")
+    title = title or f"{first['dataset']} x{first['scale']}, preset {first['preset']}"
+    table = Table(title=f"{title}, means over images and seeds")
     table.add_column("method", no_wrap=True)
-    columns = {name: how for name, how in _COLUMNS.items() if console.width >= WIDE or "rgb" not in name}
+    columns = {name: how for name, how in page.HEADINGS.items() if console.width >= WIDE or "rgb" not in name}
     for heading, _ in columns.values():
         table.add_column(heading, justify="right", no_wrap=True)
     for row in means:
-        cells = [_cell(row[name], form) for name, (_, form) in columns.items()]
+        cells = [page.figure(name, row) for name in columns]
         table.add_row(row["method"], *cells)
     console.print(table)
     for row in means:
@@ -60,7 +49,18 @@ def print_comparison(rows: pd.DataFrame, console: Console) -> None:
             console.print(f"failed: {row['image']} {row['method']} seed {row['seed']}: {row['error']}", style="red")
 
 
-def _cell(value: float | None, form: str) -> str:
-    if value is None or value != value:
-        return "-"
-    return form.format(int(value) if form == "{:d}" else value)
+def print_statistics(run: Run, console: Console) -> None:
+    """The paired comparisons that a run is about, each with its splits by kind of image."""
+    scores = statistics.score_table(run.rows)
+    pairs = [(a, b) for a, b in run.pairs if a in scores and b in scores]
+    if not pairs:
+        return
+    table = Table(title="PSNR Y image by image, seeds averaged; 95 % bootstrap interval, Wilcoxon p")
+    table.add_column("images", no_wrap=True)
+    for heading in page.PAIR_HEADINGS:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for a, b in pairs:
+        table.add_row(f"{a} − {b}", *page.pair_cells(vars(statistics.paired(scores, a, b))))
+        for part in statistics.splits(scores, a, b, run.images).to_dict("records"):
+            table.add_row(f"  {page.split_label(part)}", *page.pair_cells(part), style="dim")
+    console.print(table)

@@ -100,7 +100,7 @@ class Dataset:
                 f"no image {', '.join(unknown)} in {self.store.uri}/lr_x{scale}; it has {_some(list(available))}"
             )
         chosen = list(ids) or list(available)
-        truths = {_stem(name): name for name in self.store.list("gt")}
+        truths = {stem(name): name for name in self.store.list("gt")}
         kernel_files = set(self.store.list(f"gt_k_x{scale}"))
         return [self._inspect(name, scale, available[name], truths.get(name), kernel_files) for name in chosen[:limit]]
 
@@ -108,10 +108,10 @@ class Dataset:
         if scale not in SCALES:
             raise DatasetError(f"scale {scale} is not supported; choose 2 or 4")
         folder = f"lr_x{scale}"
-        found = {_stem(n): n for n in self.store.list(folder) if n.lower().endswith(PICTURES)}
+        found = {stem(n): n for n in self.store.list(folder) if n.lower().endswith(PICTURES)}
         if not found:
             raise DatasetError(f"no images in {self.store.uri}/{folder}; put the low-resolution images there")
-        return dict(sorted(found.items(), key=lambda item: _natural(item[0])))
+        return dict(sorted(found.items(), key=lambda item: natural(item[0])))
 
     def _inspect(
         self, name: str, scale: int, low_name: str, high_name: str | None, kernel_files: set[str]
@@ -188,28 +188,32 @@ def given_masks(spec: ImageSpec) -> dict[str, np.ndarray]:
 
 
 def true_kernel(spec: ImageSpec, region: Region) -> KernelEstimate | None:
-    """The true kernel of a region, centred: where the blur differs over the image, the one of most of its pixels."""
+    """The true kernel of a region in our convention: where the blur differs over the image, that of most of its pixels.
+
+    Files may follow any of the conventions in circulation (`kernels.adopt`).
+    """
     name = "background"
     if "object" in spec.truth and (given_masks(spec)["object"] & region.mask).sum() > region.area / 2:
         name = "object"
     if name not in spec.truth:
         return None
     reference = spec.truth[name]
-    kernel = kernels.centre(kernels.decode(read(reference), reference.uri), spec.scale)
+    kernel = kernels.adopt(kernels.decode(read(reference), reference.uri), spec.scale)
     half = None
     if spec.scale == 4:  # the x2 kernel behind it, where the data set has it: x4 is x2 applied twice
         folder, file = reference.uri.rsplit("/", 1)
         sibling = Store(folder.removesuffix("gt_k_x4") + "gt_k_x2")
         if sibling.exists(file):
-            half = kernels.centre(kernels.decode(sibling.read(file), file), 2)
+            half = kernels.adopt(kernels.decode(sibling.read(file), file), 2)
     return KernelEstimate(kernel, half)
 
 
-def _stem(name: str) -> str:
+def stem(name: str) -> str:
+    """The ID of the image in a file of this name."""
     return posixpath.splitext(name)[0]
 
 
-def _natural(name: str) -> tuple[str, int, str]:
+def natural(name: str) -> tuple[str, int, str]:
     """Sort key that puts im_2 before im_13."""
     head = name.rstrip("0123456789")
     digits = name[len(head) :]

@@ -36,7 +36,7 @@ def contact_sheet(
     for name, row in rows:
         strip = Pillow.new("RGB", size, "white")
         draw = ImageDraw.Draw(strip)
-        window = _busiest(row)
+        window = busiest(row)
         for j, column in enumerate(columns):
             left = MARGIN + j * (CELL + MARGIN)
             if column in row:
@@ -49,13 +49,15 @@ def contact_sheet(
     return out.getvalue()
 
 
-def _busiest(row: Mapping[str, Image]) -> tuple[slice, slice]:
-    """Where the first and the last picture of a row differ most."""
+def busiest(row: Mapping[str, Image]) -> tuple[slice, slice]:
+    """The square of `CELL` pixels in which the first and the last picture of a row differ most."""
     from scipy.ndimage import uniform_filter
 
     first, *_, last = row.values() if len(row) > 1 else [*row.values()] * 2
     height, width = (min(a, b) for a, b in zip(first.shape[:2], last.shape[:2], strict=True))
-    difference = np.abs(first[:height, :width] - last[:height, :width]).mean(axis=2)
+    # whichever type they have: uint8 would wrap round
+    gap = np.subtract(first[:height, :width], last[:height, :width], dtype=np.float32)
+    difference = np.abs(gap).mean(axis=2)
     blurred = uniform_filter(difference, CELL, mode="constant")
     rows, columns = max(1, height - CELL), max(1, width - CELL)
     inner = blurred[CELL // 2 : CELL // 2 + rows, CELL // 2 : CELL // 2 + columns]

@@ -26,13 +26,21 @@ def decode(data: bytes, name: str) -> Image:
     Raises:
         DatasetError: if the bytes are no picture; the message quotes ``name``.
     """
+    return decode_pixels(data, name).astype(np.float32) / 255
+
+
+def decode_pixels(data: bytes, name: str) -> np.ndarray:
+    """As `decode`, but uint8 in [0, 255]: a quarter of the memory, for what is only shown.
+
+    Raises:
+        DatasetError: if the bytes are no picture.
+    """
     from PIL import Image as Pillow
     from PIL import ImageOps
 
     try:
         with Pillow.open(io.BytesIO(data)) as picture:
-            rgb = ImageOps.exif_transpose(picture).convert("RGB")
-            return np.asarray(rgb, np.float32) / 255
+            return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
     except Exception as fault:  # Pillow raises many types on damaged files
         raise DatasetError(f"{name} is not a readable image ({fault}); replace or remove the file") from fault
 

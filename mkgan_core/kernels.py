@@ -14,6 +14,12 @@ import numpy as np
 from mkgan_core.errors import KernelError
 
 COMPARISON_SIZE = 13  # kernels are compared on this support (METHOD §6)
+CONVENTION = "mkgan"
+_MAT_HEADER = b"MATLAB 5.0 MAT-file, written by mkgan".ljust(116)
+_TOLERANCE_PX = 0.25  # half the distance between neighbouring conventions; noise moves a centre by 0.13 px in DIV2KRK
+_GAUSSIAN_RESIDUAL = (
+    0.3  # relative; the Gaussians of the USRNet set leave 0.002 at most, its motion kernels 0.85 and more
+)
 
 
 def target_centre(size: int, scale: int) -> float:
@@ -53,6 +59,47 @@ def centre(kernel: np.ndarray, scale: int) -> np.ndarray:
         kernel = np.pad(kernel, ((0, 1), (0, 1)))
     offset = target_centre(len(kernel), scale) - centre_of_mass(kernel)
     return normalise(shift(kernel, offset, order=3, mode="constant"))
+
+
+def convention(kernel: np.ndarray, scale: int) -> str | None:
+    """The convention of METHOD §1 that a kernel's centre of mass follows, None for none of them (or an even size).
+
+    ``mkgan``: ours. ``unshifted``: in the middle of the support, as DIV2KRK stores its kernels. ``half-pixel``: half a
+    pixel further than ours, as the published generator shifts. ``opposite``: shifted the other way, as FKP and USRNet
+    do, who convolve where we correlate.
+    """
+    if len(kernel) % 2 == 0:
+        return None
+    drift = centre_of_mass(kernel) - len(kernel) // 2
+    shifts = {CONVENTION: (scale - 1) / 2, "unshifted": 0.0, "half-pixel": scale / 2, "opposite": (1 - scale) / 2}
+    return next((name for name, shift in shifts.items() if np.abs(drift - shift).max() < _TOLERANCE_PX), None)
+
+
+def adopt(kernel: np.ndarray, scale: int) -> np.ndarray:
+    """A kernel from elsewhere in our convention: (K, K), K odd, sum 1.
+
+    One that follows it already is kept to the last bit; ``opposite`` ones are turned by 180 degrees, which makes a
+    convolution a correlation and puts the centre right at once; all others are shifted (`centre`).
+    """
+    kernel = normalise(kernel)
+    found = convention(kernel, scale)
+    if found == CONVENTION:
+        return kernel
+    return kernel[::-1, ::-1].copy() if found == "opposite" else centre(kernel, scale)
+
+
+def covariance(kernel: np.ndarray) -> np.ndarray:
+    """2x2 covariance (axes: row, column) of a kernel as a distribution, in squared pixels."""
+    offset = np.indices(kernel.shape) - centre_of_mass(kernel)[:, None, None]
+    return np.einsum("aij,bij,ij->ab", offset, offset, kernel) / kernel.sum()
+
+
+def is_gaussian(kernel: np.ndarray) -> bool:
+    """Whether the Gaussian of a kernel's own moments explains it."""
+    offset = np.moveaxis(np.indices(kernel.shape) - centre_of_mass(kernel)[:, None, None], 0, -1)
+    precision = np.linalg.inv(covariance(kernel) + 1e-9 * np.eye(2))  # a single pixel has no extent
+    model = normalise(np.exp(-0.5 * np.einsum("ijk,kl,ijl->ij", offset, precision, offset)))
+    return bool(np.linalg.norm(kernel - model) < _GAUSSIAN_RESIDUAL * np.linalg.norm(kernel))
 
 
 def resize_support(kernel: np.ndarray, size: int) -> np.ndarray:
@@ -133,20 +180,37 @@ def decode(data: bytes, name: str) -> np.ndarray:
     Raises:
         KernelError: if the file holds no such kernel.
     """
-    try:
-        if name.endswith(".npy"):
-            return normalise(np.load(io.BytesIO(data), allow_pickle=False))
-        from scipy.io import loadmat
+    if name.endswith(".npy"):
+        try:
+            content = np.load(io.BytesIO(data), allow_pickle=False)
+        except Exception as error:  # numpy raises many types on damaged files
+            raise KernelError(f"{name} is not a readable kernel file ({error}); estimate it again") from error
+        return normalise(content)
+    return normalise(_mat_variable(data, name, "Kernel"))
 
+
+def decode_collection(data: bytes, name: str) -> list[np.ndarray]:
+    """The kernels in a ``.mat`` file's variable ``kernels``: a cell array, or (K, K, N); sum 1, not yet centred.
+
+    Raises:
+        KernelError: if the file holds no such kernels.
+    """
+    found = _mat_variable(data, name, "kernels")
+    listed = list(found.ravel()) if found.dtype == object else list(np.moveaxis(np.atleast_3d(found), -1, 0))
+    return [normalise(kernel) for kernel in listed]
+
+
+def _mat_variable(data: bytes, name: str, variable: str) -> np.ndarray:
+    from scipy.io import loadmat
+
+    try:
         content = loadmat(io.BytesIO(data))
-    except KernelError:
-        raise
-    except Exception as error:  # scipy and numpy raise many types on damaged files
-        raise KernelError(f"{name} is not a readable kernel file ({error}); expected .mat with 'Kernel'") from error
-    if "Kernel" not in content:
+    except Exception as error:  # scipy raises many types on damaged files
+        raise KernelError(f"{name} is not a readable kernel file ({error}); expected .mat with '{variable}'") from error
+    if variable not in content:
         keys = [key for key in content if not key.startswith("__")]
-        raise KernelError(f"{name} has no variable 'Kernel' (it has {keys}); save the kernel under that name")
-    return normalise(content["Kernel"])
+        raise KernelError(f"{name} has no variable '{variable}' (it has {keys}); save the kernels under that name")
+    return content[variable]
 
 
 def encode_npy(kernel: np.ndarray) -> bytes:
@@ -162,4 +226,5 @@ def encode_mat(kernel: np.ndarray) -> bytes:
 
     out = io.BytesIO()
     savemat(out, {"Kernel": kernel})
-    return out.getvalue()
+    # scipy puts the time into the header: the same kernel shall be the same bytes, whose hash names what depends on it
+    return _MAT_HEADER + out.getvalue()[len(_MAT_HEADER) :]

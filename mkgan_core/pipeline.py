@@ -282,7 +282,7 @@ class ComposeJob(Job):
     parts: tuple[tuple[Record, Record | None, Record], ...]
 
     step: ClassVar[str] = "compose"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     @property
     def label(self) -> str:

@@ -1,4 +1,7 @@
-"""The report: one row per image x method x scale x seed, one per region, as Parquet (ARCHITECTURE's contract)."""
+"""The report: one row per image x method x scale x seed, one per region, one per image, as Parquet (a contract).
+
+Columns are added at the end only, and none is renamed.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from mkgan_core import __version__, environment
+from mkgan_core import __version__, environment, image_properties, statistics
 from mkgan_core.datasets import ImageSpec
 from mkgan_core.errors import ConfigError, StorageError
 from mkgan_core.method import Method
@@ -18,24 +21,25 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "1.1"  # the number behind the point counts columns and files added
 SCORES = ("psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb", "mse_rgb")
 _TYPES = {
     "string": "run_id dataset image method segmenter estimator upscaler preset device status error settings_hash "
-    "version git_sha region fallback kernel_uri output_uri",
-    "int64": "scale seed regions threads area_px attempts",
+    "version git_sha region fallback kernel_uri output_uri mask_uri low_uri low_sha256 high_uri high_sha256 "
+    "mask_sha256 kernel_sha256 object_kernel_uri object_kernel_sha256",
+    "int64": "scale seed regions threads area_px attempts height width",
     "float64": "psnr_y ssim_y psnr_rgb ssim_rgb mse_rgb kernel_psnr seconds_segment seconds_kernel seconds_upscale "
-    "seconds_total peak_memory_mb",
+    "seconds_total peak_memory_mb object_share blur_difference texture texture_difference",
     "timestamp[us, tz=UTC]": "created_at",
 }
 COLUMNS = (
     "run_id dataset image scale method segmenter estimator upscaler preset seed regions psnr_y ssim_y psnr_rgb "
     "ssim_rgb mse_rgb kernel_psnr seconds_segment seconds_kernel seconds_upscale seconds_total peak_memory_mb device "
-    "threads status error settings_hash version git_sha created_at"
+    "threads status error settings_hash version git_sha created_at output_uri"
 ).split()
 REGION_COLUMNS = (
     "run_id image scale method seed region area_px fallback kernel_psnr kernel_uri output_uri seconds_kernel "
-    "seconds_upscale attempts status error"
+    "seconds_upscale attempts status error mask_uri"
 ).split()
 
 
@@ -104,6 +108,7 @@ def rows(result: Result, run_id: str, preset: str, created_at: datetime) -> tupl
         "version": __version__,
         "git_sha": environment.git_sha(),
         "created_at": created_at,
+        "output_uri": composed.get("output_uri"),
     }
     region_rows = [
         shared
@@ -119,6 +124,7 @@ def rows(result: Result, run_id: str, preset: str, created_at: datetime) -> tupl
             "attempts": (part.kernel or {}).get("attempts"),
             "status": "failed" if part.error else "ok",
             "error": part.error,
+            "mask_uri": part.region["mask_uri"],
         }
         for part, psnr in zip(parts, psnrs, strict=True)
     ]
@@ -136,10 +142,22 @@ def run_uri(store: Store, run_id: str, name: str) -> str:
     return f"runs/{run_id}/{name}"
 
 
-def write(store: Store, run_id: str, image_rows: Sequence[dict], region_rows: Sequence[dict]) -> str:
-    """Write both tables; returns the URI of `report.parquet`, which is written last."""
-    store.write(run_uri(store, run_id, "regions.parquet"), _parquet(region_rows, REGION_COLUMNS))
-    return store.write(run_uri(store, run_id, "report.parquet"), _parquet(image_rows, COLUMNS))
+def write(
+    store: Store,
+    run_id: str,
+    image_rows: Sequence[dict],
+    region_rows: Sequence[dict],
+    picture_rows: Sequence[dict] = (),
+) -> str:
+    """Write the tables; returns the URI of `report.parquet`, which is written last.
+
+    Args:
+        image_rows, region_rows: from `rows`.
+        picture_rows: from `image_properties.row`, for `images.parquet`.
+    """
+    store.write(run_uri(store, run_id, "images.parquet"), encode(picture_rows, image_properties.COLUMNS))
+    store.write(run_uri(store, run_id, "regions.parquet"), encode(region_rows, REGION_COLUMNS))
+    return store.write(run_uri(store, run_id, "report.parquet"), encode(image_rows, COLUMNS))
 
 
 def read(run: str, store_uri: str) -> pd.DataFrame:
@@ -164,12 +182,14 @@ def comparison(report: pd.DataFrame) -> pd.DataFrame:
     """Means per method over the rows that are ok, in the order of the report.
 
     Columns: images, failed, the scores, ``delta_psnr_y`` against `bicubic` on the same images, kernel_psnr,
-    seconds_total, and ``behind_bicubic``, the images on which the method is worse than plain bicubic enlargement.
+    seconds_total, ``behind_bicubic``, the images on which the method is worse than plain bicubic enlargement, and
+    ``seeds`` and ``<score>_std``, the standard deviation of the means of the seeds (NaN with one seed).
     """
     import pandas as pd
 
     place = ["image", "scale"]
     baseline = report.query("status == 'ok' and method == 'bicubic'").drop_duplicates(place).set_index(place)["psnr_y"]
+    spread = statistics.over_seeds(report, SCORES)
     table = []
     for name in dict.fromkeys(report["method"]):
         group = report.query("method == @name")
@@ -186,12 +206,14 @@ def comparison(report: pd.DataFrame) -> pd.DataFrame:
                 "kernel_psnr": done["kernel_psnr"].mean(),
                 "seconds_total": done["seconds_total"].mean(),
                 "behind_bicubic": ", ".join(dict.fromkeys(behind)),
+                **(spread.loc[name].to_dict() if name in spread.index else {"seeds": 0}),
             }
         )
-    return pd.DataFrame(table)
+    return pd.DataFrame(table).astype({"seeds": int})
 
 
-def _parquet(records: Sequence[dict], columns: Sequence[str]) -> bytes:
+def encode(records: Sequence[dict], columns: Sequence[str]) -> bytes:
+    """Parquet bytes of rows with the given columns, each of its type in the contract."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise, product
 from typing import Any
@@ -126,6 +127,8 @@ def run_low_resolution(
     low = images.to_tensor(image, device)
     crop = min(settings.crop, *image.shape[:2]) // scale * scale
     recorded = examine(image) if settings.imitate else Capture()
+    if recorded.noise:  # back-projection would sharpen it before the network sees it
+        settings = replace(settings, input_rounds=0)
     pairs = _pairs(image, mask, kernel, scale, crop, settings, recorded, rng, device)
     network = _network(3 * scale**2, settings, rng, last_gain=0.1).to(low.device)
     optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate, fused=True)

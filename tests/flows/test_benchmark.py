@@ -16,7 +16,7 @@ from prefect.client.schemas.objects import State, TaskRun
 
 from flows.benchmark import benchmark, on_progress, run_id, task_runner
 from flows.config import BenchmarkConfig
-from mkgan_core import report
+from mkgan_core import report, runs
 from mkgan_core.pipeline import UpscaleJob
 from mkgan_core.storage import Store
 
@@ -71,6 +71,13 @@ def test_the_whole_walk(config: BenchmarkConfig) -> None:
     means = rows.groupby("method")["psnr_y"].mean()
     assert means["given/ground-truth+back-projection"] > means["bicubic"]
     assert seen[-1][0] == len(tasks)
+    run_of = runs.open_run(rows["run_id"].iloc[0], config.store)
+    assert list(run_of.images["image"]) == ["im_1", "im_2"]
+    assert list(run_of.images["object_share"]) == [0.5, 0.5]
+    assert (run_of.images["blur_difference"] == 0).all()
+    assert {Path(uri.removeprefix("file://")).suffix for uri in run_of.rows["output_uri"]} == {".png"}
+    assert run_of.regions["mask_uri"].notna().sum() == 2 * 2
+    assert run_of.pairs[0] == ("bicubic+back-projection", "bicubic")
 
     with get_client(sync_client=True) as client:
         found = client.read_artifacts(

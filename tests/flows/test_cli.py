@@ -12,6 +12,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from flows import cli
+from tests.plain_run import plain_run
 
 
 @pytest.fixture
@@ -118,6 +119,43 @@ def test_benchmark_prints_the_table_and_the_report(mkgan, dataset_folder: Path, 
     assert "ground-truth+back-projection" in shown
 
 
+@pytest.fixture
+def two_reports(dataset_folder: Path, tmp_path: Path) -> list[str]:
+    """Reports of two runs on the same images; the second has a method more."""
+    store, methods = str(tmp_path / "store"), ["bicubic", "bicubic+back-projection"]
+    return [
+        plain_run(dataset_folder, store, methods, seeds=2, name="first"),
+        plain_run(dataset_folder, store, [*methods, "given/bicubic+back-projection"], name="second"),
+    ]
+
+
+def test_report_prints_spread_and_statistics_and_writes_the_page(mkgan, two_reports: list[str], tmp_path: Path) -> None:
+    code, out, _ = mkgan("report", two_reports[0])
+    assert code == 0
+    assert " ± 0.00" in out
+    assert "bicubic+back-projection − bicubic" in out
+    assert "95 % interval" in out
+    target = tmp_path / "pages" / "page.html"
+    pair = "bicubic,given/bicubic+back-projection"
+    code, out, _ = mkgan("report", two_reports[1], "--html", str(target), "--pair", pair)
+    assert code == 0
+    assert "bicubic − given/bicubic+back-projection" in out
+    assert out.strip().splitlines()[-1] == f"page: {target.as_uri()}"
+    assert "<!doctype html>" in target.read_text()[:20]
+
+
+def test_compare_puts_two_runs_side_by_side(mkgan, two_reports: list[str], tmp_path: Path) -> None:
+    code, out, _ = mkgan("compare", *two_reports, "--html", str(tmp_path / "both.html"))
+    assert code == 0
+    assert "bicubic+back-projection (B) − bicubic+back-projection (A)" in out
+    assert "given/bicubic+back-projection" in out
+    assert (tmp_path / "both.html").exists()
+    code, out, err = mkgan("report", two_reports[0], "--pair", "bicubic,zssr")
+    assert code == 2
+    assert "--pair bicubic,zssr: give two of the report's methods" in err
+    assert out == ""
+
+
 def test_options_from_the_environment(mkgan, monkeypatch: pytest.MonkeyPatch, dataset_folder: Path) -> None:
     monkeypatch.setenv("MKGAN_DATASET", str(dataset_folder))
     monkeypatch.setenv("MKGAN_METHOD", "bicubic nonsense")
@@ -177,6 +215,7 @@ def test_single_image_commands(mkgan, dataset_folder: Path, tmp_path: Path) -> N
         (["segment", "PHOTO", "--segmenter", "sam", "--weights", "DAMAGED"], "sam_vit_b_01ec64.pth are damaged"),
         (["upscale", "PHOTO", "--method", "yolo/bicubic+back-projection"], "put yolov8n.pt"),
         (["weights", "pull", "sam-vit-x"], "no weights 'sam-vit-x'"),
+        (["compare", "no-such-run", "another"], "no report for run"),
     ],
 )
 def test_bad_input_of_other_commands(

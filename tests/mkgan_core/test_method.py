@@ -65,9 +65,11 @@ def test_the_core_is_light_and_knows_no_orchestration() -> None:
     """Importing the walk loads no torch, no Prefect, no pydantic, no pandas."""
     code = (
         "import sys, mkgan_core.pipeline, mkgan_core.report, mkgan_core.sample, mkgan_core.gallery;"
+        "import mkgan_core.page, mkgan_core.runs, mkgan_core.dataset_maker, mkgan_core.dataset_check;"
         "from mkgan_core import method; method.parse('multi-kernelgan+zssr').settings_hash('fast');"
         "[method.part_class('segmenter', name) for name in method.SEGMENTERS];"
-        "heavy = 'torch prefect pydantic pandas pyarrow cv2 skimage ultralytics segment_anything torchvision aiohttp';"
+        "heavy = 'torch prefect pydantic pandas pyarrow cv2 skimage ultralytics segment_anything torchvision aiohttp "
+        "matplotlib jinja2 scipy PIL';"
         "print([m for m in heavy.split() if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

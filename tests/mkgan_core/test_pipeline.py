@@ -15,6 +15,7 @@ from mkgan_core.estimators import KernelEstimate
 from mkgan_core.estimators.kernelgan import KernelGan
 from mkgan_core.pipeline import ComposeJob, KernelJob, SegmentJob, UpscaleJob, run, whole_region
 from mkgan_core.storage import Store
+from tests.plain_run import plain_run
 
 
 @pytest.fixture
@@ -156,3 +157,35 @@ def test_other_weights_make_another_segmentation(
     (tmp_path / "yolo.pt").rename(tmp_path / "yolo-renamed.pt")  # the content counts, not the name
     keys.add(SegmentJob(spec, **common, segmenter="yolo").key)
     assert len(keys) == 2
+
+
+def test_a_benchmark_interrupted_anywhere_goes_on(
+    dataset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped at every single step in turn: nothing finished is computed again, and the report is the same."""
+
+    from mkgan_core import image_properties, runs
+
+    methods, computed = ["bicubic", "given/bicubic+back-projection"], []
+    limit = 10**6
+    kinds = (pipeline.SegmentJob, pipeline.KernelJob, pipeline.UpscaleJob, pipeline.ComposeJob)
+    for kind in (*kinds, image_properties.DescribeJob):
+
+        def counted(self, store, compute=kind.compute):
+            if len(computed) == limit:
+                raise KeyboardInterrupt
+            computed.append(self.key)
+            return compute(self, store)
+
+        monkeypatch.setattr(kind, "compute", counted)
+    whole = runs.open_run(plain_run(dataset_folder, str(tmp_path / "whole"), methods), "memory://unused")
+    total = len(computed)
+    for stop in range(total):
+        store, limit = str(tmp_path / f"stopped-{stop}"), stop
+        computed.clear()
+        with pytest.raises(KeyboardInterrupt):
+            plain_run(dataset_folder, store, methods)
+        limit = 10**6
+        again = runs.open_run(plain_run(dataset_folder, store, methods), "memory://unused")
+        assert len(computed) == len(set(computed)) == total
+        assert (again.rows["psnr_y"] == whole.rows["psnr_y"]).all()

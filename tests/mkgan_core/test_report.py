@@ -65,16 +65,16 @@ def test_the_schema_is_the_contract(results: list[Result]) -> None:
         == (
             "run_id dataset image scale method segmenter estimator upscaler preset seed regions psnr_y ssim_y psnr_rgb "
             "ssim_rgb mse_rgb kernel_psnr seconds_segment seconds_kernel seconds_upscale seconds_total peak_memory_mb "
-            "device threads status error settings_hash version git_sha created_at"
+            "device threads status error settings_hash version git_sha created_at output_uri"
         ).split()
     )
-    assert table.schema.metadata[b"mkgan_schema_version"] == b"1"
+    assert table.schema.metadata[b"mkgan_schema_version"] == b"1.1"
     regions = pq.read_table(io.BytesIO(store.read("runs/run-1/regions.parquet")))
     assert (
         regions.column_names
         == (
             "run_id image scale method seed region area_px fallback kernel_psnr kernel_uri output_uri seconds_kernel "
-            "seconds_upscale attempts status error"
+            "seconds_upscale attempts status error mask_uri"
         ).split()
     )
     assert regions.num_rows == 6

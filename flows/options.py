@@ -1,0 +1,48 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mkgan_core.errors import ConfigError
+
+
+def parse_scale(text: str) -> int:
+    """An enlargement factor.
+
+    Raises:
+        ConfigError: for anything but 2 and 4, such as 3 or 2.5.
+    """
+    if str(text) not in ("2", "4"):
+        raise ConfigError(f"--scale {text}: choose 2 or 4; x3 and factors that are no whole numbers are not supported")
+    return int(text)
+
+
+def parse_pair(text: str, methods: Iterable[str]) -> tuple[str, str]:
+    """Two methods of a report, as in ``multi-kernelgan+zssr,kernelgan+zssr``.
+
+    Raises:
+        ConfigError: if it is not two of them.
+    """
+    names = [name.strip() for name in text.split(",")]
+    known = list(methods)
+    if len(names) != 2 or not set(names) <= set(known):
+        raise ConfigError(f"--pair {text}: give two of the report's methods, with a comma between: {', '.join(known)}")
+    return names[0], names[1]
+
+
+Scale = Annotated[int, typer.Option(envvar="MKGAN_SCALE", parser=parse_scale, help="enlargement factor: 2 or 4")]
+Seed = Annotated[int, typer.Option(envvar="MKGAN_SEED", help="the (first) seed")]
+StoreUri = Annotated[str | None, typer.Option(envvar="MKGAN_STORE", help="where artifacts and reports go")]
+RunName = Annotated[str, typer.Argument(help="a run id, or the URI of its report.parquet")]
+Html = Annotated[
+    Path | None, typer.Option(envvar="MKGAN_HTML", help="write a page with tables, plots and pictures to this file")
+]
+Pairs = Annotated[
+    list[str] | None,
+    typer.Option("--pair", envvar="MKGAN_PAIR", help="two methods to compare image by image: A,B; may be repeated"),
+]

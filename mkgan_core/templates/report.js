@@ -1,0 +1,155 @@
+"use strict";
+// Pictures lie in <script type="application/json"> blocks, which cost a browser nothing; an image's part of the page is
+// built when it comes near the window and taken down when it has gone far, so that few pictures are ever decoded.
+(() => {
+  const cards = [...document.querySelectorAll(".card")];
+  const boxes = [...document.querySelectorAll("#methods input")];
+  const search = document.getElementById("search");
+  const chosen = { left: null, right: null, regions: false, frame: true };
+  const element = (tag, attributes = {}, ...children) => {
+    const made = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) {
+      if (value === true) made.setAttribute(name, "");
+      else if (value !== false && value !== null) made.setAttribute(name, value);
+    }
+    made.append(...children);
+    return made;
+  };
+  const picture = (uri, attributes = {}) => element("img", { src: uri, alt: "", decoding: "async", draggable: "false", ...attributes });
+  const off = () => new Set(boxes.filter((box) => !box.checked).map((box) => box.value));
+
+  function slider(card, data) {
+    const names = Object.keys(data.small);
+    const select = (side, fallback) => {
+      const value = names.includes(chosen[side]) ? chosen[side] : fallback;
+      const made = element("select", { "aria-label": `${side} picture of ${data.image}` });
+      for (const name of names) made.append(element("option", { value: name, selected: name === value }, name));
+      return made;
+    };
+    const last = names.filter((name) => name !== "truth").at(-1);
+    const left = select("left", names[0]);
+    const right = select("right", last === names[0] ? names.at(-1) : last);
+    const [below, above] = [picture(""), picture("", { class: "right" })];
+    const tags = [element("span", { class: "tag l" }), element("span", { class: "tag r" })];
+    const layer = picture("", { class: "regions", hidden: true });
+    const range = element("input", { type: "range", min: 0, max: 100, value: 50, step: 1 });
+    const box = element("div", { class: "slider" }, below, above, layer, element("div", { class: "line" }), ...tags, range);
+    const [width, height] = data.size;
+    box.style.width = `${Math.max(width, 640)}px`;
+    box.style.aspectRatio = `${width} / ${height}`;
+    const frame = element("div", { class: "frame", hidden: !chosen.frame });
+    const [x, y, side] = data.detail_at;
+    const percent = (value, whole) => `${(100 * value) / whole}%`;
+    frame.style.left = percent(x, data.full[0]);
+    frame.style.top = percent(y, data.full[1]);
+    frame.style.width = percent(Math.min(side, data.full[0]), data.full[0]);
+    frame.style.height = percent(Math.min(side, data.full[1]), data.full[1]);
+    box.append(frame);
+
+    const regions = element("input", { type: "checkbox", checked: chosen.regions, disabled: !data.overlays.length });
+    const framed = element("input", { type: "checkbox", checked: chosen.frame });
+    const update = () => {
+      below.src = data.small[left.value];
+      above.src = data.small[right.value];
+      tags[0].textContent = left.value;
+      tags[1].textContent = right.value;
+      const found = data.overlays.find((o) => o.methods.includes(right.value)) ||
+        data.overlays.find((o) => o.methods.includes(left.value)) || data.overlays[0];
+      layer.hidden = !(regions.checked && found);
+      if (found) layer.src = found.uri;
+      range.setAttribute("aria-label", `${data.image}: border between ${left.value} and ${right.value}`);
+    };
+    const move = () => {
+      box.style.setProperty("--at", `${range.value}%`);
+      range.setAttribute("aria-valuetext", `${range.value} % ${left.value}`);
+      card.dataset.at = range.value;
+    };
+    left.addEventListener("change", () => { chosen.left = left.value; update(); });
+    right.addEventListener("change", () => { chosen.right = right.value; update(); });
+    regions.addEventListener("change", () => { chosen.regions = regions.checked; update(); });
+    framed.addEventListener("change", () => { chosen.frame = framed.checked; frame.hidden = !framed.checked; });
+    range.addEventListener("input", move);
+    range.value = card.dataset.at || 50;
+    update();
+    move();
+    const controls = element("div", { class: "choose" }, left, "|", right,
+      element("label", {}, regions, " regions"), element("label", {}, framed, " place of the detail"));
+    if (!data.overlays.length) regions.parentElement.title = "no method split this image";
+    return [controls, box];
+  }
+
+  function details(data) {
+    const row = element("div", { class: "row details" });
+    for (const [name, uri] of Object.entries(data.detail)) {
+      const button = element("button", { type: "button", "aria-label": `detail of ${data.image}, ${name}: larger or smaller` },
+        picture(uri, { alt: `${data.image}, ${name}, detail` }));
+      button.addEventListener("click", () => row.classList.toggle("large"));
+      row.append(element("figure", { "data-method": name }, button, element("figcaption", {}, name)));
+    }
+    return [element("h4", {}, "Detail, pixel by pixel, where baseline and truth differ most"), row];
+  }
+
+  function kernels(data) {
+    if (!data.kernels.length) return [];
+    const row = element("div", { class: "row kernels" });
+    for (const kernel of data.kernels) {
+      const caption = [kernel.method, kernel.region];
+      if (kernel.psnr !== null) caption.push(`${kernel.psnr} dB`);
+      if (kernel.note) caption.push(kernel.note);
+      row.append(element("figure", { "data-method": kernel.method },
+        picture(kernel.uri, { alt: `kernel: ${caption.join(", ")}` }), element("figcaption", {}, caption.join(" · "))));
+    }
+    return [element("h4", {}, "Kernels, true and estimated, on one colour scale"), row];
+  }
+
+  function mount(card) {
+    const place = card.querySelector(".pictures");
+    if (!place || place.childElementCount) return;
+    const data = JSON.parse(card.querySelector("script").textContent);
+    place.append(...slider(card, data), ...details(data), ...kernels(data));
+    place.style.minHeight = "";
+    hideMethods(card);
+  }
+
+  function unmount(card) {
+    const place = card.querySelector(".pictures");
+    if (!place || !place.childElementCount || place.contains(document.activeElement)) return;
+    place.style.minHeight = `${place.offsetHeight}px`; // what comes after stays where it is
+    place.replaceChildren();
+  }
+
+  function hideMethods(scope) {
+    const hidden = off();
+    for (const part of scope.querySelectorAll("[data-method]")) part.classList.toggle("off", hidden.has(part.dataset.method));
+    for (const option of scope.querySelectorAll(".choose option")) option.hidden = hidden.has(option.value);
+  }
+
+  function filter() {
+    const words = search.value.toLowerCase().split(/[\s,]+/).filter(Boolean);
+    let shown = 0;
+    for (const card of cards) {
+      const name = card.dataset.image.toLowerCase();
+      card.hidden = words.length > 0 && !words.some((word) => name.includes(word));
+      shown += !card.hidden;
+    }
+    document.getElementById("count").textContent = `${shown} of ${cards.length} images`;
+    for (const scope of [document.getElementById("comparison"), ...cards]) hideMethods(scope);
+  }
+
+  function showPair() {
+    const select = document.getElementById("pair");
+    for (const panel of document.querySelectorAll(".pair")) panel.hidden = panel.id !== select.value;
+  }
+
+  const near = new IntersectionObserver((entries) => {
+    for (const entry of entries) (entry.isIntersecting ? mount : unmount)(entry.target);
+  }, { rootMargin: "1200px 0px" });
+  for (const card of cards) near.observe(card);
+  if (search) {
+    search.addEventListener("input", filter);
+    for (const box of boxes) box.addEventListener("change", filter);
+    filter();
+  }
+  const pair = document.getElementById("pair");
+  if (pair) { pair.addEventListener("change", showPair); showPair(); }
+})();
