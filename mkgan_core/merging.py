@@ -46,6 +46,6 @@ class MergeJob(Job):
         part = method.build("estimator", self.estimator, self.preset)
         after = part.merge(datasets.load_low(self.spec), before, self.spec.scale)
         known = {region.name: entry for region, entry in zip(before, self.regions, strict=True)}
-        note = f"{len(before)} regions, {len(after)} different blurs" if len(after) < len(before) else None
+        note = f"{len(before)} regions, {len(after)} different blur(s)" if len(after) < len(before) else None
         entries = [known.get(r.name) or save_region(store, self.spec, r, self) for r in after]
         return {"regions": entries, "note": note}

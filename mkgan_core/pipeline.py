@@ -21,7 +21,7 @@ from mkgan_core.datasets import ImageSpec
 from mkgan_core.errors import KernelError, RegionError
 from mkgan_core.estimators import KernelEstimate
 from mkgan_core.regions import Region
-from mkgan_core.storage import Store, content_key
+from mkgan_core.storage import Store, content_key, sha256
 
 Record = dict[str, Any]
 ATTEMPTS = 2  # seeds tried for a kernel before falling back
@@ -212,11 +212,13 @@ class KernelJob(RegionJob):
         return {**record, "fallback": f"kernel {why}; took bicubic", **self._save(store, estimate)}
 
     def _save(self, store: Store, estimate: KernelEstimate) -> Record:
-        half = estimate.half
+        kernel = kernels.encode_npy(estimate.kernel)
+        half = None if estimate.half is None else kernels.encode_npy(estimate.half)
         return {
-            "kernel_key": self.key,
-            "kernel_uri": store.write(self.file_name(".npy"), kernels.encode_npy(estimate.kernel)),
-            "half_uri": None if half is None else store.write(self.file_name("-half.npy"), kernels.encode_npy(half)),
+            # of the content: estimators that agree share the enlargement
+            "kernel_key": content_key({"kernel": sha256(kernel), "half": half and sha256(half)}),
+            "kernel_uri": store.write(self.file_name(".npy"), kernel),
+            "half_uri": half and store.write(self.file_name("-half.npy"), half),
         }
 
 
