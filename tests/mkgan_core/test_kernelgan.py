@@ -142,12 +142,53 @@ def test_a_training_step_is_the_layered_one(picture: np.ndarray) -> None:
         assert torch.nn.functional.cosine_similarity(mine.flatten(), convolution.weight_orig.grad.flatten(), 0) > 0.95
 
 
-def test_a_region_does_not_depend_on_its_batch(picture: np.ndarray) -> None:
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_region_does_not_depend_on_its_batch(picture: np.ndarray, threads: int) -> None:
+    """Gradients of each of three regions, alone and together; in double precision, because a sign that rounding turns
+    before a ReLU changes them by percents."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        filters, weights, vectors = initial_weights([1, 2, 3], "cpu", F64)
+        filters = [f * 5 for f in filters]
+        crops = torch.stack(
+            [torch.from_numpy(np.roll(picture, s, 1)[:64, :64].transpose(2, 0, 1)) for s in (0, 9, 30)]
+        ).double()
+        real, noise = crops[..., 20:46, 20:46], 0.01 * _random(3, 3, 26, 26)
+
+        def gradients(which: slice) -> list[torch.Tensor]:
+            part, their = [f[which] for f in filters], {name: w[which] for name, w in weights.items()}
+            penalties = Penalties(len(part[0]), kernelgan.PRESETS["paper"], "cpu")
+            for name in ("bicubic", "weight", "shaped", "border", "coordinates"):
+                setattr(penalties, name, getattr(penalties, name).double())
+            rows = row_patches(crops[which])
+            reduced = downscale(penalties.bicubic.expand(len(rows), -1), rows)
+            states = {name: v[which].clone() for name, v in vectors.items()}  # moved on in place
+            found = generator_gradients(
+                Composition(part), penalties, rows, reduced, their, states, torch.zeros_like(rows), iteration=0
+            )
+            fake = downscale(Composition(part).kernel, rows)
+            other = discriminator_gradients(real[which] + noise[which], fake + noise[which], their, states)
+            return [*found, *other.values()]
+
+        together = gradients(slice(None))
+        for region in range(3):
+            for ours, alone in zip(together, gradients(slice(region, region + 1)), strict=True):
+                assert _relative(ours[region], alone[0]) < 1e-6
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_region_draws_the_same_in_any_batch(picture: np.ndarray) -> None:
+    """Crops and noise are the region's own: alone and together the first steps lead to the same kernel, but for
+    rounding, while another seed leads elsewhere."""
     settings = replace(kernelgan.PRESETS["paper"], iterations=5)
     problems = [kernelgan.problem(np.roll(picture, s, 1), whole(picture.shape[:2]), 0, settings) for s in (0, 9, 30)]
     together = train(problems, settings)
-    alone = train(problems[1:2], settings)[0]
-    assert np.abs(together[1] - alone).max() < 1e-4 * np.abs(alone).max()
+    for problem, ours in zip(problems, together, strict=True):
+        alone = train([problem], settings)[0]
+        other = train([replace(problem, weight_seed=problem.weight_seed + 1)], settings)[0]
+        assert np.abs(ours - alone).max() < 0.05 * np.abs(ours - other).max()
 
 
 def test_training_is_repeatable_and_seeded(picture: np.ndarray) -> None:
