@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from mkgan_core import kernels
-from mkgan_core.estimators import KernelEstimate
 from mkgan_core.estimators.spectral import Spectral, SpectralSettings
-from mkgan_core.images import Image
-from mkgan_core.regions import Region
+
+if TYPE_CHECKING:
+    from mkgan_core.estimators.spectral_fit import Fit, Spectrum
 
 
 @dataclass(frozen=True)
-class AutoSettings:
-    """Settings of `Auto`."""
+class AutoSettings(SpectralSettings):
+    """Settings of `Auto`: the spectral estimator's, and one more."""
 
-    spectral: SpectralSettings = field(default_factory=SpectralSettings)
     margin: float = 2.0
     """A Gaussian has three parameters more; it must explain the spectrum better by this much."""
 
@@ -29,24 +31,13 @@ class Auto(Spectral):
     """
 
     version = 1
+    settings: AutoSettings
 
-    def __init__(self, settings: AutoSettings) -> None:
-        super().__init__(settings.spectral)
-        self.margin = settings.margin
-
-    def estimate(
-        self, image: Image, region: Region, scale: int, *, seed: int, truth: KernelEstimate | None, device: str
-    ) -> KernelEstimate:
-        """The kernel whose spectrum explains the image's best.
-
-        Raises:
-            KernelError: if the region has too little texture, or leaves the blur too uncertain.
-        """
+    def choose(self, spectrum: Spectrum, fit: Fit, scale: int) -> np.ndarray:
+        """The kernel, of the two, whose spectrum explains the image's best."""
         from mkgan_core.estimators import spectral_fit
 
-        spectrum = spectral_fit.measure(image, region.mask, self.settings)
         bicubic = kernels.bicubic(scale)
-        cost = spectral_fit.explain(bicubic, spectrum, scale, self.settings)
-        if cost < spectral_fit.fit([spectrum], scale, self.settings).cost + self.margin:
-            return KernelEstimate(bicubic)
-        return super().estimate(image, region, scale, seed=seed, truth=truth, device=device)
+        if spectral_fit.explain(bicubic, spectrum, scale, self.settings) < fit.cost + self.settings.margin:
+            return bicubic
+        return super().choose(spectrum, fit, scale)

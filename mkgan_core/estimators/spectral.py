@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from mkgan_core.errors import KernelError
 from mkgan_core.estimators import KernelEstimate
 from mkgan_core.images import Image
 from mkgan_core.regions import Region, whole
+
+if TYPE_CHECKING:
+    from mkgan_core.estimators.spectral_fit import Fit, Spectrum
 
 
 @dataclass(frozen=True)
@@ -78,11 +82,19 @@ class Spectral:
 
         spectrum = spectral_fit.measure(image, region.mask, self.settings)
         fit = spectral_fit.fit([spectrum], scale, self.settings)
+        return KernelEstimate(self.choose(spectrum, fit, scale))
+
+    def choose(self, spectrum: Spectrum, fit: Fit, scale: int) -> np.ndarray:
+        """The kernel (K, K) of a fit.
+
+        Raises:
+            KernelError: if it leaves the blur too uncertain.
+        """
         if not fit.uncertainty < self.settings.max_uncertainty:  # also true of NaN
             raise KernelError(
                 f"the spectrum leaves the blur uncertain (its variance by a factor of {math.exp(fit.uncertainty):.1f})"
             )
-        return KernelEstimate(kernels.gaussian(fit.covariance, _size(fit.covariance, scale), scale))
+        return kernels.gaussian(fit.covariance, _size(fit.covariance, scale), scale)
 
     def merge(self, image: Image, parts: Sequence[Region], scale: int) -> list[Region]:
         """Join the regions whose blur does not differ, the most alike first.
@@ -97,7 +109,6 @@ class Spectral:
             scale: 2 or 4.
         """
         from mkgan_core.estimators import spectral_fit
-        from mkgan_core.estimators.spectral_fit import Spectrum
 
         groups: list[tuple[Region, Spectrum]] = []
         unmeasured = []

@@ -24,7 +24,7 @@ BOXES = np.array([[30, 40, 160, 200], [100.5, 20, 310, 120], [0, 0, 320, 240]])
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A SAM of two narrow layers, built by `segment_anything`, sure of itself, saved; its name is in the registry."""
-    segment_anything = pytest.importorskip("segment_anything")
+    import segment_anything
     from segment_anything.build_sam import _build_sam
 
     build = partial(
@@ -148,7 +148,6 @@ def test_the_second_backend(
 
 
 def test_a_checkpoint_of_unknown_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photo: np.ndarray) -> None:
-    pytest.importorskip("segment_anything")
     (tmp_path / "sam_vit_x.pth").write_bytes(b"")
     monkeypatch.setenv("MKGAN_WEIGHTS", str(tmp_path))
     with pytest.raises(WeightsError, match=r"which SAM this is must be in its name; .*sam_vit_h_\*\.pth"):
