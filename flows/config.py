@@ -41,7 +41,11 @@ class BenchmarkConfig(BaseModel):
     limit: int | None = Field(None, ge=1, description="at most so many images")
     images: list[str] = Field([], description="only these image IDs")
     store: str = Field(default_factory=default_store, description="where artifacts and reports go (any fsspec URL)")
-    runner: Literal["threads", "processes"] = Field("threads", description="how tasks run beside each other")
+    runner: Literal["threads", "processes", "dask"] = Field("threads", description="how tasks run beside each other")
+    dask_address: str | None = Field(
+        default_factory=lambda: os.environ.get("MKGAN_DASK_ADDRESS"),
+        description="the Dask scheduler, such as tcp://host:8786; without one, a cluster on the machine of the run",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where trainings run")
 
     @field_validator("methods")
