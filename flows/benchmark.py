@@ -16,11 +16,11 @@ from prefect.artifacts import create_progress_artifact, create_table_artifact, u
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
-from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 
+from flows import runners
 from flows.config import BenchmarkConfig
 from flows.walk import Fanout, Walk
-from mkgan_core import datasets, environment, gallery, image_properties, images, method, pipeline, report, sample
+from mkgan_core import datasets, gallery, image_properties, images, method, pipeline, report, sample
 from mkgan_core.datasets import ImageSpec
 from mkgan_core.errors import MkganError
 from mkgan_core.method import Method
@@ -28,7 +28,6 @@ from mkgan_core.report import Result
 from mkgan_core.storage import Store, content_key
 
 PROGRESS_EVERY_S = 5
-THREADS = 32
 SHEET_ROWS = 24  # images on the contact sheet
 
 # a terminal's progress line: called with finished steps, cached ones among them, and submitted steps
@@ -42,6 +41,7 @@ def plan(config: BenchmarkConfig) -> tuple[list[ImageSpec], list[Method]]:
         MkganError: with what is wrong, where, and what to do.
     """
     methods = [method.parse(name) for name in config.methods]
+    runners.check(config)
     store = Store(config.store)
     store.check_writable()
     dataset = (
@@ -69,16 +69,6 @@ def slug(config: BenchmarkConfig) -> str:
     return re.sub(r"[^a-z0-9]+", "-", f"{tail}-x{config.scale}").strip("-")
 
 
-def task_runner(config: BenchmarkConfig) -> TaskRunner[Any]:
-    """More threads than cores: cached steps do not wait for trainings, and trainings find company for a batch.
-
-    What computes is bounded by `environment.computing`. Processes, which cannot share a batch, are one per core.
-    """
-    if config.runner == "processes":
-        return ProcessPoolTaskRunner(max_workers=environment.cores())
-    return ThreadPoolTaskRunner(max_workers=max(THREADS, environment.cores()))
-
-
 @flow(name="benchmark", flow_run_name="benchmark {config.dataset} x{config.scale} {config.preset}")
 def benchmark(config: BenchmarkConfig) -> State:
     """Run every method on every image and report.
@@ -94,9 +84,10 @@ def benchmark(config: BenchmarkConfig) -> State:
     progress.fanout = fanout
     common = {"store": store.uri, "preset": config.preset, "device": config.device}
     seeds = range(config.seed, config.seed + config.seeds)
-    for spec in specs:
-        Walk(fanout, spec, methods, seeds, common, results)
-    fanout.drain()
+    with runners.running(config):
+        for spec in specs:
+            Walk(fanout, spec, methods, seeds, common, results)
+        fanout.drain()
     progress.close()
 
     this_run = run_id(config, str(flow_run.id))
@@ -143,7 +134,7 @@ class _Progress:
         """One more step has finished, in a state of this name."""
         self.done += 1
         self.cached += state == "Cached"
-        total = len(self.fanout.futures) if self.fanout else 1
+        total = self.fanout.submitted if self.fanout else 1
         if self.listener:
             self.listener(self.done, self.cached, total)
         if time.monotonic() - self.shown > PROGRESS_EVERY_S:  # each update is a call to the server

@@ -37,7 +37,16 @@ StoreUri = Annotated[
         description="where artifacts and reports go, any fsspec URL; empty: MKGAN_STORE of the worker, else its data/store",
     ),
 ]
-Runner = Annotated[Literal["threads", "processes"], Field(title="Runner", description="how tasks run beside each other")]
+Runner = Annotated[
+    Literal["threads", "processes", "dask"], Field(title="Runner", description="how tasks run beside each other")
+]
+DaskAddress = Annotated[
+    str | None,
+    Field(
+        title="Dask scheduler",
+        description="for dask, such as tcp://host:8786; without one, a cluster on the machine of the run",
+    ),
+]
 Device = Annotated[Literal["auto", "cpu", "cuda"], Field(title="Device", description="where trainings run")]
 
 
@@ -66,6 +75,7 @@ class BenchmarkConfig(BaseModel):
     images: list[str] = Field([], title="Images", description="only these image IDs, such as im_13; empty: all")
     store: StoreUri = Field(default_factory=default_store)
     runner: Runner = "threads"
+    dask_address: DaskAddress = Field(default_factory=lambda: os.environ.get("MKGAN_DASK_ADDRESS"))
     device: Device = "auto"
 
     @field_validator("methods")
@@ -91,6 +101,7 @@ class UpscaleConfig(BaseModel):
     seed: FirstSeed = 0
     store: StoreUri = Field(default_factory=default_store)
     runner: Runner = "threads"
+    dask_address: DaskAddress = Field(default_factory=lambda: os.environ.get("MKGAN_DASK_ADDRESS"))
     device: Device = "auto"
 
     @field_validator("method")

@@ -8,7 +8,7 @@ from prefect.client.schemas.objects import State
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from flows.benchmark import benchmark, on_progress, plan, run_id, task_runner
+from flows.benchmark import benchmark, on_progress, plan, run_id
 from flows.config import BenchmarkConfig
 from flows.server import EmbeddedServer
 from flows.terminal import print_comparison
@@ -42,7 +42,7 @@ def run_benchmark(config: BenchmarkConfig, server: EmbeddedServer | None, consol
 
         token = on_progress.set(show)
         try:
-            state = benchmark.with_options(task_runner=task_runner(config))(config, return_state=True)
+            state = benchmark(config, return_state=True)
         finally:
             on_progress.reset(token)
     return _finish(config, state, last, console)

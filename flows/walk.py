@@ -10,6 +10,7 @@ import queue
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
 
 from mkgan_core.datasets import ImageSpec
@@ -26,8 +27,10 @@ class Fanout:
     """Submits jobs as tasks and calls back, in the flow's thread, as they finish."""
 
     def __init__(self, on_finish: Callable[[str, bool], None]) -> None:
-        self.futures: dict[str, PrefectFuture[Any]] = {}
+        self.running: dict[str, PrefectFuture[Any]] = {}
         self.finished: dict[str, tuple[Record | None, str | None]] = {}
+        # not the futures: a Dask cluster keeps what they refer to, and computes it again where a worker is lost
+        self._states: dict[str, State[Any]] = {}
         self._waiting: dict[str, list[Done]] = {}
         self._events: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._on_finish = on_finish
@@ -39,22 +42,30 @@ class Fanout:
             done(*self.finished[key])
             return
         self._waiting.setdefault(key, []).append(done)
-        if key not in self.futures:
-            wait_for = [self.futures[after.key]] if after else None
-            self.futures[key] = task_for(job).submit(job, wait_for=wait_for)
-            self.futures[key].add_done_callback(lambda _: self._events.put(key))
+        if key not in self.running:
+            wait_for = [self._states[after.key]] if after else None
+            self.running[key] = task_for(job).submit(job, wait_for=wait_for)
+            self.running[key].add_done_callback(lambda _: self._events.put(key))
+
+    @property
+    def submitted(self) -> int:
+        """How many jobs there are so far."""
+        return len(self.running) + len(self.finished)
 
     def drain(self) -> None:
         """Handle finished tasks until none is left."""
         while self._waiting:
             key = self._events.get()
-            self.futures[key].wait()  # returns at once: fills in the final state
-            state = self.futures[key].state
-            outcome = (state.result(), None) if state.is_completed() else (None, _reason(state))
-            self.finished[key] = outcome
-            self._on_finish(state.name or "", state.is_completed())
+            future = self.running.pop(key)
+            try:
+                record, error = future.result(), None
+            except Exception as fault:  # the task's own, or that of a worker that was lost time and again
+                record, error = None, " ".join(f"{type(fault).__name__}: {fault}".split())
+            self._states[key] = future.state
+            self.finished[key] = record, error
+            self._on_finish(future.state.name or "", error is None)
             for done in self._waiting.pop(key):
-                done(*outcome)
+                done(record, error)
 
 
 class Walk:
@@ -168,8 +179,3 @@ class MethodWalk:
     def _report(self, parts: Sequence[RegionResult], composed: Record | None, error: str | None) -> None:
         result = Result(self.walk.spec, self.method, self.seed, self.segmentation, parts, composed, error)
         self.walk.results.append(result)
-
-
-def _reason(state: Any) -> str:
-    fault = state.result(raise_on_failure=False)
-    return " ".join(f"{type(fault).__name__}: {fault}".split())

@@ -14,7 +14,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey, FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import State, TaskRun
 
-from flows.benchmark import benchmark, on_progress, run_id, task_runner
+from flows.benchmark import benchmark, on_progress, run_id
 from flows.config import BenchmarkConfig
 from mkgan_core import report, runs
 from mkgan_core.pipeline import UpscaleJob
@@ -29,7 +29,7 @@ def config(dataset_folder: Path, tmp_path: Path) -> BenchmarkConfig:
 
 
 def run(config: BenchmarkConfig) -> tuple[State, list[TaskRun], pd.DataFrame]:
-    state = benchmark.with_options(task_runner=task_runner(config))(config, return_state=True)
+    state = benchmark(config, return_state=True)
     flow_run_id = state.state_details.flow_run_id
     counted = re.search(r"(\d+) steps", state.message or "")
     assert counted
