@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows import dataset_commands, weights_commands
+from flows import dataset_commands, operate_commands, weights_commands
 from flows.options import Html, Pairs, RunName, Scale, Seed, StoreUri, parse_pair
 from flows.terminal import make_console
 from mkgan_core import environment, weights
@@ -27,6 +27,8 @@ app = typer.Typer(
 )
 app.add_typer(weights_commands.app, name="weights")
 app.add_typer(dataset_commands.app, name="dataset")
+for command in (operate_commands.serve, operate_commands.deploy):
+    app.command()(command)
 console = make_console()
 
 Dataset = Annotated[

@@ -1,0 +1,104 @@
+"""`mkgan serve`, `deploy`, `retry` and `doctor`: running benchmarks on a Prefect server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.options import RunName, StoreUri
+from flows.terminal import make_console
+from mkgan_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from flows.deployment import Settings
+
+console = make_console()
+
+Div2krk = Annotated[
+    str | None,
+    typer.Option(envvar="MKGAN_DIV2KRK", help="the DIV2KRK data set of the scheduled runs; default: div2krk in the home"),
+]
+GpuSlots = Annotated[
+    int | None,
+    typer.Option(
+        envvar="MKGAN_GPU_SLOTS",
+        min=1,
+        help="steps that train at once, over all runs, and regions per batch; default: what is set, else 16 per GPU, "
+        "else one per core",
+    ),
+]
+NotifyUrl = Annotated[
+    str | None, typer.Option(envvar="MKGAN_NOTIFY_URL", help="webhook that is called when a run fails or crashes")
+]
+ZombieAfter = Annotated[
+    int, typer.Option(envvar="MKGAN_ZOMBIE_AFTER", min=30, help="seconds without a sign of life until a run is crashed")
+]
+
+
+def serve(
+    host: Annotated[str, typer.Option(envvar="MKGAN_HOST", help="address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(envvar="MKGAN_PORT", min=1, max=65535, help="port of API and UI")] = 4200,
+    runs: Annotated[int, typer.Option(envvar="MKGAN_RUNS", min=1, help="runs at once; the others wait")] = 2,
+    div2krk: Div2krk = None,
+    gpu_slots: GpuSlots = None,
+    notify_url: NotifyUrl = None,
+    zombie_after: ZombieAfter = 300,
+    store: StoreUri = None,
+) -> None:
+    """Run Prefect server, UI and worker on this machine, with all deployments, until Ctrl-C."""
+    from flows import serve as serving
+
+    def set_up() -> list[str]:
+        from flows import deployment  # imports Prefect, now that its address is known
+
+        return deployment.set_up(_settings(div2krk, store, gpu_slots, notify_url, zombie_after))
+
+    raise typer.Exit(serving.serve(host, port, runs, set_up, lambda line: console.print(line, highlight=False)))
+
+
+def deploy(
+    div2krk: Div2krk = None,
+    gpu_slots: GpuSlots = None,
+    notify_url: NotifyUrl = None,
+    zombie_after: ZombieAfter = 300,
+    store: StoreUri = None,
+) -> None:
+    """Put pool, queues, GPU slots, result storage, automations and deployments on an existing Prefect server."""
+    api_url = _server()
+    from flows import deployment
+
+    for line in deployment.set_up(_settings(div2krk, store, gpu_slots, notify_url, zombie_after)) or ["nothing to do"]:
+        console.print(line, soft_wrap=True, highlight=False)
+    console.print(f"deployed to {api_url}; on each machine: prefect worker start --pool {deployment.POOL}")
+
+
+def _server() -> str:
+    """Address of the configured server's API.
+
+    Raises:
+        ConfigError: if there is none, or it does not answer.
+    """
+    from flows.server import answers, use_configured_api
+
+    api_url = use_configured_api()
+    if api_url is None:
+        raise ConfigError("no Prefect server: set PREFECT_API_URL (http://HOST:4200/api), or start one with mkgan serve")
+    if not answers(api_url):
+        raise ConfigError(f"no Prefect server answers at {api_url}; start it, or set PREFECT_API_URL to another")
+    return api_url
+
+
+def _settings(
+    div2krk: str | None, store: str | None, gpu_slots: int | None, notify_url: str | None, zombie_after: int
+) -> Settings:
+    from flows import deployment
+    from flows.config import default_store, home
+
+    return deployment.Settings(
+        div2krk=div2krk or str(home() / "div2krk"),
+        store=store or default_store(),
+        gpu_slots=gpu_slots,
+        notify_url=notify_url,
+        zombie_after=zombie_after,
+    )
