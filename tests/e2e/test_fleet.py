@@ -9,27 +9,31 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pandas as pd
 import pytest
 
+from flows.config import CHECKOUT
 from mkgan_core import images, kernels, report
 from mkgan_core.degradation import degrade, random_kernel
 from mkgan_core.storage import Store
-from tests.e2e.services import BIN, Gate, clean_environment, postgres, prefect_server, s3, wait_until
+from tests.e2e.services import BIN, Gate, clean_environment, postgres, prefect_server, process, s3, wait_until
 
 pytestmark = pytest.mark.e2e
 
-IMAGES = 10
+IMAGES = 6
 METHODS = ["bicubic", "bicubic+back-projection", "spectral+back-projection", "given/ground-truth+back-projection"]
 STEPS = IMAGES * (2 + 4 + 5 + 4)  # segmentations, kernels, enlargements, scores
 OUTAGE_S = 20
 # what may differ between two runs of the same
 OWN = ["run_id", "peak_memory_mb", "threads", "created_at", "kernel_uri", "mask_uri", "output_uri"]
 BUCKET = "fleet"
+ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
 @pytest.fixture(scope="module")
@@ -88,22 +92,19 @@ def finish(command: subprocess.Popen[str]) -> tuple[str, str]:
     return out.strip().splitlines()[-1].removeprefix("report: "), next(x for x in out.splitlines() if " cached" in x)
 
 
-def rows(uri: str) -> list[pd.DataFrame]:
-    """The rows of report and regions, without what may differ."""
-    folder, tables = uri.rsplit("/", 1)[0], []
+def rows(*uris: str) -> list[pd.DataFrame]:
+    """The rows of the runs' reports and of their regions, without what may differ."""
+    tables = []
     for name in ("report.parquet", "regions.parquet"):
-        table = report.read(f"{folder}/{name}", "")
-        own = [c for c in table if c in OWN or c.startswith("seconds_")]
-        tables.append(
-            table.drop(columns=own).sort_values(
-                list(table.columns.intersection(["image", "method", "region"])), ignore_index=True
-            )
-        )
+        table = pd.concat([report.read(f"{uri.rsplit('/', 1)[0]}/{name}", "") for uri in uris])
+        own = [column for column in table if column in OWN or column.startswith("seconds_")]
+        order = table.columns.intersection(["image", "method", "region"])
+        tables.append(table.drop(columns=own).sort_values(list(order), ignore_index=True))
     return tables
 
 
-def assert_same(uri: str, expected: list[pd.DataFrame]) -> None:
-    for found, table in zip(rows(uri), expected, strict=True):
+def assert_same(expected: list[pd.DataFrame], *uris: str) -> None:
+    for found, table in zip(rows(*uris), expected, strict=True):
         pd.testing.assert_frame_equal(found, table, rtol=1e-9)
 
 
@@ -123,7 +124,7 @@ def expected(mkgan: Command) -> list[pd.DataFrame]:
     return found
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """A Dask cluster of three workers, of which 0 and 1 have a GPU to offer; ``cluster.done`` counts (task, worker)."""
     distributed = pytest.importorskip("distributed")
@@ -138,7 +139,7 @@ def cluster() -> Iterator[Any]:
                 made.done[distributed.utils.key_split(key), made.scheduler.workers[worker].name] += 1
 
     with distributed.SpecCluster(workers=workers, scheduler=scheduler, silence_logs=logging.WARNING) as made:
-        made.done = Counter()
+        made.done = Counter()  # of the first test
         made.scheduler.add_plugin(Placed())
         yield made
 
@@ -152,7 +153,7 @@ def test_dask_reports_what_threads_report(cluster: Any, mkgan: Command, expected
     options = ["--runner", "dask", "--store", str(tmp_path)]
     uri, steps = finish(mkgan.start(*options, MKGAN_DASK_ADDRESS=cluster.scheduler_address))
     assert steps == f"{STEPS} steps, 0 of them cached"
-    assert_same(uri, expected)
+    assert_same(expected, uri)
     assert sum(cluster.done.values()) == STEPS
     assert {worker for _, worker in cluster.done} == {0, 1, 2}
     assert {worker for task, worker in cluster.done if task in ("estimate_kernel", "upscale")} == {0, 1}
@@ -170,37 +171,67 @@ def test_a_dask_worker_is_killed(cluster: Any, mkgan: Command, expected: list, t
         os.kill(pids[busy], signal.SIGKILL)
     uri, steps = finish(run)
     assert steps == f"{STEPS} steps, 0 of them cached"
-    assert_same(uri, expected)
+    assert_same(expected, uri)
     after = records(tmp_path)
     assert {name: after[name] for name in before} == before  # nothing that was finished was done again
     assert len(after) > len(before)
 
 
-@pytest.fixture
-def bucket(tmp_path: Path) -> Iterator[tuple[Gate, dict[str, str]]]:
+@pytest.fixture(scope="module")
+def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Gate, dict[str, str]]]:
     """An S3 store behind a gate, and the environment that leads there."""
-    with s3(tmp_path / "s3.log", BUCKET) as port:
+    with s3(tmp_path_factory.mktemp("s3") / "log", BUCKET) as port:
         gate = Gate(port)
         names = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
         yield gate, {**names, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{gate.port}"}
 
 
-def test_an_unreachable_store_comes_back(
-    bucket: tuple[Gate, dict[str, str]], mkgan: Command, expected: list, monkeypatch: pytest.MonkeyPatch
+def test_two_prefect_workers_share_an_s3_store_that_goes_away_for_a_while(
+    bucket: tuple[Gate, dict[str, str]], mkgan: Command, expected: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate, environment = bucket
-    for name, value in environment.items():
+    """One server on PostgreSQL, one pool, one store: each worker takes one of two runs, each with half of the images.
+
+    In the middle of it the store cannot be reached.
+    """
+    for name, value in bucket[1].items():
         monkeypatch.setenv(name, value)
-    store = Store(f"s3://{BUCKET}/store")
-    run = mkgan.start("--store", store.uri, **environment)
-    wait_until("a third of the steps", lambda: run.poll() is not None or _count(store) > STEPS // 3)
-    gate.shut()
-    time.sleep(OUTAGE_S)
-    assert run.poll() is None
-    gate.open()
-    uri, steps = finish(run)
-    assert steps == f"{STEPS} steps, 0 of them cached"
-    assert_same(uri, expected)
+    store = f"s3://{BUCKET}/shared"
+    environment = {**mkgan.environment, **bucket[1], "MKGAN_STORE": store, "MKGAN_CHECKOUT": str(CHECKOUT)}
+    # slots for all: what a limit does is another test's matter
+    deploy = [str(BIN / "mkgan"), "deploy", "--gpu-slots", "64"]
+    done = subprocess.run(deploy, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    command = [str(BIN / "prefect"), "worker", "start", "--pool", "mkgan-gpu", "--limit", "1", "--name"]
+    names, uris = ["one", "two"], []
+    with ExitStack() as workers, httpx.Client(base_url=mkgan.environment["PREFECT_API_URL"]) as api:
+        for name in names:
+            workers.enter_context(process([*command, name], tmp_path / f"{name}.log", environment))
+        halves = [f"im_{n}" for n in range(IMAGES // 2)], [f"im_{n}" for n in range(IMAGES // 2, IMAGES)]
+        runs = []
+        # two deployments, for each allows one run at a time
+        for deployment, chosen in zip(["sample-smoke", "div2krk-x2-nightly"], halves, strict=True):
+            found = api.get(f"/deployments/name/benchmark/{deployment}").raise_for_status().json()["id"]
+            config = {"dataset": str(mkgan.dataset), "methods": METHODS, "images": chosen, "store": store}
+            made = api.post(f"/deployments/{found}/create_flow_run", json={"parameters": {"config": config}})
+            runs.append(made.raise_for_status().json()["id"])
+        wait_until("a third of the steps", lambda: _count(Store(store)) > STEPS // 3)
+        bucket[0].shut()
+        time.sleep(OUTAGE_S)
+        bucket[0].open()
+        assert _count(Store(store)) < STEPS
+        for run in runs:
+            wait_until("a run", lambda run=run: _state(api, run)["type"] in ENDED, 1)
+            state = _state(api, run)
+            assert state["type"] == "COMPLETED", state
+            uris.append(state["message"].split("report: ")[1])
+    for name in names:
+        log = (tmp_path / f"{name}.log").read_text()
+        assert len([run for run in runs if f"submitting flow run '{run}'" in log]) == 1, log
+    assert_same(expected, *uris)
+
+
+def _state(api: httpx.Client, run: str) -> dict[str, Any]:
+    return api.get(f"/flow_runs/{run}").raise_for_status().json()["state"]
 
 
 def _count(store: Store) -> int:
