@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
+from uuid import UUID
 
 from prefect.blocks.webhook import Webhook
 from prefect.client.orchestration import SyncPrefectClient
@@ -16,6 +19,8 @@ WEBHOOK = "mkgan-notify"
 FLOWS = ["benchmark", "upscale"]
 RUNS = {"prefect.resource.id": "prefect.flow-run.*"}
 OURS = {"prefect.resource.role": "flow", "prefect.resource.name": FLOWS}
+FAILURES = ("Failed", "Crashed", "TimedOut")
+ENDS = ("Completed", "Cancelled", "AwaitingRetry", "Scheduled", "Paused", "Suspended")  # nobody beats in these
 # "text" is what Slack, Mattermost, Teams and most others show
 PAYLOAD = (
     '{"text": {{ ("mkgan: " ~ flow_run.name ~ ": " ~ flow_run.state.name ~ ", " ~ (flow_run.state.message or "") '
@@ -30,24 +35,21 @@ def wanted(notify_url: str | None, zombie_after_s: int) -> list[AutomationCore]:
         notify_url: called with a JSON document when a run fails or crashes; None for nobody.
         zombie_after_s: how long after its last heartbeat a run is taken for dead.
     """
-    ends = {f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Cancelled", "Crashed", "TimedOut")}
-    waits = {f"prefect.flow-run.{state}" for state in ("AwaitingRetry", "Scheduled", "Paused", "Suspended")}
+    call: Any = CallWebhook(block_document_id=_webhook(notify_url), payload=PAYLOAD) if notify_url else DoNothing()
+    crash: Any = ChangeFlowRunState(
+        state=StateType.CRASHED,
+        name="Crashed",
+        message=f"No sign of life for {zombie_after_s} s. What it finished is kept: retry it.",
+        force=False,
+    )
+    about_ours: dict[str, Any] = {"match": RUNS, "match_related": OURS, "for_each": {"prefect.resource.id"}}
     beat = "prefect.flow-run.heartbeat"
     return [
         AutomationCore(
             name=FAILED,
-            description="Calls MKGAN_NOTIFY_URL." if notify_url else "Tells nobody: set MKGAN_NOTIFY_URL, deploy again.",
-            trigger=EventTrigger(
-                posture=Posture.Reactive,
-                expect={f"prefect.flow-run.{state}" for state in ("Failed", "Crashed", "TimedOut")},
-                match=RUNS,  # type: ignore[arg-type]
-                match_related=OURS,  # type: ignore[arg-type]
-                for_each={"prefect.resource.id"},
-                threshold=1,
-            ),
-            actions=[
-                CallWebhook(block_document_id=_webhook(notify_url), payload=PAYLOAD) if notify_url else DoNothing()
-            ],
+            description="Calls MKGAN_NOTIFY_URL." if notify_url else "Tells nobody: set MKGAN_NOTIFY_URL and deploy.",
+            trigger=EventTrigger(posture=Posture.Reactive, expect=_states(FAILURES), threshold=1, **about_ours),
+            actions=[call],
         ),
         AutomationCore(
             name=ZOMBIES,
@@ -55,22 +57,18 @@ def wanted(notify_url: str | None, zombie_after_s: int) -> list[AutomationCore]:
             trigger=EventTrigger(
                 posture=Posture.Proactive,
                 after={beat},
-                expect={beat, *ends, *waits},
-                match=RUNS,  # type: ignore[arg-type]
-                match_related=OURS,  # type: ignore[arg-type]
-                for_each={"prefect.resource.id"},
+                expect={beat, *_states(ENDS), *_states(FAILURES)},
                 threshold=1,
                 within=timedelta(seconds=zombie_after_s),
+                **about_ours,
             ),
-            actions=[
-                ChangeFlowRunState(
-                    state=StateType.CRASHED,
-                    name="Crashed",
-                    message=f"No sign of life for {zombie_after_s} s. What it finished is kept: retry it.",
-                )
-            ],
+            actions=[crash],
         ),
     ]
+
+
+def _states(names: Sequence[str]) -> set[str]:
+    return {f"prefect.flow-run.{name}" for name in names}
 
 
 def ensure(client: SyncPrefectClient, automations: list[AutomationCore]) -> list[str]:
@@ -97,10 +95,10 @@ def _meaning(automation: AutomationCore) -> dict:
     return kept | {"trigger": {k: sorted(v) if isinstance(v, list) else v for k, v in trigger.items() if k != "id"}}
 
 
-def _webhook(url: str):
+def _webhook(url: str) -> UUID:
     """ID of the block that holds the address, saved if it is new."""
     try:
-        block = Webhook.load(WEBHOOK)
+        block: Any = Webhook.load(WEBHOOK)
     except ValueError:
         block = None
     if block is None or block.url.get_secret_value() != url:

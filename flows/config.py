@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, field_validator
 
 from mkgan_core import method
+from mkgan_core.storage import Store
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -25,6 +26,12 @@ def default_store() -> str:
     return os.environ.get("MKGAN_STORE") or (home() / "store").as_uri()
 
 
+def public_url(store: Store, uri: str) -> str | None:
+    """Where a browser finds a file of the store: below ``MKGAN_PUBLIC_URL``; None if that is not set."""
+    base = os.environ.get("MKGAN_PUBLIC_URL")
+    return f"{base.rstrip('/')}/{uri.removeprefix(store.uri).lstrip('/')}" if base else None
+
+
 Scale = Annotated[Literal[2, 4], Field(title="Scale", description="enlargement factor")]
 Preset = Annotated[
     Literal["fast", "paper"], Field(title="Preset", description="settings of all parts: ours, or as published")
@@ -34,7 +41,7 @@ StoreUri = Annotated[
     str,
     Field(
         title="Store",
-        description="where artifacts and reports go, any fsspec URL; empty: MKGAN_STORE of the worker, else its data/store",
+        description="where artifacts and reports go, any fsspec URL; empty: the worker's MKGAN_STORE, or data/store",
     ),
 ]
 Runner = Annotated[
@@ -68,7 +75,11 @@ class BenchmarkConfig(BaseModel):
     )
     preset: Preset = "fast"
     seeds: int = Field(
-        1, title="Seeds", ge=1, le=100, description="how many seeds, from the first on (1 to 100); scores are their mean"
+        1,
+        title="Seeds",
+        ge=1,
+        le=100,
+        description="how many, from the first on (1 to 100); scores are their mean",
     )
     seed: FirstSeed = 0
     limit: int | None = Field(None, title="Limit", ge=1, description="at most so many images; empty: all")

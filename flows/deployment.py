@@ -156,7 +156,9 @@ def _deployments(client: SyncPrefectClient, settings: Settings) -> list[str]:
         return []
     variables = {"MKGAN_DEPLOYMENT_VERSION": target, "MKGAN_DIV2KRK": settings.div2krk}
     api_url = get_current_settings().api.url
-    inherited = {name: value for name, value in os.environ.items() if name != "MKGAN_CHECKOUT"}  # each worker has its own
+    inherited = {
+        name: value for name, value in os.environ.items() if name != "MKGAN_CHECKOUT"
+    }  # each worker has its own
     done = subprocess.run(
         [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(PREFECT_FILE)],
         cwd=CHECKOUT,

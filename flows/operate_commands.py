@@ -17,7 +17,7 @@ console = make_console()
 
 Div2krk = Annotated[
     str | None,
-    typer.Option(envvar="MKGAN_DIV2KRK", help="the DIV2KRK data set of the scheduled runs; default: div2krk in the home"),
+    typer.Option(envvar="MKGAN_DIV2KRK", help="the data set of the scheduled runs; default: data/div2krk"),
 ]
 GpuSlots = Annotated[
     int | None,
@@ -73,6 +73,27 @@ def deploy(
     console.print(f"deployed to {api_url}; on each machine: prefect worker start --pool {deployment.POOL}")
 
 
+def retry(run: RunName, store: StoreUri = None) -> None:
+    """Run the failed regions of an earlier run again, and score their images; all else is cached.
+
+    A deployment's run goes back to its work pool, as with the UI's Retry button; any other is run here and now.
+    """
+    from flows import retry as retrying
+    from flows.config import default_store
+    from flows.server import ensure_prefect_api
+
+    earlier = retrying.find(run, store or default_store())
+    server = ensure_prefect_api()
+    from flows.run import run_benchmark  # imports Prefect, now that its address is known
+
+    if server is None and retrying.read_flow_run(earlier).deployment_id:
+        flow_run = retrying.put_back(earlier, here=False)
+        console.print(f"'{flow_run.name}' is scheduled again; a worker of {flow_run.work_pool_name} takes it")
+        return
+    again = lambda: retrying.put_back(earlier, here=server is not None)  # noqa: E731
+    raise typer.Exit(run_benchmark(earlier.config, server, console, again))
+
+
 def _server() -> str:
     """Address of the configured server's API.
 
@@ -83,7 +104,7 @@ def _server() -> str:
 
     api_url = use_configured_api()
     if api_url is None:
-        raise ConfigError("no Prefect server: set PREFECT_API_URL (http://HOST:4200/api), or start one with mkgan serve")
+        raise ConfigError("no Prefect server: set PREFECT_API_URL (http://HOST:4200/api), or start mkgan serve")
     if not answers(api_url):
         raise ConfigError(f"no Prefect server answers at {api_url}; start it, or set PREFECT_API_URL to another")
     return api_url

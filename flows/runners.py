@@ -13,12 +13,14 @@ from mkgan_core import environment
 from mkgan_core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from flows.config import BenchmarkConfig
+    from flows.config import BenchmarkConfig, UpscaleConfig
 
 THREADS = 32
+QUICK = 8  # threads that trainings, and steps that wait for a GPU slot, leave to others
+UNBOUNDED = 100_000
 
 
-def check(config: BenchmarkConfig) -> None:
+def check(config: BenchmarkConfig | UpscaleConfig) -> None:
     """Refuse a runner that cannot run here, before anything starts.
 
     Raises:
@@ -39,7 +41,7 @@ def check(config: BenchmarkConfig) -> None:
 
 
 @contextmanager
-def running(config: BenchmarkConfig) -> Iterator[None]:
+def running(config: BenchmarkConfig | UpscaleConfig) -> Iterator[None]:
     """Have the tasks that are submitted inside run as the configuration says; call it in a flow.
 
     The flow's decorator cannot know: the configuration of a deployment's run arrives with the run.
@@ -51,7 +53,7 @@ def running(config: BenchmarkConfig) -> Iterator[None]:
         yield
 
 
-def make(config: BenchmarkConfig) -> TaskRunner[Any]:
+def make(config: BenchmarkConfig | UpscaleConfig) -> TaskRunner[Any]:
     """More threads than cores: cached steps do not wait for trainings, and trainings find company for a batch.
 
     What computes is bounded by `environment.computing`. Processes, which cannot share a batch, are one per core.
@@ -63,3 +65,15 @@ def make(config: BenchmarkConfig) -> TaskRunner[Any]:
     if config.runner == "processes":
         return ProcessPoolTaskRunner(max_workers=environment.cores())
     return ThreadPoolTaskRunner(max_workers=max(THREADS, environment.cores()))
+
+
+def places(config: BenchmarkConfig | UpscaleConfig) -> int:
+    """How many steps that train, or wait for a GPU slot, the runner is given at once.
+
+    A runner takes tasks in the order in which they came: steps that are cached or quick must find somebody free.
+    """
+    if config.runner == "dask":
+        return UNBOUNDED  # the scheduler knows the workers, and which of them have a GPU
+    if config.runner == "processes":
+        return environment.cores()
+    return max(THREADS, environment.cores()) - QUICK

@@ -1,4 +1,4 @@
-"""The Prefect server that a command talks to: the configured one, that of `mkgan serve`, or one of its own meanwhile."""
+"""The Prefect server that a command talks to: the configured one, that of `mkgan serve`, or one of its own."""
 
 from __future__ import annotations
 

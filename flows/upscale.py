@@ -11,6 +11,7 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
+from flows import runners
 from flows.config import UpscaleConfig
 from flows.walk import Fanout, Walk
 from mkgan_core import datasets, method
@@ -28,6 +29,7 @@ def plan(config: UpscaleConfig) -> tuple[list[ImageSpec], Method]:
         MkganError: with what is wrong, where, and what to do.
     """
     chosen = method.parse(config.method)
+    runners.check(config)
     method.check_ready("segmenter", chosen.segmenter)
     for kind, name in (("estimator", chosen.estimator), ("segmenter", chosen.segmenter)):
         part = method.part_class(kind, name) if name else None
@@ -62,11 +64,12 @@ def upscale(config: UpscaleConfig) -> State:
     out = Store(config.out or store.uri_of("upscaled"))
     out.check_writable()
     results: list[Result] = []
-    fanout = Fanout(lambda state, completed: None)
+    fanout = Fanout(lambda state, completed: None, runners.places(config))
     common = {"store": store.uri, "preset": config.preset, "device": config.device}
-    for spec in specs:
-        Walk(fanout, spec, [chosen], [config.seed], common, results)
-    fanout.drain()
+    with runners.running(config):
+        for spec in specs:
+            Walk(fanout, spec, [chosen], [config.seed], common, results)
+        fanout.drain()
     written = []
     for result in results:
         place = None

@@ -16,7 +16,7 @@ from prefect.futures import PrefectFuture
 from mkgan_core.datasets import ImageSpec
 from mkgan_core.merging import MergeJob, can_merge
 from mkgan_core.method import Method
-from mkgan_core.pipeline import ComposeJob, Job, KernelJob, Record, SegmentJob, UpscaleJob
+from mkgan_core.pipeline import ComposeJob, Job, KernelJob, Record, RegionJob, SegmentJob, UpscaleJob, is_done
 from mkgan_core.report import RegionResult, Result
 from tasks.walk import task_for
 
@@ -24,9 +24,14 @@ Done = Callable[[Record | None, str | None], None]  # called with the record, or
 
 
 class Fanout:
-    """Submits jobs as tasks and calls back, in the flow's thread, as they finish."""
+    """Submits jobs as tasks and calls back, in the flow's thread, as they finish.
 
-    def __init__(self, on_finish: Callable[[str, bool], None]) -> None:
+    Args:
+        on_finish: called with the name of the task's state, and whether it completed.
+        places: for steps that train; more of them wait here, where they keep no thread from steps that are quick.
+    """
+
+    def __init__(self, on_finish: Callable[[str, bool], None], places: int) -> None:
         self.running: dict[str, PrefectFuture[Any]] = {}
         self.finished: dict[str, tuple[Record | None, str | None]] = {}
         # not the futures: a Dask cluster keeps what they refer to, and computes it again where a worker is lost
@@ -34,6 +39,9 @@ class Fanout:
         self._waiting: dict[str, list[Done]] = {}
         self._events: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._on_finish = on_finish
+        self._places = places
+        self._training: set[str] = set()
+        self._queued: dict[str, tuple[Job, Job | None]] = {}
 
     def submit(self, job: Job, done: Done, *, after: Job | None = None) -> None:
         """Run a job, or join it if it is running; ``after`` draws the edge in the UI's graph."""
@@ -42,15 +50,25 @@ class Fanout:
             done(*self.finished[key])
             return
         self._waiting.setdefault(key, []).append(done)
-        if key not in self.running:
-            wait_for = [self._states[after.key]] if after else None
-            self.running[key] = task_for(job).submit(job, wait_for=wait_for)
-            self.running[key].add_done_callback(lambda _: self._events.put(key))
+        if key in self.running or key in self._queued:
+            return
+        if len(self._training) < self._places or not isinstance(job, RegionJob) or is_done(job):
+            self._start(job, after)
+        else:
+            self._queued[key] = job, after
+
+    def _start(self, job: Job, after: Job | None) -> None:
+        key, done = job.key, is_done(job)
+        if isinstance(job, RegionJob) and not done:
+            self._training.add(key)
+        wait_for = [self._states[after.key]] if after else None
+        self.running[key] = task_for(job, done=done).submit(job, wait_for=wait_for)
+        self.running[key].add_done_callback(lambda _: self._events.put(key))
 
     @property
     def submitted(self) -> int:
         """How many jobs there are so far."""
-        return len(self.running) + len(self.finished)
+        return len(self.running) + len(self._queued) + len(self.finished)
 
     def drain(self) -> None:
         """Handle finished tasks until none is left."""
@@ -66,6 +84,9 @@ class Fanout:
             self._on_finish(future.state.name or "", error is None)
             for done in self._waiting.pop(key):
                 done(record, error)
+            self._training.discard(key)
+            while self._queued and len(self._training) < self._places:
+                self._start(*self._queued.pop(next(iter(self._queued))))
 
 
 class Walk:
