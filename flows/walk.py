@@ -52,17 +52,18 @@ class Fanout:
         self._waiting.setdefault(key, []).append(done)
         if key in self.running or key in self._queued:
             return
-        if len(self._training) < self._places or not isinstance(job, RegionJob) or is_done(job):
-            self._start(job, after)
+        there = is_done(job)
+        if there or len(self._training) < self._places or not isinstance(job, RegionJob):
+            self._start(job, after, there)
         else:
             self._queued[key] = job, after
 
-    def _start(self, job: Job, after: Job | None) -> None:
-        key, done = job.key, is_done(job)
-        if isinstance(job, RegionJob) and not done:
+    def _start(self, job: Job, after: Job | None, there: bool = False) -> None:
+        key = job.key
+        if isinstance(job, RegionJob) and not there:
             self._training.add(key)
         wait_for = [self._states[after.key]] if after else None
-        self.running[key] = task_for(job, done=done).submit(job, wait_for=wait_for)
+        self.running[key] = task_for(job, done=there).submit(job, wait_for=wait_for)
         self.running[key].add_done_callback(lambda _: self._events.put(key))
 
     @property

@@ -163,8 +163,9 @@ def main() -> None:
 
 def measure(options: argparse.Namespace, dataset: str, store: Path, process: psutil.Process, database: Any) -> None:
     os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "ERROR"
-    from flows.benchmark import benchmark, on_progress  # imports Prefect, now that its address is known
+    from flows.benchmark import benchmark  # imports Prefect, now that its address is known
     from flows.config import BenchmarkConfig
+    from flows.progress import on_progress
 
     fake_training(options.training_s)
     config = BenchmarkConfig(dataset=dataset, methods=[METHOD], store=str(store))
