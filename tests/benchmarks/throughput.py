@@ -73,9 +73,10 @@ class Meter:
 
     def __init__(self, server: psutil.Process, database: Any) -> None:
         self.server, self.flow, self.database = server, psutil.Process(), database
-        self.start, self.rows = time.perf_counter(), []
+        self.start, self.done, self.rows = time.perf_counter(), 0, []
 
     def __call__(self, done: int, cached: int, total: int) -> None:
+        self.done = done
         if done % SAMPLE_EVERY == 0:
             self.sample(done)
 
@@ -175,14 +176,13 @@ def measure(options: argparse.Namespace, dataset: str, store: Path, process: psu
     start = time.perf_counter()
     state = benchmark(config, return_state=True)
     total = time.perf_counter() - start
-    steps = 3 * options.regions
     print(state.message)
-    print(f"whole run {total:.0f} s, {steps / total:.1f} steps/s")
-    while database.rows()["task_run"] < steps:  # they are made of events, a moment later
+    print(f"whole run {total:.0f} s, {meter.done / total:.1f} steps/s")
+    while database.rows()["task_run"] < meter.done:  # they are made of events, a moment later
         time.sleep(1)
     print(f"the server had all task runs {time.perf_counter() - start - total:.0f} s later")
     gc.collect()
-    meter.sample(steps)
+    meter.sample(meter.done)
     counts = dict(sorted(database.rows().items(), key=lambda item: -item[1])[:TABLES])
     print("rows: " + ", ".join(f"{name} {count}" for name, count in counts.items()))
     content = {"samples": meter.rows, "total_s": total, "rows": counts, "training_s": options.training_s}
