@@ -27,7 +27,7 @@ app = typer.Typer(
 )
 app.add_typer(weights_commands.app, name="weights")
 app.add_typer(dataset_commands.app, name="dataset")
-for command in (operate_commands.serve, operate_commands.deploy, operate_commands.retry):
+for command in (operate_commands.serve, operate_commands.deploy, operate_commands.retry, operate_commands.doctor):
     app.command()(command)
 console = make_console()
 

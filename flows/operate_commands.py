@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from flows.options import RunName, StoreUri
 from flows.terminal import make_console
@@ -92,6 +93,24 @@ def retry(run: RunName, store: StoreUri = None) -> None:
         return
     again = lambda: retrying.put_back(earlier, here=server is not None)  # noqa: E731
     raise typer.Exit(run_benchmark(earlier.config, server, console, again))
+
+
+def doctor(div2krk: Div2krk = None, store: StoreUri = None) -> None:
+    """Check this machine and its Prefect server; says what to do about each fault. Exit code 1 if there is one."""
+    from rich.table import Table
+
+    from flows import doctor as examination
+
+    table = Table("check", "", "found", "remedy")
+    colours = {"ok": "green", "note": "yellow", "wrong": "bold red"}
+    findings = list(examination.examine(store, div2krk))
+    for finding in findings:
+        state = f"[{colours[finding.state]}]{finding.state}[/]"
+        table.add_row(finding.check, state, escape(finding.found), escape(finding.remedy))
+    console.print(table)
+    wrong = sum(finding.state == "wrong" for finding in findings)
+    console.print(f"{wrong} thing{'s' * (wrong != 1)} wrong" if wrong else "nothing is wrong")
+    raise typer.Exit(1 if wrong else 0)
 
 
 def _server() -> str:

@@ -26,7 +26,7 @@ from tests.e2e.services import BIN, Gate, clean_environment, postgres, prefect_s
 
 pytestmark = pytest.mark.e2e
 
-IMAGES = 6
+IMAGES = 4
 METHODS = ["bicubic", "bicubic+back-projection", "spectral+back-projection", "given/ground-truth+back-projection"]
 STEPS = IMAGES * (2 + 4 + 5 + 4)  # segmentations, kernels, enlargements, scores
 OUTAGE_S = 20
@@ -226,7 +226,7 @@ def test_two_prefect_workers_share_an_s3_store_that_goes_away_for_a_while(
             uris.append(state["message"].split("report: ")[1])
     for name in names:
         log = (tmp_path / f"{name}.log").read_text()
-        assert len([run for run in runs if f"submitting flow run '{run}'" in log]) == 1, log
+        assert log.count("submitted to infrastructure") == 1, log
     assert_same(expected, *uris)
 
 
