@@ -30,8 +30,8 @@ def plan(config: BenchmarkConfig) -> tuple[list[ImageSpec], list[Method]]:
     """
     methods = [method.parse(name) for name in config.methods]
     runners.check(config)
+    Store(config.store, patient=False).check_writable()
     store = Store(config.store)
-    store.check_writable()
     dataset = (
         sample.open_sample(config.dataset, store)
         if config.dataset in sample.NAMES

@@ -8,7 +8,7 @@ from typing import Any
 
 from dask.base import annotate
 from distributed import Client
-from distributed.comm import get_address_host_port
+from distributed.comm.addressing import get_address_host_port
 from prefect.tasks import Task
 from prefect_dask.task_runners import DaskTaskRunner, PrefectDaskFuture
 

@@ -42,6 +42,8 @@ class Fanout:
         self._places = places
         self._training: set[str] = set()
         self._queued: dict[str, tuple[Job, Job | None]] = {}
+        self._jobs: dict[str, tuple[Job, Job | None]] = {}  # of the running tasks
+        self._lost: set[str] = set()  # tasks that are submitted for the second time
 
     def submit(self, job: Job, done: Done, *, after: Job | None = None) -> None:
         """Run a job, or join it if it is running; ``after`` draws the edge in the UI's graph."""
@@ -52,17 +54,19 @@ class Fanout:
         self._waiting.setdefault(key, []).append(done)
         if key in self.running or key in self._queued:
             return
-        if len(self._training) < self._places or not isinstance(job, RegionJob) or is_done(job):
-            self._start(job, after)
+        there = is_done(job)
+        if there or len(self._training) < self._places or not isinstance(job, RegionJob):
+            self._start(job, after, there)
         else:
             self._queued[key] = job, after
 
-    def _start(self, job: Job, after: Job | None) -> None:
-        key, done = job.key, is_done(job)
-        if isinstance(job, RegionJob) and not done:
+    def _start(self, job: Job, after: Job | None, there: bool = False) -> None:
+        key = job.key
+        if isinstance(job, RegionJob) and not there:
             self._training.add(key)
         wait_for = [self._states[after.key]] if after else None
-        self.running[key] = task_for(job, done=done).submit(job, wait_for=wait_for)
+        self._jobs[key] = job, after
+        self.running[key] = task_for(job, done=there).submit(job, wait_for=wait_for)
         self.running[key].add_done_callback(lambda _: self._events.put(key))
 
     @property
@@ -79,6 +83,12 @@ class Fanout:
                 record, error = future.result(), None
             except Exception as fault:  # the task's own, or that of a worker that was lost time and again
                 record, error = None, " ".join(f"{type(fault).__name__}: {fault}".split())
+            job, after = self._jobs.pop(key)
+            if error and key not in self._lost and not future.state.is_final():
+                # its work did not fail: the server did not answer when it asked for a slot, or its worker was lost
+                self._lost.add(key)
+                self._start(job, after)
+                continue
             self._states[key] = future.state
             self.finished[key] = record, error
             self._on_finish(future.state.name or "", error is None)

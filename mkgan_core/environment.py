@@ -48,6 +48,7 @@ def prepare_torch() -> None:
 
     torch.set_num_threads(getattr(_this_thread, "held", 0) or cores())
     torch.set_flush_denormal(True)
+    _this_thread.prepared = True
 
 
 def share_memory() -> None:
@@ -104,8 +105,9 @@ def computing(wanted: int = 1) -> Iterator[None]:
     finally:
         _this_thread.held = 0
         _pool.give_back(count)
-        if "torch" in sys.modules:
+        if getattr(_this_thread, "prepared", False):  # torch may be half imported, by another thread, before
             sys.modules["torch"].set_flush_denormal(False)
+            _this_thread.prepared = False
 
 
 def cores() -> int:
@@ -116,8 +118,9 @@ def cores() -> int:
 def usage() -> dict[str, Any]:
     """Peak memory of this process so far, and the threads torch uses, if it is loaded."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _UNITS_PER_MB
-    torch = sys.modules.get("torch")
-    return {"peak_memory_mb": round(peak, 1), "threads": torch.get_num_threads() if torch else 1}
+    # another thread may be in the middle of importing it
+    threads = getattr(sys.modules.get("torch"), "get_num_threads", lambda: 1)
+    return {"peak_memory_mb": round(peak, 1), "threads": threads()}
 
 
 _pool = _CorePool(cores())

@@ -30,7 +30,7 @@ class Auto(Spectral):
     a region takes the whole image's, an image the bicubic kernel.
     """
 
-    version = 1
+    version = 2
     settings: AutoSettings
 
     def choose(self, spectrum: Spectrum, fit: Fit, scale: int) -> np.ndarray:

@@ -43,10 +43,11 @@ class SpectralSettings:
     slope_std: float = 0.2
     tilt_std: float = 0.33
     """Of the two orientation terms, around none."""
-    deviation: float = 1.4
-    """Expected standard deviation of the blur along either axis, in high-resolution pixels at x2."""
-    deviation_std: float = 0.7
-    """Of its log: where noise hides the spectrum, any larger blur would explain it as well."""
+    deviation: float = 1.57
+    """Expected standard deviation of the blur along either axis, in high-resolution pixels at x2; this and the next are
+    the moments of DIV2KRK's law, variances U(0.6, 5)."""
+    deviation_std: float = 0.285
+    """Of its log."""
     noise_std: float = 3.0
     """Of the log of the noise above what rounding to 8 bits leaves, around none."""
     robustness: float = 0.1
@@ -61,7 +62,7 @@ class SpectralSettings:
 class Spectral:
     """Estimator `spectral`."""
 
-    version = 2
+    version = 3
     needs_truth = False
     seeded = False
     batched = False

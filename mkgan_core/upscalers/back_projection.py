@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import torch
 
 
+BORDER = 4  # mirrored at every side, in reaches of one round: later rounds reach further, but hardly
+
+
 @dataclass(frozen=True)
 class BackProjectionSettings:
     """Settings of `BackProjection`."""
@@ -30,7 +33,7 @@ class BackProjectionSettings:
 class BackProjection:
     """Upscaler `back-projection`: no training, the sanity check of any kernel."""
 
-    version = 1
+    version = 2
     needs_kernel = True
     seeded = False
     min_side = 8
@@ -58,15 +61,39 @@ class BackProjection:
 
 
 def back_project(high: torch.Tensor, low: torch.Tensor, kernel: np.ndarray, scale: int, rounds: int) -> torch.Tensor:
-    """Add the enlarged residual ``low - degrade(high)`` to ``high`` that many times.
+    """Add the enlarged residual ``low - degrade(high)`` to ``high`` that many times, all in one step.
+
+    Enlarging and degrading again is a convolution H of the low-resolution grid. So after n rounds the corrections add
+    up to the enlargement of (1 + (1 - H) + ... + (1 - H)^(n-1)) times the first residual, which the Fourier transform
+    gives at once. Away from the border that is the iteration; the border is mirrored, where the iteration mirrors
+    what it degrades and repeats what it enlarges.
 
     Args:
         high: (B, C, s H, s W), a first enlargement.
         low: (B, C, H, W), the observed image.
     """
-    for _ in range(rounds):
-        high = high + enlarge(low - degrade_tensor(high, kernel, scale), scale)
-    return high
+    import torch
+
+    if rounds == 0:
+        return high
+    reach = len(kernel) // scale + 4  # of H, with the four pixels of the cubic
+    impulse = low.new_zeros(1, 1, 2 * reach + 1, 2 * reach + 1)
+    impulse[..., reach, reach] = 1
+    response = degrade_tensor(enlarge(impulse, scale), kernel, scale)[0, 0]
+
+    residual = low - degrade_tensor(high, kernel, scale)
+    margin = BORDER * reach
+    rows, columns = (np.pad(np.arange(side), margin, mode="symmetric") for side in low.shape[2:])
+    wide = residual[..., rows[:, None], columns]
+    size = wide.shape[2:]
+    field = low.new_zeros(size)
+    field[: len(response), : len(response)] = response
+    remains = 1 - torch.fft.rfft2(field.roll((-reach, -reach), (0, 1)))
+    total = torch.ones_like(remains)
+    for _ in range(rounds - 1):
+        total = 1 + remains * total
+    summed = torch.fft.irfft2(torch.fft.rfft2(wide) * total, s=size)
+    return high + enlarge(summed[..., margin:-margin, margin:-margin], scale)
 
 
 def with_surroundings(image: Image, region: Region, margin: int) -> tuple[Image, tuple[int, int]]:

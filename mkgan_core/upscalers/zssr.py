@@ -70,7 +70,7 @@ PRESETS = {
 class Zssr:
     """Upscaler `zssr`."""
 
-    version = 3
+    version = 4
     needs_kernel = True
     seeded = True
     min_side = 32  # degraded by 4 once more, a patch must be left

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import sys
+from types import ModuleType
+
 import pytest
 import torch
 
@@ -21,3 +24,9 @@ def test_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert environment.torch_device("auto") == "cpu"
     with pytest.raises(ConfigError, match="no CUDA device"):
         environment.torch_device("cuda")
+
+
+def test_a_step_while_another_thread_imports_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", ModuleType("torch"))
+    with environment.computing():
+        assert environment.usage()["threads"] == 1

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from mkgan_core import images, kernels
-from mkgan_core.degradation import degrade
+from mkgan_core.degradation import degrade, degrade_tensor
 from mkgan_core.errors import KernelError, RegionError
 from mkgan_core.estimators import KernelEstimate
 from mkgan_core.metrics import scores
 from mkgan_core.regions import Region, whole
 from mkgan_core.upscalers import zssr, zssr_training
-from mkgan_core.upscalers.back_projection import BackProjection, BackProjectionSettings
-from mkgan_core.upscalers.interpolation import Bicubic, BicubicSettings
+from mkgan_core.upscalers.back_projection import BackProjection, BackProjectionSettings, back_project
+from mkgan_core.upscalers.interpolation import Bicubic, BicubicSettings, enlarge
 
 KERNEL = KernelEstimate(kernels.centre(kernels.gaussian(np.diag([2.0, 3.0]), 11, 2), 2))
 TINY = {"paper": replace(zssr.PRESETS["paper"], iterations=3), "fast": replace(zssr.PRESETS["fast"], iterations=3)}
@@ -31,6 +31,20 @@ def test_back_projection_explains_its_input(picture: np.ndarray) -> None:
         < 0.2 * np.abs(degrade(plain, KERNEL.kernel, 2) - low).mean()
     )
     assert scores(high, picture, 2)["psnr_y"] > scores(plain, picture, 2)["psnr_y"]
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_back_projection_is_the_iteration(picture: np.ndarray, scale: int) -> None:
+    """Against Irani and Peleg's rounds one by one, away from the border."""
+    kernel = KERNEL.kernel if scale == 2 else kernels.compose_x4(KERNEL.kernel, crop=False)
+    low = images.to_tensor(picture).double()
+    first = step_by_step = enlarge(low, scale)
+    for _ in range(6):
+        step_by_step = step_by_step + enlarge(low - degrade_tensor(step_by_step, kernel, scale), scale)
+    border = 24 * scale
+    inner = (..., slice(border, -border), slice(border, -border))
+    assert torch.allclose(back_project(first, low, kernel, scale, 6)[inner], step_by_step[inner], atol=1e-5)
+    assert torch.equal(back_project(first, low, kernel, scale, 0), first)
 
 
 @pytest.mark.parametrize("preset", ["paper", "fast"])
