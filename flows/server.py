@@ -111,19 +111,29 @@ def served() -> str | None:
     Raises:
         ConfigError: if it runs but does not answer; a second server on the same database would not help.
     """
-    try:
-        note = json.loads((home() / ".prefect" / SERVED).read_text())
-        os.kill(note["pid"], 0)
-    except (FileNotFoundError, ProcessLookupError):
+    file = home() / ".prefect" / SERVED
+    if not file.exists():
         return None
-    except PermissionError:
-        pass  # somebody else's process
+    note = json.loads(file.read_text())
     deadline = time.monotonic() + BUSY_S
     while not answers(note["api_url"]):
+        if not _alive(note["pid"]):
+            return None
         if time.monotonic() > deadline:
-            raise ConfigError(f"mkgan serve (process {note['pid']}) does not answer at {note['api_url']}; end it")
+            where = f"mkgan serve, process {note['pid']}, at {note['api_url']}"
+            raise ConfigError(f"{where}, does not answer; end it, or remove {file} if it has ended")
         time.sleep(0.5)
     return note["api_url"]
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
 
 
 def use_configured_api() -> str | None:

@@ -84,7 +84,7 @@ def test_somebody_is_told_and_retry_of_a_deployments_run(serving: Serving, tmp_p
     run = serving.start("sample-smoke", dataset=str(data), methods=["bicubic", "given/bicubic+back-projection"])
     failed = serving.ended(run)
     assert failed.state and failed.state.is_failed()
-    told = until(lambda: [note["text"] for note in serving.notified if str(run) in note["text"]], 60, "the webhook")
+    told = until(lambda: [note["text"] for note in serving.notified if str(run) in note["text"]], 300, "the webhook")
     assert "mkgan: compare 2 methods on told x2, preset fast: Failed, 1 of " in told[0]
     assert f"{serving.url}/runs/flow-run/{run}" in told[0]
 
@@ -141,7 +141,7 @@ def test_a_run_that_died_without_a_word(serving: Serving, tmp_path: Path) -> Non
             }
             return bool(client.request("POST", "/events/filter", json={"filter": filter_}).json()["events"])
 
-        until(beats, 60, "a heartbeat")
+        until(beats, 120, "a heartbeat")
         process.send_signal(signal.SIGKILL)
         process.wait()
         client.release_concurrency_slots_with_lease(slot["lease_id"])
@@ -169,7 +169,7 @@ def test_an_image_that_arrives_is_enlarged(serving: Serving, tmp_path: Path) -> 
             wanted = {"images": ["/nowhere/photo.png"], "method": "spectral+zssr"}
             return next((r for r in runs if r.parameters.get("config") == wanted), None)
 
-        arrived = until(by_event, 60, "the event to start a run")
+        arrived = until(by_event, 300, "the event to start a run")
     assert serving.ended(run).state_name == "Completed"
     assert (tmp_path / "out" / "im_1_x2.png").exists()
     failed = serving.ended(arrived.id)  # there is no such file, and it says so
