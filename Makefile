@@ -12,7 +12,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 # compiled modules halve the time to start; keep them even where the environment says otherwise
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup benchmark test bench lint lock clean
+.PHONY: setup benchmark test e2e bench lint lock clean
 
 setup: $(READY)
 
@@ -31,6 +31,10 @@ benchmark: setup
 test: setup
 	$(BIN)/python -m pytest
 
+# Real servers, workers and browsers on the loopback; wants Debian's chromium and postgresql, and skips what lacks them.
+e2e: setup
+	$(BIN)/python -m pytest -m e2e tests/e2e
+
 # Speed and memory, never asserted in tests; prints, and stores JSON. About an hour on 2 cores, mostly ZSSR's preset paper.
 BENCH ?= out/bench.json
 bench: setup
@@ -38,6 +42,8 @@ bench: setup
 	$(BIN)/python -m tests.benchmarks.growth --json $(BENCH) $(if $(wildcard $(MKGAN_TEST_DATA)/div2krk_dev),--div2krk $(MKGAN_TEST_DATA)/div2krk_dev)
 	$(BIN)/python -m tests.benchmarks.zssr_curves --json $(BENCH)
 	$(BIN)/python -m tests.benchmarks.gpu --json $(BENCH)
+	$(BIN)/python -m tests.benchmarks.overhead --json $(BENCH)
+	$(BIN)/python -m tests.benchmarks.throughput --json $(BENCH)
 
 lint: setup
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright

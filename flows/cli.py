@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows import dataset_commands, weights_commands
+from flows import dataset_commands, operate_commands, weights_commands
 from flows.options import Html, Pairs, RunName, Scale, Seed, StoreUri, parse_pair
 from flows.terminal import make_console
 from mkgan_core import environment, weights
@@ -27,6 +27,8 @@ app = typer.Typer(
 )
 app.add_typer(weights_commands.app, name="weights")
 app.add_typer(dataset_commands.app, name="dataset")
+for command in (operate_commands.serve, operate_commands.deploy, operate_commands.retry, operate_commands.doctor):
+    app.command()(command)
 console = make_console()
 
 Dataset = Annotated[
@@ -66,7 +68,11 @@ def benchmark(
     limit: Annotated[int | None, typer.Option(envvar="MKGAN_LIMIT", help="at most so many images")] = None,
     images: Annotated[str, typer.Option(envvar="MKGAN_IMAGES", help="only these image IDs, comma-separated")] = "",
     store: StoreUri = None,
-    runner: Annotated[str, typer.Option(envvar="MKGAN_RUNNER", help="threads or processes")] = "threads",
+    runner: Annotated[str, typer.Option(envvar="MKGAN_RUNNER", help="threads, processes or dask")] = "threads",
+    dask_address: Annotated[
+        str | None,
+        typer.Option(envvar="MKGAN_DASK_ADDRESS", help="for dask: the scheduler; without it a cluster on this machine"),
+    ] = None,
     device: Device = "auto",
     weight_files: WeightFiles = None,
 ) -> None:
@@ -82,6 +88,7 @@ def benchmark(
         "images": [name.strip() for name in images.split(",") if name.strip()],
         "store": store,
         "runner": runner,
+        "dask_address": dask_address,
         "device": device,
     }
     config = _config({name: value for name, value in options.items() if value not in (None, [])})

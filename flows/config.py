@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, field_validator
 
 from mkgan_core import method
+from mkgan_core.storage import Store
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -21,30 +22,73 @@ def home() -> Path:
 
 
 def default_store() -> str:
-    """URI of the default artifact store."""
-    return (home() / "store").as_uri()
+    """URI of the default artifact store: ``MKGAN_STORE``, else ``store`` in `home`."""
+    return os.environ.get("MKGAN_STORE") or (home() / "store").as_uri()
+
+
+def public_url(store: Store, uri: str) -> str | None:
+    """Where a browser finds a file of the store: below ``MKGAN_PUBLIC_URL``; None if that is not set."""
+    base = os.environ.get("MKGAN_PUBLIC_URL")
+    return f"{base.rstrip('/')}/{uri.removeprefix(store.uri).lstrip('/')}" if base else None
+
+
+Scale = Annotated[Literal[2, 4], Field(title="Scale", description="enlargement factor")]
+Preset = Annotated[
+    Literal["fast", "best", "paper"],
+    Field(title="Preset", description="settings of all parts: best per second, best there is, or as published"),
+]
+FirstSeed = Annotated[int, Field(title="First seed", ge=0, description="source of chance; a whole number from 0 on")]
+StoreUri = Annotated[
+    str,
+    Field(
+        title="Store",
+        description="where artifacts and reports go, any fsspec URL; empty: the worker's MKGAN_STORE, or data/store",
+    ),
+]
+Runner = Annotated[
+    Literal["threads", "processes", "dask"], Field(title="Runner", description="how tasks run beside each other")
+]
+DaskAddress = Annotated[
+    str | None,
+    Field(
+        title="Dask scheduler",
+        description="for dask, such as tcp://host:8786; without one, a cluster on the machine of the run",
+    ),
+]
+Device = Annotated[Literal["auto", "cpu", "cuda"], Field(title="Device", description="where trainings run")]
 
 
 class BenchmarkConfig(BaseModel):
     """What to run and how."""
 
     dataset: str = Field(
-        "sample", description="`sample`, `sample-two-blur`, or the path or URL of a folder in the DIV2KRK layout"
+        "sample",
+        title="Data set",
+        description="`sample`, `sample-two-blur`, or the path or URL of a folder in the DIV2KRK layout",
     )
-    scale: Literal[2, 4] = Field(2, description="enlargement factor")
+    scale: Scale = 2
     methods: list[str] = Field(
-        list(method.DEFAULT_METHODS), min_length=1, description="methods by name: [segmenter/]estimator+upscaler"
+        list(method.DEFAULT_METHODS),
+        title="Methods",
+        min_length=1,
+        description="by name, [segmenter/]estimator+upscaler: see `mkgan methods`; `multi-` takes the best segmenter",
+        examples=[list(method.DEFAULT_METHODS)],
     )
-    preset: Literal["fast", "best", "paper"] = Field(
-        "fast", description="settings of all parts: best per second, best there is, or as published"
+    preset: Preset = "fast"
+    seeds: int = Field(
+        1,
+        title="Seeds",
+        ge=1,
+        le=100,
+        description="how many, from the first on (1 to 100); scores are their mean",
     )
-    seeds: int = Field(1, ge=1, le=100, description="how many seeds, from `seed` on; scores are their mean")
-    seed: int = Field(0, ge=0, description="the first seed")
-    limit: int | None = Field(None, ge=1, description="at most so many images")
-    images: list[str] = Field([], description="only these image IDs")
-    store: str = Field(default_factory=default_store, description="where artifacts and reports go (any fsspec URL)")
-    runner: Literal["threads", "processes"] = Field("threads", description="how tasks run beside each other")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where trainings run")
+    seed: FirstSeed = 0
+    limit: int | None = Field(None, title="Limit", ge=1, description="at most so many images; empty: all")
+    images: list[str] = Field([], title="Images", description="only these image IDs, such as im_13; empty: all")
+    store: StoreUri = Field(default_factory=default_store)
+    runner: Runner = "threads"
+    dask_address: DaskAddress = Field(default_factory=lambda: os.environ.get("MKGAN_DASK_ADDRESS"))
+    device: Device = "auto"
 
     @field_validator("methods")
     @classmethod
@@ -52,3 +96,28 @@ class BenchmarkConfig(BaseModel):
         for name in names:
             method.parse(name)
         return list(dict.fromkeys(names))
+
+
+class UpscaleConfig(BaseModel):
+    """Which images to enlarge and how."""
+
+    images: list[str] = Field(
+        title="Images", min_length=1, description="paths or URLs of image files that the worker can read"
+    )
+    method: str = Field("spectral+zssr", title="Method", description="by name, [segmenter/]estimator+upscaler")
+    scale: Scale = 2
+    preset: Preset = "fast"
+    out: str | None = Field(
+        None, title="Folder", description="folder or URL for <name>_x<scale>.png; empty: `upscaled` in the store"
+    )
+    seed: FirstSeed = 0
+    store: StoreUri = Field(default_factory=default_store)
+    runner: Runner = "threads"
+    dask_address: DaskAddress = Field(default_factory=lambda: os.environ.get("MKGAN_DASK_ADDRESS"))
+    device: Device = "auto"
+
+    @field_validator("method")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        method.parse(name)
+        return name

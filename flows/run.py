@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
+from typing import cast
 
-from prefect.client.schemas.objects import State
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.flow_engine import run_flow
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from flows.benchmark import benchmark, on_progress, plan, run_id, task_runner
+from flows.benchmark import benchmark, plan
 from flows.config import BenchmarkConfig
+from flows.names import run_id
+from flows.progress import on_progress
 from flows.server import EmbeddedServer
 from flows.terminal import print_comparison
 from mkgan_core import report
 from mkgan_core.storage import Store
 
 
-def run_benchmark(config: BenchmarkConfig, server: EmbeddedServer | None, console: Console) -> int:
+def run_benchmark(
+    config: BenchmarkConfig,
+    server: EmbeddedServer | None,
+    console: Console,
+    flow_run: Callable[[], FlowRun] | None = None,
+) -> int:
     """Check, run, print; returns the exit code: 0 done, 1 some regions failed.
+
+    Args:
+        server: the server that is starting, None where one is there already.
+        flow_run: called when the server is there, gives the flow run to go on with; None for a new one.
 
     Raises:
         MkganError: for bad input, before anything is started.
@@ -42,17 +56,23 @@ def run_benchmark(config: BenchmarkConfig, server: EmbeddedServer | None, consol
 
         token = on_progress.set(show)
         try:
-            state = benchmark.with_options(task_runner=task_runner(config))(config, return_state=True)
+            state = _run(config, flow_run() if flow_run else None)
         finally:
             on_progress.reset(token)
     return _finish(config, state, last, console)
+
+
+def _run(config: BenchmarkConfig, flow_run: FlowRun | None) -> State:
+    if flow_run is None:
+        return benchmark(config, return_state=True)
+    return cast(State, run_flow(benchmark, flow_run, parameters={"config": config}, return_type="state"))
 
 
 def _finish(config: BenchmarkConfig, state: State, steps: list[int], console: Console) -> int:
     this_run = run_id(config, str(state.state_details.flow_run_id))
     store = Store(config.store)
     name = report.run_uri(store, this_run, "report.parquet")
-    if not store.exists(name):  # the flow itself broke, not a region
+    if "report: " not in (state.message or ""):  # the flow itself broke, not a region
         state.result()
         raise RuntimeError(f"the flow ended {state.name} without a report")
     rows = report.read(this_run, config.store)

@@ -10,12 +10,13 @@ import queue
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
 
 from mkgan_core.datasets import ImageSpec
 from mkgan_core.merging import MergeJob, can_merge
 from mkgan_core.method import Method
-from mkgan_core.pipeline import ComposeJob, Job, KernelJob, Record, SegmentJob, UpscaleJob
+from mkgan_core.pipeline import ComposeJob, Job, KernelJob, Record, RegionJob, SegmentJob, UpscaleJob, is_done
 from mkgan_core.report import RegionResult, Result
 from tasks.walk import task_for
 
@@ -23,14 +24,26 @@ Done = Callable[[Record | None, str | None], None]  # called with the record, or
 
 
 class Fanout:
-    """Submits jobs as tasks and calls back, in the flow's thread, as they finish."""
+    """Submits jobs as tasks and calls back, in the flow's thread, as they finish.
 
-    def __init__(self, on_finish: Callable[[str, bool], None]) -> None:
-        self.futures: dict[str, PrefectFuture[Any]] = {}
+    Args:
+        on_finish: called with the name of the task's state, and whether it completed.
+        places: for steps that train; more of them wait here, where they keep no thread from steps that are quick.
+    """
+
+    def __init__(self, on_finish: Callable[[str, bool], None], places: int) -> None:
+        self.running: dict[str, PrefectFuture[Any]] = {}
         self.finished: dict[str, tuple[Record | None, str | None]] = {}
+        # not the futures: a Dask cluster keeps what they refer to, and computes it again where a worker is lost
+        self._states: dict[str, State[Any]] = {}
         self._waiting: dict[str, list[Done]] = {}
         self._events: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._on_finish = on_finish
+        self._places = places
+        self._training: set[str] = set()
+        self._queued: dict[str, tuple[Job, Job | None]] = {}
+        self._jobs: dict[str, tuple[Job, Job | None]] = {}  # of the running tasks
+        self._lost: set[str] = set()  # tasks that are submitted for the second time
 
     def submit(self, job: Job, done: Done, *, after: Job | None = None) -> None:
         """Run a job, or join it if it is running; ``after`` draws the edge in the UI's graph."""
@@ -39,22 +52,51 @@ class Fanout:
             done(*self.finished[key])
             return
         self._waiting.setdefault(key, []).append(done)
-        if key not in self.futures:
-            wait_for = [self.futures[after.key]] if after else None
-            self.futures[key] = task_for(job).submit(job, wait_for=wait_for)
-            self.futures[key].add_done_callback(lambda _: self._events.put(key))
+        if key in self.running or key in self._queued:
+            return
+        there = is_done(job)
+        if there or len(self._training) < self._places or not isinstance(job, RegionJob):
+            self._start(job, after, there)
+        else:
+            self._queued[key] = job, after
+
+    def _start(self, job: Job, after: Job | None, there: bool = False) -> None:
+        key = job.key
+        if isinstance(job, RegionJob) and not there:
+            self._training.add(key)
+        wait_for = [self._states[after.key]] if after else None
+        self._jobs[key] = job, after
+        self.running[key] = task_for(job, done=there).submit(job, wait_for=wait_for)
+        self.running[key].add_done_callback(lambda _: self._events.put(key))
+
+    @property
+    def submitted(self) -> int:
+        """How many jobs there are so far."""
+        return len(self.running) + len(self._queued) + len(self.finished)
 
     def drain(self) -> None:
         """Handle finished tasks until none is left."""
         while self._waiting:
             key = self._events.get()
-            self.futures[key].wait()  # returns at once: fills in the final state
-            state = self.futures[key].state
-            outcome = (state.result(), None) if state.is_completed() else (None, _reason(state))
-            self.finished[key] = outcome
-            self._on_finish(state.name or "", state.is_completed())
+            future = self.running.pop(key)
+            try:
+                record, error = future.result(), None
+            except Exception as fault:  # the task's own, or that of a worker that was lost time and again
+                record, error = None, " ".join(f"{type(fault).__name__}: {fault}".split())
+            job, after = self._jobs.pop(key)
+            if error and key not in self._lost and not future.state.is_final():
+                # its work did not fail: the server did not answer when it asked for a slot, or its worker was lost
+                self._lost.add(key)
+                self._start(job, after)
+                continue
+            self._states[key] = future.state
+            self.finished[key] = record, error
+            self._on_finish(future.state.name or "", error is None)
             for done in self._waiting.pop(key):
-                done(*outcome)
+                done(record, error)
+            self._training.discard(key)
+            while self._queued and len(self._training) < self._places:
+                self._start(*self._queued.pop(next(iter(self._queued))))
 
 
 class Walk:
@@ -168,8 +210,3 @@ class MethodWalk:
     def _report(self, parts: Sequence[RegionResult], composed: Record | None, error: str | None) -> None:
         result = Result(self.walk.spec, self.method, self.seed, self.segmentation, parts, composed, error)
         self.walk.results.append(result)
-
-
-def _reason(state: Any) -> str:
-    fault = state.result(raise_on_failure=False)
-    return " ".join(f"{type(fault).__name__}: {fault}".split())

@@ -150,6 +150,22 @@ class Dataset:
         return FileRef(self.store.uri_of(name), sha256(data)), data
 
 
+def describe_image(uri: str, scale: int) -> ImageSpec:
+    """An image file that belongs to no data set, to be enlarged.
+
+    Raises:
+        DatasetError: if it cannot be read or is no image.
+    """
+    folder, _, name = uri.rpartition("/")
+    try:
+        store = Store(folder or ".")
+        data = store.read(name)
+    except StorageError as fault:
+        raise DatasetError(f"{fault}; name an image file that this machine can read") from fault
+    low = FileRef(store.uri_of(name), sha256(data))
+    return ImageSpec("images", stem(name), scale, low, None, {}, None, images.picture_size(data, uri))
+
+
 def read(reference: FileRef) -> bytes:
     """The bytes of a planned file.
 

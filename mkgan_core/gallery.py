@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from mkgan_core import datasets, images
 from mkgan_core.images import Image, to_uint8
+from mkgan_core.report import Result
+from mkgan_core.storage import Store, content_key
 
 CELL, LABEL, MARGIN = 192, 18, 4
+SHEET_ROWS = 24  # images on a run's sheet
 
 
 def contact_sheet(
@@ -47,6 +51,52 @@ def contact_sheet(
     out = io.BytesIO()
     Pillow.fromarray(np.concatenate([np.asarray(strip) for strip in strips])).save(out, "PNG")
     return out.getvalue()
+
+
+def sheet_of(results: Sequence[Result], store: Store) -> bytes:
+    """A detail of each image by each method with the first seed, the truth last; the same results share one sheet."""
+    by_image: dict[str, dict[str, Result]] = {}
+    for result in results:
+        if result.composed:
+            by_image.setdefault(result.spec.image, {}).setdefault(result.method.name, result)
+    chosen = dict(list(by_image.items())[:SHEET_ROWS])
+    shown = [r for group in chosen.values() for r in group.values() if r.composed]
+    columns = [*dict.fromkeys(result.method.name for result in results), "truth"]
+    key = content_key({"columns": columns, "cells": [[r.method.name, r.composed["key"]] for r in shown if r.composed]})
+    name = f"artifacts/sheet/{key[:2]}/{key}.png"
+    if store.exists(name):
+        return store.read(name)
+
+    def rows() -> Iterator[tuple[str, dict[str, Image]]]:
+        for image, group in chosen.items():
+            made = {m: r.composed["output_uri"] for m, r in group.items() if r.composed}
+            pictures = {method: images.decode(store.read(uri), uri) for method, uri in made.items()}
+            yield image, {**pictures, "truth": datasets.load_high(next(iter(group.values())).spec)}
+
+    captions = {
+        (r.spec.image, r.method.name): f"{r.composed['psnr_y']:.2f} dB"
+        for r in shown
+        if r.composed and r.composed.get("psnr_y") is not None
+    }
+    sheet = contact_sheet(rows(), columns, captions)
+    store.write(name, sheet)
+    return sheet
+
+
+def shrunk(picture: bytes, limit: int, widths: Sequence[int] = (1600, 1200, 900, 600, 400)) -> bytes:
+    """A picture as WebP of at most ``limit`` bytes, smaller than it was if need be."""
+    from PIL import Image as Pillow
+
+    data = b""
+    for width in widths:
+        small = Pillow.open(io.BytesIO(picture)).convert("RGB")
+        small.thumbnail((width, 8 * width))
+        out = io.BytesIO()
+        small.save(out, "WEBP", quality=80)
+        data = out.getvalue()
+        if len(data) <= limit:
+            break
+    return data
 
 
 def busiest(row: Mapping[str, Image]) -> tuple[slice, slice]:

@@ -31,7 +31,7 @@ class MergeJob(Job):
 
     @property
     def label(self) -> str:
-        return f"merge {self.spec.image} {self.estimator}"
+        return f"join like regions of {self.spec.image} by {self.estimator}"
 
     def depends_on(self) -> Record:
         return {

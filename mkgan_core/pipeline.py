@@ -65,7 +65,7 @@ class Job:
 
     @property
     def label(self) -> str:
-        """The step in words: `kernel im_13 object kernelgan`."""
+        """The step in words: `estimate kernel of im_13 object by kernelgan`."""
         raise NotImplementedError
 
     @property
@@ -107,7 +107,7 @@ class SegmentJob(Job):
 
     @property
     def label(self) -> str:
-        return f"segment {self.spec.image} {self.segmenter}"
+        return f"segment {self.spec.image} by {self.segmenter}"
 
     def depends_on(self) -> Record:
         part = method.identity("segmenter", self.segmenter, self.preset)
@@ -149,6 +149,11 @@ class RegionJob(Job):
     region: Record
     seed: int
 
+    @property
+    def subject(self) -> str:
+        """What the step is about, in words; an image in one piece needs no region."""
+        return self.spec.image if self.region["mask_uri"] is None else f"{self.spec.image} {self.region['name']}"
+
 
 @dataclass(frozen=True)
 class KernelJob(RegionJob):
@@ -160,7 +165,7 @@ class KernelJob(RegionJob):
 
     @property
     def label(self) -> str:
-        return f"kernel {self.spec.image} {self.region['name']} {self.estimator}"
+        return f"estimate kernel of {self.subject} by {self.estimator}"
 
     @property
     def batched(self) -> bool:
@@ -241,7 +246,7 @@ class UpscaleJob(RegionJob):
     @property
     def label(self) -> str:
         how = f"{self.estimator}+{self.upscaler}" if self.estimator else self.upscaler
-        return f"upscale {self.spec.image} {self.region['name']} {how}"
+        return f"enlarge {self.subject} by {how}"
 
     def depends_on(self) -> Record:
         return {
@@ -288,7 +293,7 @@ class ComposeJob(Job):
 
     @property
     def label(self) -> str:
-        return f"score {self.spec.image} {self.method}"
+        return f"score {self.spec.image} by {self.method}"
 
     def depends_on(self) -> Record:
         return {

@@ -6,13 +6,19 @@ import hashlib
 import json
 import posixpath
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from mkgan_core.errors import StorageError
 
 # object stores put a file whole or not at all; others get a temporary name first
 _ATOMIC_PROTOCOLS = {"s3", "s3a", "gs", "gcs", "az", "abfs", "memory"}
+
+# How often an S3 request is tried again; the waits in between are random, up to 1, 2, 4, ... s. Eight outlast a minute
+# on the average, and half of one almost always. Not botocore's newer modes: they share one budget of retries among all
+# threads, and an outage uses it up.
+_RETRIES, _FEW_RETRIES = 8, 2
 
 
 def sha256(data: bytes) -> str:
@@ -28,17 +34,19 @@ def content_key(parts: Mapping[str, Any]) -> str:
 class Store:
     """A folder of files at a URI (``file://``, ``memory://``, ``s3://``, or a plain path).
 
+    Args:
+        uri: the place.
+        patient: wait a minute for a store that does not answer; otherwise a few seconds, to say so before a run starts.
+
     Raises:
         StorageError: from every method, when the place cannot be reached, read or written.
     """
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, *, patient: bool = True) -> None:
         import fsspec
 
-        try:
-            self.fs, self.root = fsspec.core.url_to_fs(uri)
-        except (ImportError, ValueError, OSError) as fault:
-            raise StorageError(f"cannot open the store {uri}: {fault}") from fault
+        with _faults(f"cannot open the store {uri}"):
+            self.fs, self.root = fsspec.core.url_to_fs(uri, **_options(uri, patient))
         protocol = self.fs.protocol if isinstance(self.fs.protocol, str) else self.fs.protocol[0]
         self.atomic = protocol in _ATOMIC_PROTOCOLS
         self.uri = self.fs.unstrip_protocol(self.root).rstrip("/")
@@ -52,32 +60,27 @@ class Store:
         return f"{self.uri}/{name}"
 
     def exists(self, name: str) -> bool:
-        try:
+        with _faults(f"cannot reach {self.uri}"):
             return bool(self.fs.exists(self.path(name)))
-        except OSError as fault:
-            raise StorageError(f"cannot reach {self.uri}: {fault}") from fault
 
     def read(self, name: str) -> bytes:
-        try:
+        with _faults(f"cannot read {name} in {self.uri}"):
             return self.fs.cat_file(self.path(name))
-        except OSError as fault:
-            raise StorageError(f"cannot read {name} in {self.uri}: {fault}") from fault
 
     def list(self, folder: str) -> list[str]:
         """Names of the files and folders in a folder, sorted; empty when there is no such folder."""
         path = self.path(folder).rstrip("/")
-        try:
+        with _faults(f"cannot list {folder} in {self.uri}"):
             self.fs.invalidate_cache(path)
-            return sorted(posixpath.basename(entry.rstrip("/")) for entry in self.fs.ls(path, detail=False))
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        except OSError as fault:
-            raise StorageError(f"cannot list {folder} in {self.uri}: {fault}") from fault
+            try:
+                return sorted(posixpath.basename(entry.rstrip("/")) for entry in self.fs.ls(path, detail=False))
+            except (FileNotFoundError, NotADirectoryError):
+                return []
 
     def write(self, name: str, data: bytes) -> str:
         """Write a file so that nobody ever sees half of it; returns its URI."""
         path = self.path(name)
-        try:
+        with _faults(f"cannot write to the store {self.uri}", "; choose a writable place with --store"):
             if self.atomic:
                 self.fs.pipe_file(path, data)
             else:
@@ -90,10 +93,6 @@ class Store:
                     if self.fs.exists(temporary):
                         self.fs.rm_file(temporary)
                     raise
-        except (OSError, ValueError) as fault:
-            raise StorageError(
-                f"cannot write to the store {self.uri}: {fault}; choose a writable place with --store"
-            ) from fault
         return self.uri_of(name)
 
     def read_json(self, name: str) -> Any:
@@ -110,4 +109,26 @@ class Store:
         """
         name = f".probe-{uuid.uuid4().hex}"
         self.write(name, b"")
-        self.fs.rm_file(self.path(name))
+        with _faults(f"cannot remove a file from {self.uri}"):
+            self.fs.rm_file(self.path(name))
+
+
+@contextmanager
+def _faults(what: str, remedy: str = "") -> Iterator[None]:
+    """Make a StorageError of whatever goes wrong: file systems raise errors of their own, not only OSErrors."""
+    try:
+        yield
+    except Exception as fault:
+        raise StorageError(f"{what}: {fault}{remedy}") from fault
+
+
+def _options(uri: str, patient: bool) -> dict[str, Any]:
+    """What the file system is opened with, beside the user's own settings (fsspec's configuration, AWS_* variables)."""
+    from fsspec.config import conf
+    from fsspec.utils import get_protocol
+
+    protocol = get_protocol(uri)
+    if protocol not in ("s3", "s3a"):
+        return {}
+    retries = {"mode": "legacy", "max_attempts": _RETRIES if patient else _FEW_RETRIES}
+    return {"config_kwargs": {"retries": retries, **conf.get(protocol, {}).get("config_kwargs", {})}}

@@ -38,10 +38,17 @@ def compose(job: ComposeJob) -> Record:
     return pipeline.run(job)
 
 
+STORED = "stored"  # the tag of steps whose result is there already; not none, or they would keep the tag gpu
 TASKS = {SegmentJob: segment, MergeJob: merge, KernelJob: estimate_kernel, UpscaleJob: upscale, ComposeJob: compose}
 
 
-def task_for(job: Job):
-    """The task of a job; it reruns even if Prefect has it cached when its artifact has gone from the store."""
+def task_for(job: Job, *, done: bool):
+    """The task of a job.
+
+    Args:
+        done: the job's record is in the store. Then it needs no GPU slot, which Prefect would take before it looks
+            into its cache: the step would queue behind trainings. Otherwise it runs even if Prefect has it cached,
+            for its artifact has gone from the store.
+    """
     task = TASKS[type(job)]
-    return task if pipeline.is_done(job) else task.with_options(refresh_cache=True)
+    return task.with_options(tags=[STORED]) if done else task.with_options(refresh_cache=True)

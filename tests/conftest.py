@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mkgan_core import images, kernels
-from mkgan_core.storage import Store
+from tests import tiny_data
 
 DATA = Path(os.environ.get("MKGAN_TEST_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))
 ARTIFACTS = Path(__file__).parent.parent / "out" / "test-artifacts"  # pictures to look at; git ignores them
@@ -45,30 +44,11 @@ def div2krk() -> Path:
 
 @pytest.fixture
 def picture() -> np.ndarray:
-    """A small photograph-like picture, (96, 120, 3): smooth shading, edges, texture."""
-    rng = np.random.default_rng(0)
-    y, x = np.mgrid[0:96, 0:120] / 100
-    base = 0.5 + 0.3 * np.sin(6 * x + 3 * y) + 0.2 * (np.hypot(x - 0.6, y - 0.5) < 0.3)
-    texture = 0.05 * rng.standard_normal((96, 120))
-    return np.clip(np.stack([base + texture, base * 0.8, 1 - base + texture], axis=2), 0, 1).astype(np.float32)
+    """A small photograph-like picture, (96, 120, 3)."""
+    return tiny_data.picture()
 
 
 @pytest.fixture
-def dataset_folder(tmp_path: Path, picture: np.ndarray) -> Path:
+def dataset_folder(tmp_path: Path) -> Path:
     """A data set of two tiny images in the DIV2KRK layout, x2, with kernels and a mask."""
-    from mkgan_core.degradation import degrade, random_kernel
-
-    folder = tmp_path / "tiny"
-    store = Store(str(folder))
-    for index, name in enumerate(["im_1", "im_2"]):
-        kernel = random_kernel(np.random.default_rng(index), 2)
-        high = np.roll(picture, 7 * index, axis=1)
-        high = np.concatenate([high, high[::-1]], axis=0)
-        high = np.concatenate([high, high[:, ::-1]], axis=1)  # 192 x 240
-        mask = np.zeros(high.shape[:2], bool)
-        mask[:, :120] = True
-        store.write(f"gt/{name}.png", images.encode_png(high))
-        store.write(f"lr_x2/{name}.png", images.encode_png(degrade(high, kernel, 2)))
-        store.write(f"gt_k_x2/kernel_{index + 1}.mat", kernels.encode_mat(kernel))
-        store.write(f"masks/img{index + 1}/obj_hr_mask.png", images.encode_png(mask))
-    return folder
+    return tiny_data.write_data_set(tmp_path / "tiny")

@@ -14,8 +14,10 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey, FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import State, TaskRun
 
-from flows.benchmark import benchmark, on_progress, run_id, task_runner
+from flows.benchmark import benchmark
 from flows.config import BenchmarkConfig
+from flows.names import run_id
+from flows.progress import on_progress
 from mkgan_core import report, runs
 from mkgan_core.pipeline import UpscaleJob
 from mkgan_core.storage import Store
@@ -29,7 +31,7 @@ def config(dataset_folder: Path, tmp_path: Path) -> BenchmarkConfig:
 
 
 def run(config: BenchmarkConfig) -> tuple[State, list[TaskRun], pd.DataFrame]:
-    state = benchmark.with_options(task_runner=task_runner(config))(config, return_state=True)
+    state = benchmark(config, return_state=True)
     flow_run_id = state.state_details.flow_run_id
     counted = re.search(r"(\d+) steps", state.message or "")
     assert counted
@@ -64,8 +66,9 @@ def test_the_whole_walk(config: BenchmarkConfig) -> None:
     assert len(tasks) == 2 * (2 + 3 + 4 + 3)
     assert states(tasks) == {"Completed": len(tasks)}
     names = {task.name for task in tasks}
-    assert {"segment im_1 given", "kernel im_2 object ground-truth", "upscale im_1 whole bicubic"} <= names
-    assert {t.name.split()[0] for t in tasks if "gpu" in t.tags} == {"kernel", "upscale"}
+    assert {"segment im_1 by given", "estimate kernel of im_2 object by ground-truth"} <= names
+    assert {"enlarge im_1 by bicubic", "score im_2 by bicubic+back-projection"} <= names
+    assert {t.name.split()[0] for t in tasks if "gpu" in t.tags} == {"estimate", "enlarge"}
     assert list(rows["method"]) == METHODS * 2
     assert (rows["status"] == "ok").all()
     means = rows.groupby("method")["psnr_y"].mean()
@@ -111,7 +114,7 @@ def test_a_failed_region_fails_its_image_alone(config: BenchmarkConfig, monkeypa
     failed = rows[rows["status"] == "failed"]
     assert list(failed["image"]) == ["im_2"]
     assert list(failed["method"]) == ["given/ground-truth+back-projection"]
-    assert "upscale im_2 object ground-truth+back-projection" in failed["error"].iloc[0]
+    assert "enlarge im_2 object by ground-truth+back-projection" in failed["error"].iloc[0]
     assert "no luck" in failed["error"].iloc[0]
     assert failed["psnr_y"].isna().all()
     assert states(tasks)["Failed"] == 1

@@ -72,13 +72,14 @@ def test_methods_share_what_is_the_same(spec: ImageSpec, common: dict[str, str])
 
 
 def test_labels_read_as_a_sentence(spec: ImageSpec, common: dict[str, str]) -> None:
-    region = {**whole_region(spec), "name": "object"}
-    assert SegmentJob(spec, **common, segmenter="fft-texture").label == "segment im_1 fft-texture"
+    region = {**whole_region(spec), "name": "object", "mask_uri": "mask.png"}
+    assert SegmentJob(spec, **common, segmenter="fft-texture").label == "segment im_1 by fft-texture"
     assert (
-        KernelJob(spec, **common, region=region, seed=0, estimator="kernelgan").label == "kernel im_1 object kernelgan"
+        KernelJob(spec, **common, region=region, seed=0, estimator="kernelgan").label
+        == "estimate kernel of im_1 object by kernelgan"
     )
     job = UpscaleJob(spec, **common, region=region, seed=0, upscaler="zssr", estimator="kernelgan", kernel=None)
-    assert job.label == "upscale im_1 object kernelgan+zssr"
+    assert job.label == "enlarge im_1 object by kernelgan+zssr"
 
 
 def _object(spec: ImageSpec, common: dict[str, str]) -> dict:

@@ -1,0 +1,30 @@
+"""How runs and their artifacts are called."""
+
+from __future__ import annotations
+
+import re
+
+from flows.config import BenchmarkConfig
+
+RUN_FILE = "run.json"  # in the run's folder: what was asked for, and which flow run did it
+
+
+def run_id(config: BenchmarkConfig, flow_run_id: str) -> str:
+    """Name of a run's folder in the store; the same again when the flow run is retried."""
+    return f"{slug(config)}-{config.preset}-{flow_run_id[:8]}"
+
+
+def slug(config: BenchmarkConfig) -> str:
+    """Data set and scale in the letters that Prefect allows in an artifact's key."""
+    return re.sub(r"[^a-z0-9]+", "-", f"{short_name(config.dataset)}-x{config.scale}".lower()).strip("-")
+
+
+def short_name(dataset: str) -> str:
+    """The last part of a data set's path or URL."""
+    return dataset.rstrip("/").rsplit("/", 1)[-1]
+
+
+def sentence(config: BenchmarkConfig) -> str:
+    """What a run does."""
+    methods = config.methods[0] if len(config.methods) == 1 else f"{len(config.methods)} methods"
+    return f"compare {methods} on {short_name(config.dataset)} x{config.scale}, preset {config.preset}"

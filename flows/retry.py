@@ -1,0 +1,90 @@
+"""`mkgan retry`: run again what failed in an earlier run, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from flows.config import BenchmarkConfig
+from flows.names import RUN_FILE
+from mkgan_core.errors import ConfigError, StorageError
+from mkgan_core.storage import Store
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import FlowRun
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What an earlier run was asked to do, and which flow run did it."""
+
+    flow_run_id: UUID
+    config: BenchmarkConfig
+
+
+def find(run: str, store_uri: str) -> Earlier:
+    """The run of a run id, or of the URI of its report.
+
+    Raises:
+        ConfigError: if there is none, or it is of a version that did not note what was asked for.
+    """
+    folder = run.rsplit("/", 1)[0] if run.endswith(".parquet") and "/" in run else f"{store_uri}/runs/{run}"
+    store = Store(folder)
+    try:
+        facts = json.loads(store.read(RUN_FILE))
+        return Earlier(UUID(facts["flow_run_id"]), BenchmarkConfig(**facts["config"]))
+    except StorageError as fault:
+        known = ", ".join(Store(store_uri).list("runs")[-5:]) or "none"
+        raise ConfigError(f"no run '{run}' that can be retried in {store_uri} (runs there: {known})") from fault
+    except (ValueError, KeyError, ValidationError) as fault:
+        raise ConfigError(f"{store.uri_of(RUN_FILE)} is damaged: {fault}; start the run again") from fault
+
+
+def read_flow_run(earlier: Earlier) -> FlowRun:
+    """The run as the server knows it.
+
+    Raises:
+        ConfigError: if it does not.
+    """
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+    from prefect.settings import get_current_settings
+
+    api_url = get_current_settings().api.url
+    try:
+        with get_client(sync_client=True) as client:
+            return client.read_flow_run(earlier.flow_run_id)
+    except ObjectNotFound as fault:
+        raise ConfigError(
+            f"the Prefect server at {api_url} does not know flow run {earlier.flow_run_id}; set PREFECT_API_URL to the "
+            "server that ran it, or start the same benchmark again: what is finished is not done twice"
+        ) from fault
+
+
+def put_back(earlier: Earlier, *, here: bool) -> FlowRun:
+    """Set the flow run back to scheduled, as the UI's Retry button does.
+
+    Args:
+        here: this process will run it, and owns the server: a run that has not ended died with its process.
+
+    Raises:
+        ConfigError: if the server does not know the run, or it has not ended.
+    """
+    from prefect.client.orchestration import get_client
+    from prefect.states import AwaitingRetry, Pending
+
+    flow_run = read_flow_run(earlier)
+    state = flow_run.state
+    if not here and not (state and state.is_final()):
+        raise ConfigError(
+            f"run '{flow_run.name}' is {state.name if state else 'new'}; retry it when it has ended, or cancel it first"
+        )
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(flow_run.id, AwaitingRetry(message="mkgan retry"), force=True)
+        if here:
+            client.set_flow_run_state(flow_run.id, Pending())  # what a worker does first: takes the deployment's place
+        return client.read_flow_run(flow_run.id)

@@ -1,0 +1,79 @@
+"""How tasks run beside each other: threads, processes, or a Dask cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from prefect.context import FlowRunContext
+from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
+
+from mkgan_core import environment
+from mkgan_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from flows.config import BenchmarkConfig, UpscaleConfig
+
+THREADS = 32
+QUICK = 8  # threads that trainings, and steps that wait for a GPU slot, leave to others
+UNBOUNDED = 100_000
+
+
+def check(config: BenchmarkConfig | UpscaleConfig) -> None:
+    """Refuse a runner that cannot run here, before anything starts.
+
+    Raises:
+        ConfigError: if its package is missing, its scheduler does not answer, or its processes cannot share the store.
+    """
+    if config.runner != "threads" and config.store.startswith("memory:"):
+        raise ConfigError(
+            f"--store {config.store}: each process of --runner {config.runner} has a memory of its own; "
+            "choose a folder or URL that all of them reach"
+        )
+    if config.runner == "dask":
+        try:
+            from flows import dask_runner
+        except ImportError as fault:
+            raise ConfigError(f"--runner dask needs the extra 'dask' (package prefect-dask): {fault}") from fault
+        if config.dask_address:
+            dask_runner.check_scheduler(config.dask_address)
+
+
+@contextmanager
+def running(config: BenchmarkConfig | UpscaleConfig) -> Iterator[None]:
+    """Have the tasks that are submitted inside run as the configuration says; call it in a flow.
+
+    The flow's decorator cannot know: the configuration of a deployment's run arrives with the run.
+    """
+    flow = FlowRunContext.get()
+    if flow is None:
+        raise RuntimeError("tasks are submitted in a flow run")
+    with make(config) as runner, flow.model_copy(update={"task_runner": runner}):
+        yield
+
+
+def make(config: BenchmarkConfig | UpscaleConfig) -> TaskRunner[Any]:
+    """More threads than cores: cached steps do not wait for trainings, and trainings find company for a batch.
+
+    What computes is bounded by `environment.computing`. Processes, which cannot share a batch, are one per core.
+    """
+    if config.runner == "dask":
+        from flows import dask_runner
+
+        return dask_runner.make(config.dask_address)
+    if config.runner == "processes":
+        return ProcessPoolTaskRunner(max_workers=environment.cores())
+    return ThreadPoolTaskRunner(max_workers=max(THREADS, environment.cores()))
+
+
+def places(config: BenchmarkConfig | UpscaleConfig) -> int:
+    """How many steps that train, or wait for a GPU slot, the runner is given at once.
+
+    A runner takes tasks in the order in which they came: steps that are cached or quick must find somebody free.
+    """
+    if config.runner == "dask":
+        return UNBOUNDED  # the scheduler knows the workers, and which of them have a GPU
+    if config.runner == "processes":
+        return environment.cores()
+    return max(THREADS, environment.cores()) - QUICK

@@ -1,0 +1,83 @@
+"""The flow `upscale`: images that are no data set, enlarged by the same steps as a benchmark's."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import Any
+
+from prefect import flow
+from prefect.artifacts import create_table_artifact
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
+from prefect.states import Completed, Failed
+
+from flows import runners
+from flows.config import UpscaleConfig
+from flows.walk import Fanout, Walk
+from mkgan_core import datasets, method
+from mkgan_core.datasets import ImageSpec
+from mkgan_core.errors import ConfigError
+from mkgan_core.method import Method
+from mkgan_core.report import Result
+from mkgan_core.storage import Store
+
+
+def plan(config: UpscaleConfig) -> tuple[list[ImageSpec], Method]:
+    """Check everything before anything starts.
+
+    Raises:
+        MkganError: with what is wrong, where, and what to do.
+    """
+    chosen = method.parse(config.method)
+    runners.check(config)
+    method.check_ready("segmenter", chosen.segmenter)
+    for kind, name in (("estimator", chosen.estimator), ("segmenter", chosen.segmenter)):
+        part = method.part_class(kind, name) if name else None
+        if getattr(part, "needs_truth", False) or getattr(part, "needs_masks", False):
+            raise ConfigError(f"method '{config.method}': {kind} '{name}' needs a data set; choose another")
+    specs = [datasets.describe_image(uri, config.scale) for uri in dict.fromkeys(config.images)]
+    names = [spec.image for spec in specs]
+    if double := next((name for name in names if names.count(name) > 1), None):
+        raise ConfigError(f"two images are called {double}, and so would be their results; enlarge one at a time")
+    for spec in specs:
+        method.check_size(chosen, spec.image, spec.shape)
+    return specs, chosen
+
+
+def run_name() -> str:
+    """What the run does, as a sentence."""
+    config: Any = flow_run.parameters["config"]
+    config = config if isinstance(config, UpscaleConfig) else UpscaleConfig(**config)
+    what = posixpath.basename(config.images[0]) if len(config.images) == 1 else f"{len(config.images)} images"
+    return f"enlarge {what} x{config.scale} by {config.method}"
+
+
+@flow(name="upscale", flow_run_name=run_name)
+def upscale(config: UpscaleConfig) -> State:
+    """Enlarge images; writes <name>_x<scale>.png.
+
+    Returns:
+        The run's state: failed, with a count, if a step did.
+    """
+    specs, chosen = plan(config)
+    store = Store(config.store)
+    out = Store(config.out or store.uri_of("upscaled"))
+    out.check_writable()
+    results: list[Result] = []
+    fanout = Fanout(lambda state, completed: None, runners.places(config))
+    common = {"store": store.uri, "preset": config.preset, "device": config.device}
+    with runners.running(config):
+        for spec in specs:
+            Walk(fanout, spec, [chosen], [config.seed], common, results)
+        fanout.drain()
+    written = []
+    for result in results:
+        place = None
+        if result.composed:
+            image = store.read(result.composed["output_uri"])
+            place = out.write(f"{result.spec.image}_x{config.scale}.png", image)
+        written.append({"image": result.spec.low.uri, "enlarged": place, "error": result.error})
+    create_table_artifact(key="upscaled", table=written, description=f"Enlarged x{config.scale} by {config.method}")
+    if failed := sum(row["enlarged"] is None for row in written):
+        return Failed(message=f"{failed} of {len(written)} images failed: see the artifact `upscaled`")
+    return Completed(message=f"{len(written)} images in {out.uri}")

@@ -1,0 +1,252 @@
+"""Slots, retries, set-up and its check on a running `mkgan serve`."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pandas as pd
+import pytest
+from prefect.client.schemas.objects import TaskRun
+
+from flows.automations import ZOMBIES
+from mkgan_core import pipeline
+from mkgan_core.datasets import Dataset
+from mkgan_core.pipeline import SegmentJob
+from tests.e2e.operating.conftest import MKGAN, Serving, free_port, until
+from tests.tiny_data import write_data_set
+
+pytestmark = pytest.mark.e2e
+
+METHODS = ["bicubic", "spectral+back-projection", "given/bicubic+back-projection"]
+ZOMBIE_AFTER_S = 45
+OPTIONS = ["--method", "bicubic", "--method", "given/bicubic+back-projection"]
+
+
+def spoil(serving: Serving, data: Path) -> Path:
+    """Make the mask of a region of im_1, unreadable; returns the file, beside which the good one is kept."""
+    spec = Dataset(str(data)).plan(2)[0]
+    job = SegmentJob(spec, store=str(serving.store), preset="fast", device="auto", segmenter="given")
+    mask = Path(pipeline.run(job)["regions"][0]["mask_uri"].removeprefix("file://"))
+    mask.with_suffix(".kept").write_bytes(mask.read_bytes())
+    mask.write_bytes(b"no picture")
+    return mask
+
+
+def mend(mask: Path) -> None:
+    mask.with_suffix(".kept").rename(mask)
+
+
+def trained(tasks: list[TaskRun]) -> list[tuple[Any, Any]]:
+    """From when to when each GPU task ran."""
+    return [(task.start_time, task.end_time) for task in tasks if "gpu" in task.tags]
+
+
+def test_two_runs_at_once_never_train_at_once(serving: Serving, tmp_path: Path) -> None:
+    runs = []
+    for seed, deployment in ((1, "sample-smoke"), (2, "div2krk-x4-weekly")):
+        data = write_data_set(tmp_path / f"set{seed}", seed)
+        runs.append(serving.start(deployment, dataset=str(data), methods=METHODS, store=str(tmp_path / "store")))
+    ended = [serving.ended(run) for run in runs]
+    assert all(run.state and run.state.is_completed() for run in ended)
+    first, second = ((run.start_time, run.end_time) for run in ended)
+    assert first[0] < second[1] and second[0] < first[1]  # the runs were there at once
+    times = sorted(time for run in runs for time in trained(serving.tasks(run)))
+    assert len(times) == 2 * 2 * (3 + 4)  # runs, images, kernels and enlargements
+    overlaps = [(a, b) for a, b in pairwise(times) if b[0] < a[1]]
+    assert overlaps == []
+    busy = sum((end - start).total_seconds() for start, end in times)
+    print(f"GPU tasks: {len(times)}, busy {busy:.1f} of {(times[-1][1] - times[0][0]).total_seconds():.1f} s")
+
+
+def test_finished_work_needs_no_slot(serving: Serving, tmp_path: Path) -> None:
+    data = write_data_set(tmp_path / "set", 3)
+    config = {"dataset": str(data), "methods": METHODS}
+    serving.ended(serving.start("sample-smoke", **config))
+    with serving.client() as client:
+        slot = client.increment_concurrency_slots_with_lease(["tag:gpu"], 1, "concurrency", lease_duration=300).json()
+        try:
+            again = serving.ended(serving.start("sample-smoke", **config))
+        finally:
+            client.release_concurrency_slots_with_lease(slot["lease_id"])
+    assert again.state and again.state.is_completed()
+    assert {task.state_name for task in serving.tasks(again.id)} == {"Cached"}
+
+
+def test_somebody_is_told_and_retry_of_a_deployments_run(serving: Serving, tmp_path: Path) -> None:
+    data = write_data_set(tmp_path / "told", 4)
+    mask = spoil(serving, data)
+    run = serving.start("sample-smoke", dataset=str(data), methods=["bicubic", "given/bicubic+back-projection"])
+    failed = serving.ended(run)
+    assert failed.state and failed.state.is_failed()
+    told = until(lambda: [note["text"] for note in serving.notified if str(run) in note["text"]], 300, "the webhook")
+    assert "mkgan: compare 2 methods on told x2, preset fast: Failed, 1 of " in told[0]
+    assert f"{serving.url}/runs/flow-run/{run}" in told[0]
+
+    name = f"told-x2-fast-{str(run)[:8]}"
+    mend(mask)
+    done = serving.mkgan("retry", name)
+    assert done.returncode == 0, done.stderr
+    assert "scheduled again; a worker of mkgan-gpu takes it" in done.stdout
+    again = serving.ended(run, runs=2)
+    assert again.state and again.state.is_completed()
+    rows = pd.read_parquet(serving.store / "runs" / name / "report.parquet")
+    assert (rows["status"] == "ok").all()
+
+
+def test_retry_of_a_run_from_a_terminal(serving: Serving, tmp_path: Path) -> None:
+    data = write_data_set(tmp_path / "terminal", 5)
+    mask = spoil(serving, data)
+    first = serving.mkgan("benchmark", "--dataset", str(data), *OPTIONS)
+    assert first.returncode == 1, first.stderr
+    report = first.stdout.strip().splitlines()[-1].removeprefix("report: ")
+    assert "failed: im_1 given/bicubic+back-projection seed 0" in first.stdout
+    mend(mask)
+    again = serving.mkgan("retry", report)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.strip().splitlines()[-1] == f"report: {report}"
+    steps, cached = map(int, re.findall(r"(\d+) steps, (\d+) of them cached", again.stdout)[0])
+    assert steps - cached == 3  # the region's kernel and enlargement, and the score of its image
+    assert (pd.read_parquet(report)["status"] == "ok").all()
+
+
+@pytest.mark.parametrize("name", ["no-such-run", "file:///nowhere/runs/x/report.parquet"])
+def test_retry_of_nothing(serving: Serving, name: str) -> None:
+    done = serving.mkgan("retry", name)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: no run ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_run_that_died_without_a_word(serving: Serving, tmp_path: Path) -> None:
+    data = write_data_set(tmp_path / "zombie", 6)
+    # no shorter outside this test: heartbeats come every 30 s, and late on a busy machine
+    assert f"automation '{ZOMBIES}' updated" in serving.mkgan("deploy", "--zombie-after", str(ZOMBIE_AFTER_S)).stdout
+    with serving.client() as client:
+        slot = client.increment_concurrency_slots_with_lease(["tag:gpu"], 1, "concurrency", lease_duration=300).json()
+        command = [str(MKGAN), "benchmark", "--dataset", str(data), "--method", "bicubic"]
+        process = subprocess.Popen(command, env=serving.environment, stdout=subprocess.DEVNULL)
+        folder = until(lambda: next(serving.store.glob("runs/zombie-*/run.json"), None), 120, "the run to start").parent
+        run = UUID(pd.read_json(folder / "run.json", typ="series")["flow_run_id"])
+
+        def beats() -> bool:
+            filter_ = {
+                "event": {"name": ["prefect.flow-run.heartbeat"]},
+                "resource": {"id": [f"prefect.flow-run.{run}"]},
+            }
+            return bool(client.request("POST", "/events/filter", json={"filter": filter_}).json()["events"])
+
+        until(beats, 120, "a heartbeat")
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        client.release_concurrency_slots_with_lease(slot["lease_id"])
+    crashed = serving.ended(run)
+    assert crashed.state and crashed.state.is_crashed()
+    assert f"No sign of life for {ZOMBIE_AFTER_S} s" in (crashed.state.message or "")
+    assert f"automation '{ZOMBIES}' updated" in serving.mkgan("deploy").stdout
+    done = serving.mkgan("retry", folder.name)
+    assert done.returncode == 0, done.stderr
+    assert (folder / "report.parquet").exists()
+
+
+def test_an_image_that_arrives_is_enlarged(serving: Serving, tmp_path: Path) -> None:
+    photo = write_data_set(tmp_path / "photos", 7) / "lr_x2" / "im_1.png"
+    with serving.client() as client:
+        found = client.read_deployment_by_name("upscale/upscale")
+        config = {"images": [str(photo)], "method": "spectral+back-projection", "out": str(tmp_path / "out")}
+        run = client.create_flow_run_from_deployment(found.id, parameters={"config": config}).id
+        event = {"event": "mkgan.image.arrived", "occurred": pd.Timestamp.utcnow().isoformat()}
+        event |= {"resource": {"prefect.resource.id": "mkgan.image.nowhere"}, "payload": {"uri": "/nowhere/photo.png"}}
+        client.request("POST", "/events", json=[event | {"id": str(UUID(int=7))}])
+
+        def by_event() -> Any:
+            runs = client.read_flow_runs(limit=50)
+            wanted = {"images": ["/nowhere/photo.png"], "method": "spectral+zssr"}
+            return next((r for r in runs if r.parameters.get("config") == wanted), None)
+
+        arrived = until(by_event, 300, "the event to start a run")
+    assert serving.ended(run).state_name == "Completed"
+    assert (tmp_path / "out" / "im_1_x2.png").exists()
+    failed = serving.ended(arrived.id)  # there is no such file, and it says so
+    assert failed.state and failed.state.is_failed()
+    assert "/nowhere/photo.png" in (failed.state.message or "")
+
+
+def everything(serving: Serving) -> dict[str, Any]:
+    """What is set up on the server, with identities."""
+    with serving.client() as client:
+        deployments = {d.name: d for d in client.read_deployments()}
+        pool = client.read_work_pool("mkgan-gpu")
+        return {
+            "deployments": {n: (d.id, d.version, d.parameters) for n, d in deployments.items()},
+            "schedules": {n: [(s.id, s.active, s.schedule) for s in d.schedules] for n, d in deployments.items()},
+            "limits": {n: (d.global_concurrency_limit, d.concurrency_options) for n, d in deployments.items()},
+            "automations": [(a.id, a.name, a.enabled) for a in client.read_automations()],
+            "pool": (pool.id, pool.type, pool.base_job_template),
+            "queues": [(q.id, q.name, q.priority) for q in client.read_work_queues(work_pool_name="mkgan-gpu")],
+            "slots": client.read_concurrency_limit_by_tag("gpu").concurrency_limit,
+            "blocks": [(b.id, b.name, b.data) for b in client.read_block_documents()],
+        }
+
+
+def test_deploying_again_changes_nothing(serving: Serving) -> None:
+    before = everything(serving)
+    assert set(before["deployments"]) == {"div2krk-x2-nightly", "div2krk-x4-weekly", "sample-smoke", "upscale"}
+    assert [len(before["schedules"][n]) for n in sorted(before["schedules"])] == [1, 1, 0, 0]
+    assert before["slots"] == 1
+    done = serving.mkgan("deploy")
+    assert done.returncode == 0, done.stderr
+    assert "nothing to do" in done.stdout
+    assert everything(serving) == before
+    with serving.client() as client:
+        deployment, (schedule, *_) = (
+            before["deployments"]["div2krk-x4-weekly"][0],
+            before["schedules"]["div2krk-x4-weekly"],
+        )
+        client.update_deployment_schedule(deployment, schedule[0], active=False)  # somebody switches it off in the UI
+    assert serving.mkgan("deploy").returncode == 0
+    assert [active for _, active, _ in everything(serving)["schedules"]["div2krk-x4-weekly"]] == [False]
+    done = serving.mkgan("deploy", "--gpu-slots", "3")
+    assert "GPU slots: 3" in done.stdout
+    assert everything(serving)["slots"] == 3
+    assert "GPU slots: 1" in serving.mkgan("deploy").stdout  # MKGAN_GPU_SLOTS
+
+
+def test_deploy_without_a_server(serving: Serving, tmp_path: Path) -> None:
+    for variables, says in (
+        ({"MKGAN_HOME": str(tmp_path)}, "set PREFECT_API_URL"),
+        ({"PREFECT_API_URL": f"http://127.0.0.1:{free_port()}/api"}, "no Prefect server answers at"),
+    ):
+        done = serving.mkgan("deploy", **variables)
+        assert done.returncode == 2
+        assert says in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_serve_refuses_a_taken_port_and_a_second_server(serving: Serving, tmp_path: Path) -> None:
+    for variables, says in (({"MKGAN_HOME": str(tmp_path / "other")}, "--port"), ({}, "is running already")):
+        done = serving.mkgan("serve", **variables)
+        assert done.returncode == 2
+        assert says in done.stderr
+        assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "other").exists()
+
+
+def test_doctor(serving: Serving, tmp_path: Path) -> None:
+    well = serving.mkgan("doctor")
+    assert well.returncode == 0, well.stdout + well.stderr
+    assert "nothing is wrong" in well.stdout
+    for line in ("work pool", "1 online", "GPU slots", "sample-smoke", "crash zombie runs", "2 images at x2"):
+        assert line in well.stdout
+    (tmp_path / "file").write_text("")
+    ill = serving.mkgan(
+        "doctor", MKGAN_STORE=str(tmp_path / "file"), PREFECT_API_URL=f"http://127.0.0.1:{free_port()}/api"
+    )
+    assert ill.returncode == 1
+    assert "2 things wrong" in ill.stdout
+    assert "set MKGAN_STORE" in ill.stdout

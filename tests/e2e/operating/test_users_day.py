@@ -1,0 +1,182 @@
+"""The nightly run starts by itself, a region fails, one click in the real UI runs that region again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
+from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.schedules import IntervalSchedule
+from prefect.client.schemas.sorting import ArtifactSort
+
+from mkgan_core import pipeline
+from mkgan_core.datasets import Dataset
+from mkgan_core.pipeline import SegmentJob
+from tests.e2e.operating.conftest import RUN_S, Serving, until
+
+pytestmark = pytest.mark.e2e
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+QUIET = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync"
+METHODS = ["bicubic", "bicubic+back-projection", "given/bicubic+back-projection"]
+# per image: 2 segmentations; kernels of 1 + 2 regions; 1 + 1 + 2 enlargements; 3 scores
+STEPS = 2 * (2 + 3 + 4 + 3)
+
+
+@pytest.fixture(scope="module")
+def damaged(serving: Serving) -> Path:
+    """The mask of one region of one image, made before the run and spoilt: that region cannot be read."""
+    spec = Dataset(str(serving.data)).plan(2)[1]
+    job = SegmentJob(spec, store=str(serving.store), preset="fast", device="auto", segmenter="given")
+    regions = pipeline.run(job)["regions"]
+    mask = Path(next(r["mask_uri"] for r in regions if r["name"] == "object").removeprefix("file://"))
+    shutil.copy(mask, mask.with_suffix(".kept"))
+    mask.write_bytes(b"no picture")
+    return mask
+
+
+@pytest.fixture(scope="module")
+def nightly(serving: Serving, damaged: Path) -> FlowRun:
+    """The run that the nightly deployment's schedule started, when it has ended."""
+    config = {"dataset": str(serving.data), "methods": METHODS}
+    soon = IntervalSchedule(interval=timedelta(minutes=1), anchor_date=datetime.now(UTC) + timedelta(seconds=15))
+    with serving.client() as client:
+        deployment = client.read_deployment_by_name("benchmark/div2krk-x2-nightly")
+        # the time alone is the test's own: the deployment's own schedule says one o'clock
+        schedule = client.request(
+            "POST",
+            "/deployments/{id}/schedules",
+            path_params={"id": deployment.id},
+            json=[
+                {
+                    "schedule": soon.model_dump(mode="json"),
+                    "active": True,
+                    "parameters": {"config": config},
+                    "slug": "test",
+                }
+            ],
+        ).json()[0]
+        chosen = DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id]))
+
+        def first() -> FlowRun | None:
+            found = client.read_flow_runs(deployment_filter=chosen)
+            due = [run for run in found if run.expected_start_time and run.parameters["config"] == config]
+            started = [run for run in due if run.auto_scheduled and run.start_time]
+            return started[0] if started else None
+
+        run = until(first, RUN_S, "the schedule to start a run")
+        client.delete_deployment_schedule(deployment.id, schedule["id"])
+    return serving.ended(run.id)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine; install Debian's package chromium")
+    with playwright.sync_playwright() as tools:
+        browser = tools.chromium.launch(executable_path=CHROMIUM, args=[*QUIET.split(), "--no-first-run"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def tab(browser: Any) -> Iterator[Any]:
+    context = browser.new_context(viewport={"width": 1500, "height": 1000})
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture(scope="session")
+def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = Path(os.environ.get("MKGAN_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def rows_of(serving: Serving, run: FlowRun) -> pd.DataFrame:
+    return pd.read_parquet(serving.store / "runs" / f"tiny-x2-fast-{str(run.id)[:8]}" / "report.parquet")
+
+
+def test_the_schedule_started_it_and_one_region_failed(serving: Serving, nightly: FlowRun) -> None:
+    assert nightly.auto_scheduled
+    assert nightly.state and nightly.state.is_failed()
+    assert "1 of 22 steps failed, and with them 1 of 6 rows" in (nightly.state.message or "")  # 2 are not reached
+    assert nightly.name == "compare 3 methods on tiny x2, preset fast"
+    assert set(nightly.tags) >= {"benchmark", "div2krk", "nightly"}
+    assert nightly.work_queue_name == "scheduled"
+    tasks = serving.tasks(nightly.id)
+    failed = [task for task in tasks if task.state_name == "Failed"]
+    assert [task.name for task in failed] == ["estimate kernel of im_2 object by bicubic"]
+    assert failed[0].run_count == 1  # a damaged file does not get better
+    rows = rows_of(serving, nightly)
+    assert list(rows[rows["status"] == "failed"]["image"]) == ["im_2"]
+    assert (rows["status"] == "ok").sum() == 5
+
+
+def test_retry_in_the_ui_runs_that_region_again_and_nothing_else(
+    serving: Serving, nightly: FlowRun, damaged: Path, tab: Any, screenshots: Path
+) -> None:
+    before = {task.id: task.run_count for task in serving.tasks(nightly.id)}
+    shutil.move(damaged.with_suffix(".kept"), damaged)
+    tab.goto(f"{serving.url}/runs/flow-run/{nightly.id}")
+    tab.get_by_role("button", name="Retry").wait_for()
+    tab.wait_for_timeout(2000)  # the timeline is drawn
+    tab.screenshot(path=screenshots / "1-failed-run.png")
+    tab.get_by_role("button", name="Retry").click()
+    dialog = tab.get_by_role("dialog")
+    tab.screenshot(path=screenshots / "2-retry-dialog.png")
+    dialog.get_by_role("button", name="Retry").click()
+    again = serving.ended(nightly.id, runs=2)
+    assert again.state and again.state.is_completed(), again.state
+    tasks = [task for task in serving.tasks(nightly.id) if task.run_count != before.get(task.id)]
+    done = {task.name for task in tasks if task.state_name == "Completed"}
+    assert done == {
+        "estimate kernel of im_2 object by bicubic",
+        "enlarge im_2 object by bicubic+back-projection",
+        "score im_2 by given/bicubic+back-projection",
+    }
+    assert Counter(task.state_name for task in tasks) == {"Completed": 3, "Cached": STEPS - 3}
+    rows = rows_of(serving, nightly)  # the second report replaces the first
+    assert len(rows) == 6
+    assert (rows["status"] == "ok").all()
+    tab.reload()
+    tab.wait_for_timeout(3000)
+    tab.screenshot(path=screenshots / "3-after-retry.png")
+
+
+def test_the_comparison_is_on_the_page(serving: Serving, nightly: FlowRun, tab: Any, screenshots: Path) -> None:
+    with serving.client() as client:
+        found = client.read_artifacts(sort=ArtifactSort.CREATED_ASC, limit=200)
+    # later ones replace earlier ones; results of tasks are artifacts without a key
+    keys = {artifact.key: artifact.id for artifact in found if artifact.key and artifact.flow_run_id == nightly.id}
+    assert set(keys) == {f"{kind}-tiny-x2" for kind in "comparison statistics images sheet report progress".split()}
+    tab.goto(f"{serving.url}/artifacts/artifact/{keys['comparison-tiny-x2']}")
+    tab.get_by_text("given/bicubic+back-projection").first.wait_for()
+    for heading in ("PSNR Y", "vs bicubic", "change", "kernel PSNR"):
+        assert tab.get_by_text(heading, exact=True).first.is_visible()
+    for number, kind in enumerate("comparison statistics images sheet report".split(), start=4):
+        tab.goto(f"{serving.url}/artifacts/artifact/{keys[f'{kind}-tiny-x2']}")
+        tab.wait_for_timeout(2000)
+        tab.screenshot(path=screenshots / f"{number}-{kind}.png")
+    tab.goto(f"{serving.url}/artifacts/artifact/{keys['sheet-tiny-x2']}")
+    picture = tab.locator("img[src^='data:image/webp']").first
+    picture.wait_for()
+    assert picture.evaluate("(image) => image.decode().then(() => image.naturalWidth)") > 300
+
+
+def test_the_form_shows_choices_and_help(serving: Serving, tab: Any, screenshots: Path) -> None:
+    with serving.client() as client:
+        deployment = client.read_deployment_by_name("benchmark/div2krk-x2-nightly")
+    tab.goto(f"{serving.url}/deployments/deployment/{deployment.id}/run")
+    tab.get_by_text("enlargement factor").first.wait_for()
+    tab.get_by_text("settings of all parts: ours, or as published").first.wait_for()
+    tab.screenshot(path=screenshots / "9-form.png", full_page=True)

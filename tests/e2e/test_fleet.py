@@ -1,0 +1,238 @@
+"""More than one machine, on one: a Dask cluster; Prefect workers on PostgreSQL and S3."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pandas as pd
+import pytest
+
+from flows.config import CHECKOUT
+from mkgan_core import images, kernels, report
+from mkgan_core.degradation import degrade, random_kernel
+from mkgan_core.storage import Store
+from tests.e2e.services import BIN, Gate, clean_environment, postgres, prefect_server, process, s3, wait_until
+
+pytestmark = pytest.mark.e2e
+
+IMAGES = 4
+METHODS = ["bicubic", "bicubic+back-projection", "spectral+back-projection", "given/ground-truth+back-projection"]
+STEPS = IMAGES * (2 + 4 + 5 + 4)  # segmentations, kernels, enlargements, scores
+OUTAGE_S = 20
+# what may differ between two runs of the same
+OWN = ["run_id", "peak_memory_mb", "threads", "created_at", "kernel_uri", "mask_uri", "output_uri"]
+BUCKET = "fleet"
+ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("fleet") / "set"
+    store = Store(str(folder))
+    height, width = 192, 256
+    mask = np.zeros((height, width), bool)
+    mask[:, : width // 2] = True
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
+    frequency[0, 0] = 1
+    for n in range(IMAGES):
+        rng = np.random.default_rng(n)
+        # falls like a photograph's spectrum, or the spectral estimator would find nothing
+        high = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((height, width))) / frequency**1.4, (height, width))
+        high = ((high - high.min()) / np.ptp(high))[..., None].repeat(3, axis=2).astype(np.float32)
+        kernel = random_kernel(rng, 2)
+        store.write(f"gt/im_{n}.png", images.encode_png(high))
+        store.write(f"lr_x2/im_{n}.png", images.encode_png(degrade(high, kernel, 2)))
+        store.write(f"gt_k_x2/kernel_{n}.mat", kernels.encode_mat(kernel))
+        store.write(f"masks/img{n}/obj_hr_mask.png", images.encode_png(mask))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The one server of these tests, on PostgreSQL."""
+    with postgres() as database, prefect_server(tmp_path_factory.mktemp("server"), database) as url:
+        yield url
+
+
+class Command:
+    """`mkgan benchmark` as a process against the server of the tests."""
+
+    def __init__(self, api: str, home: Path, dataset: Path) -> None:
+        self.home, self.dataset = home, dataset
+        self.environment = clean_environment(
+            PREFECT_API_URL=api, PREFECT_HOME=str(home / "prefect"), MKGAN_HOME=str(home), OMP_NUM_THREADS="1"
+        )
+
+    def start(self, *options: str, **environment: str) -> subprocess.Popen[str]:
+        names = [part for method in METHODS for part in ("--method", method)]
+        return subprocess.Popen(
+            [str(BIN / "mkgan"), "benchmark", "--dataset", str(self.dataset), *names, *options],
+            env={**self.environment, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+
+def finish(command: subprocess.Popen[str]) -> tuple[str, str]:
+    """URI of the report, and how many steps there were: "N steps, M of them cached"."""
+    out, err = command.communicate(timeout=300)
+    assert command.returncode == 0, out + err
+    return out.strip().splitlines()[-1].removeprefix("report: "), next(x for x in out.splitlines() if " cached" in x)
+
+
+def rows(*uris: str) -> list[pd.DataFrame]:
+    """The rows of the runs' reports and of their regions, without what may differ."""
+    tables = []
+    for name in ("report.parquet", "regions.parquet"):
+        table = pd.concat([report.read(f"{uri.rsplit('/', 1)[0]}/{name}", "") for uri in uris])
+        own = [column for column in table if column in OWN or column.startswith("seconds_")]
+        order = table.columns.intersection(["image", "method", "region"])
+        tables.append(table.drop(columns=own).sort_values(list(order), ignore_index=True))
+    return tables
+
+
+def assert_same(expected: list[pd.DataFrame], *uris: str) -> None:
+    for found, table in zip(rows(*uris), expected, strict=True):
+        pd.testing.assert_frame_equal(found, table, rtol=1e-9)
+
+
+@pytest.fixture(scope="module")
+def mkgan(api: str, tmp_path_factory: pytest.TempPathFactory, dataset: Path) -> Command:
+    return Command(api, tmp_path_factory.mktemp("home"), dataset)
+
+
+@pytest.fixture(scope="module")
+def expected(mkgan: Command) -> list[pd.DataFrame]:
+    """What threads on a local store report."""
+    uri, steps = finish(mkgan.start())
+    assert steps == f"{STEPS} steps, 0 of them cached"
+    found = rows(uri)
+    assert len(found[0]) == IMAGES * len(METHODS)
+    assert set(found[0]["status"]) == {"ok"}
+    return found
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A Dask cluster of three workers, of which 0 and 1 have a GPU to offer; ``cluster.done`` counts (task, worker)."""
+    distributed = pytest.importorskip("distributed")
+    common = {"nthreads": 1, "memory_limit": 0, "dashboard": False}
+    options = [common | {"resources": {"GPU": 1}}, common | {"resources": {"GPU": 1}}, common]
+    workers = {n: {"cls": distributed.Nanny, "options": chosen} for n, chosen in enumerate(options)}
+    scheduler = {"cls": distributed.Scheduler, "options": {"host": "127.0.0.1", "port": 0, "dashboard": False}}
+
+    class Placed(distributed.SchedulerPlugin):
+        def transition(self, key: str, start: str, finish: str, *args: Any, worker: str = "", **more: Any) -> None:
+            if finish == "memory":
+                made.done[distributed.utils.key_split(key), made.scheduler.workers[worker].name] += 1
+
+    with distributed.SpecCluster(workers=workers, scheduler=scheduler, silence_logs=logging.WARNING) as made:
+        made.done = Counter()  # of the first test
+        made.scheduler.add_plugin(Placed())
+        yield made
+
+
+def records(store: Path) -> dict[str, int]:
+    """The finished steps: their records' files, and when each was written."""
+    return {str(path): path.stat().st_mtime_ns for path in store.glob("artifacts/*/*/*.json")}
+
+
+def test_dask_reports_what_threads_report(cluster: Any, mkgan: Command, expected: list, tmp_path: Path) -> None:
+    options = ["--runner", "dask", "--store", str(tmp_path)]
+    uri, steps = finish(mkgan.start(*options, MKGAN_DASK_ADDRESS=cluster.scheduler_address))
+    assert steps == f"{STEPS} steps, 0 of them cached"
+    assert_same(expected, uri)
+    assert sum(cluster.done.values()) == STEPS
+    assert {worker for _, worker in cluster.done} == {0, 1, 2}
+    assert {worker for task, worker in cluster.done if task in ("estimate_kernel", "upscale")} == {0, 1}
+
+
+def test_a_dask_worker_is_killed(cluster: Any, mkgan: Command, expected: list, tmp_path: Path) -> None:
+    from distributed import Client
+
+    with Client(cluster) as client:
+        pids = client.run(os.getpid)
+        run = mkgan.start("--runner", "dask", "--dask-address", cluster.scheduler_address, "--store", str(tmp_path))
+        wait_until("a third of the steps", lambda: run.poll() is not None or len(records(tmp_path)) > STEPS // 3)
+        busy = next(worker for worker, tasks in client.processing().items() if tasks)
+        before = records(tmp_path)
+        os.kill(pids[busy], signal.SIGKILL)
+    uri, steps = finish(run)
+    assert steps == f"{STEPS} steps, 0 of them cached"
+    assert_same(expected, uri)
+    after = records(tmp_path)
+    assert {name: after[name] for name in before} == before  # nothing that was finished was done again
+    assert len(after) > len(before)
+
+
+@pytest.fixture(scope="module")
+def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Gate, dict[str, str]]]:
+    """An S3 store behind a gate, and the environment that leads there."""
+    with s3(tmp_path_factory.mktemp("s3") / "log", BUCKET) as port:
+        gate = Gate(port)
+        names = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+        yield gate, {**names, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{gate.port}"}
+
+
+def test_two_prefect_workers_share_an_s3_store_that_goes_away_for_a_while(
+    bucket: tuple[Gate, dict[str, str]], mkgan: Command, expected: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One server on PostgreSQL, one pool, one store: each worker takes one of two runs, each with half of the images.
+
+    In the middle of it the store cannot be reached.
+    """
+    for name, value in bucket[1].items():
+        monkeypatch.setenv(name, value)
+    store = f"s3://{BUCKET}/shared"
+    environment = {**mkgan.environment, **bucket[1], "MKGAN_STORE": store, "MKGAN_CHECKOUT": str(CHECKOUT)}
+    # slots for all: what a limit does is another test's matter
+    deploy = [str(BIN / "mkgan"), "deploy", "--gpu-slots", "64"]
+    done = subprocess.run(deploy, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    command = [str(BIN / "prefect"), "worker", "start", "--pool", "mkgan-gpu", "--limit", "1", "--name"]
+    names, uris = ["one", "two"], []
+    with ExitStack() as workers, httpx.Client(base_url=mkgan.environment["PREFECT_API_URL"]) as api:
+        for name in names:
+            workers.enter_context(process([*command, name], tmp_path / f"{name}.log", environment))
+        halves = [f"im_{n}" for n in range(IMAGES // 2)], [f"im_{n}" for n in range(IMAGES // 2, IMAGES)]
+        runs = []
+        # two deployments, for each allows one run at a time
+        for deployment, chosen in zip(["sample-smoke", "div2krk-x2-nightly"], halves, strict=True):
+            found = api.get(f"/deployments/name/benchmark/{deployment}").raise_for_status().json()["id"]
+            config = {"dataset": str(mkgan.dataset), "methods": METHODS, "images": chosen, "store": store}
+            made = api.post(f"/deployments/{found}/create_flow_run", json={"parameters": {"config": config}})
+            runs.append(made.raise_for_status().json()["id"])
+        wait_until("a third of the steps", lambda: _count(Store(store)) > STEPS // 3)
+        bucket[0].shut()
+        time.sleep(OUTAGE_S)
+        bucket[0].open()
+        assert _count(Store(store)) < STEPS
+        for run in runs:
+            wait_until("a run", lambda run=run: _state(api, run)["type"] in ENDED, 1)
+            state = _state(api, run)
+            assert state["type"] == "COMPLETED", state
+            uris.append(state["message"].split("report: ")[1])
+    for name in names:
+        log = (tmp_path / f"{name}.log").read_text()
+        assert log.count("submitted to infrastructure") == 1, log
+    assert_same(expected, *uris)
+
+
+def _state(api: httpx.Client, run: str) -> dict[str, Any]:
+    return api.get(f"/flow_runs/{run}").raise_for_status().json()["state"]
+
+
+def _count(store: Store) -> int:
+    return sum(name.endswith(".json") for name in store.fs.find(store.path("artifacts")))

@@ -1,0 +1,110 @@
+"""What a run shows in the UI: safe for its JSON, small enough, and compared with the run before."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from flows import artifacts
+from flows.benchmark import benchmark
+from flows.config import BenchmarkConfig, public_url
+from flows.names import run_id, sentence, slug
+from mkgan_core import gallery, runs
+from mkgan_core.runs import Run
+from mkgan_core.storage import Store
+from tests.plain_run import plain_run
+
+METHODS = ["bicubic", "bicubic+back-projection", "given/bicubic+back-projection"]
+
+
+@pytest.fixture
+def run(dataset_folder: Path, tmp_path: Path) -> Run:
+    return runs.open_run(plain_run(dataset_folder, str(tmp_path / "store"), METHODS), "memory://unused")
+
+
+def everything(run: Run, before: Run | None = None) -> list[list[dict]]:
+    return [artifacts.comparison(run, before), artifacts.paired_statistics(run), artifacts.per_image(run)[0]]
+
+
+def test_tables_of_a_run(run: Run) -> None:
+    comparison, statistics, images = everything(run)
+    assert [row["method"] for row in comparison] == METHODS
+    assert set(comparison[0]) >= {"PSNR Y", "vs bicubic", "change", "SSIM Y", "failed", "s/image"}
+    assert {row["comparison"] for row in statistics} == {"given/bicubic+back-projection − bicubic+back-projection"}
+    assert statistics[0]["images"] == "all"
+    gaps = [row["difference"] for row in images]
+    assert gaps == sorted(gaps)
+    assert set(images[0]) == {"image", *METHODS, "difference"}
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_no_number_breaks_the_page(run: Run, bad: float) -> None:
+    rows = run.rows.copy()
+    rows.loc[rows["image"] == "im_1", ["psnr_y", "ssim_y", "mse_rgb", "kernel_psnr"]] = bad
+    for table in everything(replace(run, rows=rows), run):
+        assert json.loads(json.dumps(table, allow_nan=False)) == table
+
+
+def test_a_run_in_which_all_failed(run: Run) -> None:
+    rows = run.rows.assign(status="failed", error="out of luck", psnr_y=np.nan)
+    ruined = replace(run, rows=rows)
+    comparison, statistics, images = everything(ruined, run)
+    assert [row["failed"] for row in comparison] == [2, 2, 2]
+    assert statistics == images == []
+    text = artifacts.summary(ruined, Store("memory://store"), "memory://store/runs/x/report.html")
+    assert "6 of 6 rows failed" in text
+    assert "mkgan retry run" in text
+    assert "out of luck" in text
+
+
+def test_change_is_measured_on_the_images_of_both_runs(run: Run) -> None:
+    rows = run.rows.copy()
+    rows["psnr_y"] -= np.where(rows["image"] == "im_1", 0.25, 7)
+    before = replace(run, rows=rows[(rows["image"] == "im_1") & (rows["method"] != "bicubic")])
+    assert [row["change"] for row in artifacts.comparison(run, before)] == [None, 0.25, 0.25]
+
+
+def test_thousands_of_images_stay_small(run: Run) -> None:
+    many = [
+        run.rows.assign(image=f"im_{n}", psnr_y=lambda t, n=n: t["psnr_y"] + n * (t.index % 3)) for n in range(3000)
+    ]
+    rows, about = artifacts.per_image(replace(run, rows=pd.concat(many, ignore_index=True)))
+    assert len(rows) == artifacts.IMAGE_ROWS
+    assert "of 3000 images" in about
+    assert len(json.dumps(rows)) < 200_000
+    noise = np.random.default_rng(0).integers(0, 255, (4000, 2000, 3), np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(noise).save(out, "PNG")
+    assert len(gallery.shrunk(out.getvalue(), artifacts.SHEET_BYTES)) <= artifacts.SHEET_BYTES
+
+
+def test_public_addresses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    assert public_url(store, store.uri_of("runs/a/report.html")) is None
+    monkeypatch.setenv("MKGAN_PUBLIC_URL", "https://example.org/mkgan/")
+    assert public_url(store, store.uri_of("runs/a/report.html")) == "https://example.org/mkgan/runs/a/report.html"
+
+
+def test_names() -> None:
+    config = BenchmarkConfig(dataset="s3://bucket/DIV2KRK v2/", methods=["bicubic"], scale=4)
+    assert slug(config) == "div2krk-v2-x4"
+    assert run_id(config, "0123456789") == "div2krk-v2-x4-fast-01234567"
+    assert sentence(config) == "compare bicubic on DIV2KRK v2 x4, preset fast"
+
+
+def test_a_run_is_compared_with_the_one_before(dataset_folder: Path, tmp_path: Path) -> None:
+    config = BenchmarkConfig(dataset=str(dataset_folder), methods=["bicubic"], store=(tmp_path / "store").as_uri())
+    other = config.model_copy(update={"preset": "paper"})
+    first = run_id(config, str(benchmark(config, return_state=True).state_details.flow_run_id))
+    benchmark(other, return_state=True)
+    found = artifacts.previous(config)
+    assert found and found.names == (first,)
+    assert artifacts.previous(config.model_copy(update={"store": "memory://elsewhere"})) is None
+    assert (tmp_path / "store" / "runs" / first / "report.html").stat().st_size > 10_000
