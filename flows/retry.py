@@ -75,7 +75,7 @@ def put_back(earlier: Earlier, *, here: bool) -> FlowRun:
         ConfigError: if the server does not know the run, or it has not ended.
     """
     from prefect.client.orchestration import get_client
-    from prefect.states import AwaitingRetry
+    from prefect.states import AwaitingRetry, Pending
 
     flow_run = read_flow_run(earlier)
     state = flow_run.state
@@ -85,4 +85,6 @@ def put_back(earlier: Earlier, *, here: bool) -> FlowRun:
         )
     with get_client(sync_client=True) as client:
         client.set_flow_run_state(flow_run.id, AwaitingRetry(message="mkgan retry"), force=True)
+        if here:
+            client.set_flow_run_state(flow_run.id, Pending())  # what a worker does first: takes the deployment's place
         return client.read_flow_run(flow_run.id)

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 from flows.config import CHECKOUT, home
-from flows.server import SERVED, EmbeddedServer, served
+from flows.server import SERVED, EmbeddedServer, note_served, served
 from mkgan_core.errors import ConfigError
 
 WORKER_STOP_S = 20
@@ -47,7 +47,7 @@ def serve(host: str, port: int, runs: int, set_up: Callable[[], list[str]], say:
             for line in set_up():
                 say(line)
             worker = _start_worker(state / "worker.log", runs)
-            (state / SERVED).write_text(server.api_url)
+            note_served(state, server.api_url)
             say(f"worker started (log: {state / 'worker.log'})")
             say(f"serving at {server.url} until Ctrl-C")
             return _watch({"server": server.process, "worker": worker}, say)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import json
 import os
 import socket
 import subprocess
@@ -17,7 +18,8 @@ from mkgan_core.errors import ConfigError
 
 START_TIMEOUT_S = 240  # the first start creates the database: 20 s here, more on a busy machine
 STOP_TIMEOUT_S = 10
-SERVED = "served.url"  # a file in the state's folder, while `mkgan serve` runs
+SERVED = "served.json"  # a file in the state's folder, while `mkgan serve` runs
+BUSY_S = 90  # a server on a busy machine may take its time
 _QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
@@ -98,11 +100,40 @@ def answers(api_url: str) -> bool:
         return False
 
 
+def note_served(state: Path, api_url: str) -> None:
+    """Let the other commands of this home find this process's server."""
+    (state / SERVED).write_text(json.dumps({"api_url": api_url, "pid": os.getpid()}))
+
+
 def served() -> str | None:
-    """API address of the `mkgan serve` that runs in this home, None where none does."""
-    note = home() / ".prefect" / SERVED
-    url = note.read_text() if note.exists() else ""
-    return url if url and answers(url) else None
+    """API address of the `mkgan serve` that runs in this home, None where none does.
+
+    Raises:
+        ConfigError: if it runs but does not answer; a second server on the same database would not help.
+    """
+    file = home() / ".prefect" / SERVED
+    if not file.exists():
+        return None
+    note = json.loads(file.read_text())
+    deadline = time.monotonic() + BUSY_S
+    while not answers(note["api_url"]):
+        if not _alive(note["pid"]):
+            return None
+        if time.monotonic() > deadline:
+            where = f"mkgan serve, process {note['pid']}, at {note['api_url']}"
+            raise ConfigError(f"{where}, does not answer; end it, or remove {file} if it has ended")
+        time.sleep(0.5)
+    return note["api_url"]
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
 
 
 def use_configured_api() -> str | None:

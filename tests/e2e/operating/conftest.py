@@ -25,8 +25,7 @@ from prefect.client.schemas.objects import FlowRun, TaskRun
 from tests.tiny_data import write_data_set
 
 MKGAN = Path(sys.executable).parent / "mkgan"
-START_S, RUN_S = 240, 240
-ZOMBIE_AFTER_S = 45
+START_S, RUN_S = 300, 600  # limits, not measures: a busy machine takes several times as long
 T = TypeVar("T")
 
 
@@ -82,7 +81,7 @@ class Serving:
                 found = client.read_task_runs(flow_run_filter=chosen, limit=200)
             return found if found and all(task.state and task.state.is_final() for task in found) else None
 
-        return until(look, 60, "the task runs to settle")
+        return until(look, 300, "the task runs to settle")
 
     def start(self, deployment: str, **config: Any) -> UUID:
         """A run of a deployment of the flow `benchmark`, with this configuration."""
@@ -106,7 +105,6 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
         "MKGAN_PORT": str(port),
         "MKGAN_GPU_SLOTS": "1",
         "MKGAN_NOTIFY_URL": f"http://127.0.0.1:{webhook.server_port}/",
-        "MKGAN_ZOMBIE_AFTER": str(ZOMBIE_AFTER_S),
         "PREFECT_WORKER_QUERY_SECONDS": "2",
     }
     output = folder / "serve.txt"
@@ -122,7 +120,7 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
         assert process.wait(60) == 0, output.read_text()
         assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
         assert "Traceback" not in output.read_text()
-        assert not (home / ".prefect" / "served.url").exists()
+        assert not (home / ".prefect" / "served.json").exists()
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
