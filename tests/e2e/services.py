@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -44,9 +45,9 @@ def wait_until(what: str, condition: Callable[[], bool], every_s: float = 0.2) -
 
 @contextmanager
 def process(command: list[str], log: Path, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that ends with the block; what it says is in the log."""
+    """A process that ends with the block, and those that it started; what it says is in the log."""
     with log.open("ab") as file:
-        child = subprocess.Popen(command, env=dict(environment), stdout=file, stderr=file)
+        child = subprocess.Popen(command, env=dict(environment), stdout=file, stderr=file, start_new_session=True)
     try:
         yield child
     finally:
@@ -56,6 +57,8 @@ def process(command: list[str], log: Path, environment: Mapping[str, str]) -> It
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
+        with suppress(ProcessLookupError):  # what it started and did not end
+            os.killpg(child.pid, signal.SIGKILL)
 
 
 def answers(url: str) -> bool:
