@@ -14,7 +14,7 @@ from mkgan_core import weights
 from mkgan_core.errors import ConfigError, DatasetError, WeightsError
 from mkgan_core.storage import content_key
 
-PRESETS = ("fast", "paper")
+PRESETS = ("fast", "best", "paper")
 DEFAULT_METHODS = ("bicubic", "bicubic+zssr", "kernelgan+zssr", "multi-kernelgan+zssr", "ground-truth+zssr")
 
 # name -> "module:class:settings" below mkgan_core; loaded when used, so that a name costs nothing
