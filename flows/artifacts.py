@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
 from prefect.client.orchestration import get_client
@@ -21,9 +21,6 @@ from mkgan_core import gallery, page, report, runs, statistics
 from mkgan_core.errors import ConfigError
 from mkgan_core.runs import Run
 from mkgan_core.storage import Store
-
-if TYPE_CHECKING:
-    pass
 
 IMAGE_ROWS = 200  # a table's event may have 1.5 MB
 FAILURES = 20  # named in the text; all are in the report
