@@ -30,7 +30,7 @@ class Auto(Spectral):
     a region takes the whole image's, an image the bicubic kernel.
     """
 
-    version = 2
+    version = 3
     settings: AutoSettings
 
     def choose(self, spectrum: Spectrum, fit: Fit, scale: int) -> np.ndarray:

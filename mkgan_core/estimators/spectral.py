@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -56,13 +56,15 @@ class SpectralSettings:
     """Standard deviation of the log of the variance above which the estimate is refused."""
     merge_below: float = 5.0
     """Two regions are joined if one blur for both explains their spectra worse by less than this (in the fit's cost,
-    half a sum of squared deviations)."""
+    half a sum of squared deviations). No uniformly blurred photograph is split by this."""
+    merge_slope_std: float = 0.35
+    """Stands for ``slope_std`` in that test: a region's slope differs from the mean more than a whole image's."""
 
 
 class Spectral:
     """Estimator `spectral`."""
 
-    version = 3
+    version = 4
     needs_truth = False
     seeded = False
     batched = False
@@ -111,6 +113,7 @@ class Spectral:
         """
         from mkgan_core.estimators import spectral_fit
 
+        settings = replace(self.settings, slope_std=self.settings.merge_slope_std)
         groups: list[tuple[Region, Spectrum]] = []
         unmeasured = []
         for part in parts:
@@ -124,7 +127,7 @@ class Spectral:
         @cache
         def cost(*regions: int) -> float:
             spectra = [groups[index][1] for index in regions]
-            return spectral_fit.fit(spectra, scale, self.settings).cost
+            return spectral_fit.fit(spectra, scale, settings).cost
 
         while len(groups) > 1:
             excess, a, b = min((cost(a, b) - cost(a) - cost(b), a, b) for a, b in combinations(range(len(groups)), 2))
