@@ -34,7 +34,7 @@ console = make_console()
 Dataset = Annotated[
     str, typer.Option(envvar="MKGAN_DATASET", help="sample, sample-two-blur, or a folder or URL in the DIV2KRK layout")
 ]
-Preset = Annotated[str, typer.Option(envvar="MKGAN_PRESET", help="fast or paper")]
+Preset = Annotated[str, typer.Option(envvar="MKGAN_PRESET", help="fast, best or paper")]
 Device = Annotated[str, typer.Option(envvar="MKGAN_DEVICE", help="auto, cpu or cuda")]
 Images = Annotated[list[Path], typer.Argument(help="image files")]
 Out = Annotated[Path, typer.Option(envvar="MKGAN_OUT", help="folder for the results")]

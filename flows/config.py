@@ -34,7 +34,8 @@ def public_url(store: Store, uri: str) -> str | None:
 
 Scale = Annotated[Literal[2, 4], Field(title="Scale", description="enlargement factor")]
 Preset = Annotated[
-    Literal["fast", "paper"], Field(title="Preset", description="settings of all parts: ours, or as published")
+    Literal["fast", "best", "paper"],
+    Field(title="Preset", description="settings of all parts: best per second, best there is, or as published"),
 ]
 FirstSeed = Annotated[int, Field(title="First seed", ge=0, description="source of chance; a whole number from 0 on")]
 StoreUri = Annotated[

@@ -25,7 +25,7 @@ from flows import automations
 from flows.config import CHECKOUT
 from mkgan_core import environment
 from mkgan_core.errors import ConfigError
-from mkgan_core.storage import Store
+from mkgan_core.storage import Store, storage_options
 
 POOL, TAG, RESULTS = "mkgan-gpu", "gpu", "mkgan-results"
 QUEUES = {"interactive": 1, "scheduled": 10}  # priorities: what somebody waits for goes first
@@ -99,12 +99,14 @@ def _results(store: str) -> tuple[str, list[str]]:
     wanted: Any = LocalFileSystem if local else RemoteFileSystem
     basepath = place.path("prefect-results") if local else place.uri_of("prefect-results")
     slug = f"{wanted.get_block_type_slug()}/{RESULTS}"
+    settings = {} if local else {"settings": storage_options(place.uri)}
     try:
-        if wanted.load(RESULTS).basepath.rstrip("/") == basepath:
+        found = wanted.load(RESULTS)
+        if found.basepath.rstrip("/") == basepath and (local or found.settings == settings["settings"]):
             return slug, []
     except ValueError:
         pass
-    wanted(basepath=basepath).save(RESULTS, overwrite=True)
+    wanted(basepath=basepath, **settings).save(RESULTS, overwrite=True)
     return slug, [f"results of tasks go to {basepath}"]
 
 

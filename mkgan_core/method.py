@@ -14,7 +14,7 @@ from mkgan_core import weights
 from mkgan_core.errors import ConfigError, DatasetError, WeightsError
 from mkgan_core.storage import content_key
 
-PRESETS = ("fast", "paper")
+PRESETS = ("fast", "best", "paper")
 DEFAULT_METHODS = ("bicubic", "bicubic+zssr", "kernelgan+zssr", "multi-kernelgan+zssr", "ground-truth+zssr")
 
 # name -> "module:class:settings" below mkgan_core; loaded when used, so that a name costs nothing
@@ -26,6 +26,7 @@ SEGMENTERS = {
     "edges": "segmenters.detail:Edges:EdgesSettings",
     "anchors": "segmenters.detail:Anchors:AnchorsSettings",
     "yolo": "segmenters.boxes:Yolo:DetectorSettings",
+    "yolo-seg": "segmenters.boxes:YoloSeg:YoloSegSettings",
     "faster-rcnn": "segmenters.boxes:FasterRcnn:DetectorSettings",
     "mask-rcnn": "segmenters.boxes:MaskRcnn:DetectorSettings",
     "detectron2": "segmenters.boxes:Detectron2:DetectorSettings",
@@ -46,7 +47,7 @@ UPSCALERS = {
     "back-projection": "upscalers.back_projection:BackProjection:BackProjectionSettings",
     "zssr": "upscalers.zssr:Zssr:ZssrSettings",
 }
-AUTO = ("yolo-sam", "yolo-grabcut", "fft-texture")  # the best first; the last needs nothing
+AUTO = ("yolo-sam", "yolo-seg", "yolo-grabcut", "fft-texture")  # the best first; the last needs nothing
 INSTALL = {  # where a package is not called as it is imported
     "ultralytics": "pip install 'mkgan[detect]'",
     "segment_anything": "pip install segment-anything",

@@ -46,7 +46,7 @@ class Store:
         import fsspec
 
         with _faults(f"cannot open the store {uri}"):
-            self.fs, self.root = fsspec.core.url_to_fs(uri, **_options(uri, patient))
+            self.fs, self.root = fsspec.core.url_to_fs(uri, **storage_options(uri, patient))
         protocol = self.fs.protocol if isinstance(self.fs.protocol, str) else self.fs.protocol[0]
         self.atomic = protocol in _ATOMIC_PROTOCOLS
         self.uri = self.fs.unstrip_protocol(self.root).rstrip("/")
@@ -122,7 +122,7 @@ def _faults(what: str, remedy: str = "") -> Iterator[None]:
         raise StorageError(f"{what}: {fault}{remedy}") from fault
 
 
-def _options(uri: str, patient: bool) -> dict[str, Any]:
+def storage_options(uri: str, patient: bool = True) -> dict[str, Any]:
     """What the file system is opened with, beside the user's own settings (fsspec's configuration, AWS_* variables)."""
     from fsspec.config import conf
     from fsspec.utils import get_protocol

@@ -129,10 +129,13 @@ FAMILIES = {
     "faster-rcnn": ("fasterrcnn_*.pth",),
     "mask-rcnn": ("maskrcnn_*.pth",),
     "detectron2": ("model_final_*.pkl",),
+    "yolo-seg": ("yolo*-seg*",),
     "yolo": ("yolo*", "rtdetr*"),
 }
 # the exports that ultralytics loads: files, and folders such as yolov8n_openvino_model
 YOLO_ENDINGS = (".pt", ".torchscript", ".onnx", ".engine", ".tflite", ".pb", ".mnn", ".mlpackage", "_model")
+# no entry in the registry, for want of a hash to verify a download with
+SEGMENTING_YOLO = "https://github.com/ultralytics/assets/releases/download/v8.3.0/yolov8n-seg.pt"
 NO_DETECTORS = ("-seg", "-pose", "-cls", "-obb", "-sem", "-depth")  # used when named, never picked from a folder
 
 # format of a YOLO -> the package that runs it, and how to install it; torch's own formats need none
@@ -171,14 +174,14 @@ def at_hand(family: str) -> list[Path]:
             raise WeightsError(f"MKGAN_WEIGHTS names {place}, which does not exist; correct or unset it")
         if place.is_dir() and not place.name.endswith(YOLO_ENDINGS):
             found.extend(_in_folder(place, family))
-        elif _family_of(place) == family:
+        elif family in _families_of(place):
             found.append(place)
     return [*found, *_in_folder(cache_folder(), family)]
 
 
 def everything_at_hand() -> list[Path]:
     """The files that would be used, of all families."""
-    return [path for family in FAMILIES for path in at_hand(family)]
+    return list(dict.fromkeys(path for family in FAMILIES for path in at_hand(family)))
 
 
 def require(family: str) -> Path:
@@ -196,6 +199,11 @@ def require(family: str) -> Path:
 
 def how_to_get(family: str) -> str:
     """What is missing, and which file to put where."""
+    if family == "yolo-seg":
+        return (
+            f"no yolo-seg weights here: put a YOLO that segments, such as yolov8n-seg.pt ({SEGMENTING_YOLO}), into "
+            f"{cache_folder()}, or set MKGAN_WEIGHTS to the file or its folder."
+        )
     best, *others = [entry for entry in REGISTRY.values() if entry.family == family]
     choice = "".join(f", or {other.file} ({other.address})" for other in others)
     wide = " Any other YOLO file that ultralytics loads will do too." if family == "yolo" else ""
@@ -256,13 +264,13 @@ def _named() -> list[Path]:
     return [Path(part).expanduser() for part in os.environ.get("MKGAN_WEIGHTS", "").split(os.pathsep) if part]
 
 
-def _family_of(path: Path) -> str:
-    """The family of a file that the user named; anything in a format of ultralytics' may be a YOLO."""
-    for family, patterns in FAMILIES.items():
-        if any(fnmatch(path.name, pattern) for pattern in patterns):
-            return family
+def _families_of(path: Path) -> list[str]:
+    """What a file that the user named can serve as; anything in a format of ultralytics' may be a YOLO."""
+    families = [name for name, patterns in FAMILIES.items() if any(fnmatch(path.name, pattern) for pattern in patterns)]
+    if families:
+        return families  # a YOLO that segments gives boxes, too
     if path.name.endswith(YOLO_ENDINGS):
-        return "yolo"
+        return ["yolo"]
     known = ", ".join(pattern for patterns in FAMILIES.values() for pattern in patterns)
     raise WeightsError(f"MKGAN_WEIGHTS names {path}, of no known kind; name the file like one of {known}")
 
@@ -271,8 +279,10 @@ def _in_folder(folder: Path, family: str) -> list[Path]:
     if not folder.is_dir():
         return []
     found = [path for path in folder.iterdir() if any(fnmatch(path.name, p) for p in FAMILIES[family])]
+    if family in ("yolo", "yolo-seg"):
+        found = [p for p in found if p.name.endswith(YOLO_ENDINGS)]
     if family == "yolo":
-        found = [p for p in found if p.name.endswith(YOLO_ENDINGS) and not any(kind in p.name for kind in NO_DETECTORS)]
+        found = [p for p in found if not any(kind in p.name for kind in NO_DETECTORS)]
     order = [entry.file for entry in REGISTRY.values()]
     return sorted(found, key=lambda p: (order.index(p.name) if p.name in order else len(order), p.name))
 

@@ -54,7 +54,7 @@ class SpectralSettings:
     """Deviations of the log spectrum beyond this count by their size, no longer by their square."""
     max_uncertainty: float = 0.5
     """Standard deviation of the log of the variance above which the estimate is refused."""
-    merge_below: float = 4.0
+    merge_below: float = 3.0
     """Two regions are joined if one blur for both explains their spectra worse by less than this (in the fit's cost,
     half a sum of squared deviations)."""
 

@@ -1,4 +1,4 @@
-"""Object detectors: `yolo` and `faster-rcnn` (boxes), `mask-rcnn` and `detectron2` (masks). Together: the object."""
+"""Detectors: boxes (`yolo`, `faster-rcnn`) or masks (`yolo-seg`, `mask-rcnn`, `detectron2`), joined to one object."""
 
 from __future__ import annotations
 
@@ -25,6 +25,14 @@ class DetectorSettings:
 
     confidence: float = 0.5
     """Least score of an object (METHOD §4)."""
+
+
+@dataclass(frozen=True)
+class YoloSegSettings(DetectorSettings):
+    """Settings of `YoloSeg`."""
+
+    confidence: float = 0.3
+    """Exports with 8-bit weights score low; below this lie the wrong finds (BENCHMARKS.md)."""
 
 
 class Detector:
@@ -67,6 +75,18 @@ class Yolo(Detector):
     def detect(self, image: Image, device: str) -> list[np.ndarray]:
         boxes = yolo_boxes(image, self.settings.confidence, device)
         return fill_boxes(boxes, image.shape[:2])
+
+
+class YoloSeg(Detector):
+    """A YOLO that segments, through ultralytics; the objects' own masks, whose borders are kept."""
+
+    weights = ("yolo-seg",)
+    packages = ("ultralytics",)
+    rules = Rules(block_ratio=None)
+
+    def detect(self, image: Image, device: str) -> list[np.ndarray]:
+        found = _predict("yolo-seg", image, self.settings.confidence, device)
+        return [] if found.masks is None else list(found.masks.data.cpu().numpy().astype(bool))  # (N, H, W)
 
 
 class FasterRcnn(Detector):
@@ -121,20 +141,25 @@ def yolo_boxes(image: Image, confidence: float, device: str = "cpu") -> np.ndarr
         WeightsError: if the weights are missing or damaged.
         ConfigError: if the package that runs their format is missing.
     """
+    boxes = _predict("yolo", image, confidence, device).boxes
+    return boxes.xyxy.cpu().numpy()[np.argsort(-boxes.conf.cpu().numpy(), kind="stable")]
+
+
+def _predict(family: str, image: Image, confidence: float, device: str) -> Any:
+    """What the YOLO at hand finds in one image, as ultralytics gives it; masks in the image's size."""
     import torch
 
-    path = weights.require("yolo")
+    path = weights.require(family)
     where = torch.device(device if path.suffix in (".pt", ".torchscript") else "cpu")
     with _one_at_a_time:
         model = ultralytics_api.yolo(path, weights.verify(path))
         try:
             (found,) = model.predict(
-                ultralytics_api.bgr(image), conf=confidence, device=where, save=False, verbose=False
+                ultralytics_api.bgr(image), conf=confidence, device=where, retina_masks=True, save=False, verbose=False
             )
         except Exception as fault:  # exported formats are opened here, not when loaded
             raise weights.unusable(path, "YOLO weights", fault) from fault
-    boxes = found.boxes.xyxy.cpu().numpy()
-    return boxes[np.argsort(-found.boxes.conf.cpu().numpy(), kind="stable")]
+    return found
 
 
 def fill_boxes(boxes: Sequence[Sequence[float]] | np.ndarray, shape: tuple[int, int]) -> list[np.ndarray]:

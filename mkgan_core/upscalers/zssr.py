@@ -42,7 +42,11 @@ class ZssrSettings:
     """Find noise and JPEG compression in the image, give the sons the same, and leave the closing back-projections
     out where there is any (low-resolution layout)."""
     ensemble: bool = False
-    """Median over the 8 flips and turns of the image, each enlarged by itself."""
+    """Median over the 8 flips and turns of the image, each enlarged by itself (published layout: ours starts from the
+    back-projected image, whose blur would be turned with it)."""
+    networks: int = 1
+    """So many networks are trained from different weights and crops, and their results averaged (low-resolution
+    layout)."""
 
     def for_real_images(self) -> ZssrSettings:
         """For photographs with noise of their own: noise on the sons, no back-projection (METHOD §3)."""
@@ -65,6 +69,7 @@ PRESETS = {
         imitate=True,
     ),
 }
+PRESETS["best"] = replace(PRESETS["fast"], channels=64, networks=3)
 
 
 class Zssr:

@@ -129,37 +129,40 @@ def run_low_resolution(
     recorded = examine(image) if settings.imitate else Capture()
     if recorded.noise:  # back-projection would sharpen it before the network sees it
         settings = replace(settings, input_rounds=0)
-    pairs = _pairs(image, mask, kernel, scale, crop, settings, recorded, rng, device)
-    network = _network(3 * scale**2, settings, rng, last_gain=0.1).to(low.device)
-    optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, max_lr=settings.learning_rate, total_steps=settings.iterations
-    )
-
-    def refine(picture: torch.Tensor) -> torch.Tensor:
-        return picture + F.pixel_shuffle(network(F.pixel_unshuffle(picture, scale)), scale)
-
     start = back_project(enlarge(low, scale), low, kernel, scale, settings.input_rounds)
+    refined: list[torch.Tensor] = []
+
+    @torch.no_grad()
+    def apply(network: nn.Module) -> torch.Tensor:
+        return _in_strips(partial(_refine, network, scale), STRIP * scale, settings.layers * scale, start)
 
     @torch.no_grad()
     def finish() -> torch.Tensor:
-        apply = partial(_in_strips, refine, STRIP * scale, settings.layers * scale)
-        high = _ensemble(apply, start) if settings.ensemble else apply(start)
+        high = torch.stack([*refined, apply(network)]).mean(dim=0)
         # true to a noisy input means noisy
         rounds = settings.closing_rounds if recorded.clean else 0
         return back_project(high, low, kernel, scale, rounds).clamp(0, 1)
 
-    for iteration, turn in enumerate(rng.integers(len(pairs), size=settings.iterations)):
-        father, son, corners = pairs[turn]
-        top, left = corners[iteration]
-        window = (..., slice(top, top + crop), slice(left, left + crop))
-        loss = (refine(son[window]) - father[window]).square().mean()
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-        if watch:
-            watch(iteration + 1, finish)
+    for number in range(settings.networks):
+        pairs = _pairs(image, mask, kernel, scale, crop, settings, recorded, rng, device)
+        network = _network(3 * scale**2, settings, rng, last_gain=0.1).to(low.device)
+        optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate, fused=True)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, max_lr=settings.learning_rate, total_steps=settings.iterations
+        )
+        for iteration, turn in enumerate(rng.integers(len(pairs), size=settings.iterations)):
+            father, son, corners = pairs[turn]
+            top, left = corners[iteration]
+            window = (..., slice(top, top + crop), slice(left, left + crop))
+            loss = (_refine(network, scale, son[window]) - father[window]).square().mean()
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+            if watch:
+                watch(number * settings.iterations + iteration + 1, finish)
+        if number < settings.networks - 1:
+            refined.append(apply(network))
     return finish()
 
 
@@ -200,6 +203,11 @@ def _pairs(
         son = back_project(enlarge(son, scale), son, kernel, scale, settings.input_rounds)
         pairs.append((father, son, draw_crops(weights, inside, crop, settings.iterations, rng, step=scale)))
     return pairs
+
+
+def _refine(network: nn.Module, scale: int, picture: torch.Tensor) -> torch.Tensor:
+    """The picture and what the network adds to it, seen with its pixels folded into channels."""
+    return picture + F.pixel_shuffle(network(F.pixel_unshuffle(picture, scale)), scale)
 
 
 def _in_strips(

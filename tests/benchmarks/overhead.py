@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 from mkgan_core import pipeline
 from tests.benchmarks import common
@@ -31,23 +32,18 @@ class Done:
 
 def plain(config: Any) -> int:
     """The walk of the flow without tasks and without its report; returns the number of steps."""
-    from flows import runners
+    from flows import runners, walk
     from flows.benchmark import plan
-    from flows.walk import Fanout, Walk
 
     with ThreadPoolExecutor(runners.THREADS) as pool:
-
-        class PlainFanout(Fanout):
-            def _start(self, job: pipeline.Job, after: pipeline.Job | None, there: bool = False) -> None:
-                self.running[job.key] = future = Done(pool.submit(pipeline.run, job))  # type: ignore[assignment]
-                future.add_done_callback(lambda _: self._events.put(job.key))
-
-        specs, methods = plan(config)
-        fanout = PlainFanout(lambda *_: None, runners.places(config))
-        common = {"store": config.store, "preset": config.preset, "device": config.device}
-        for spec in specs:
-            Walk(fanout, spec, methods, range(config.seeds), common, [])
-        fanout.drain()
+        call = SimpleNamespace(submit=lambda job, wait_for: Done(pool.submit(pipeline.run, job)))
+        with patch.object(walk, "task_for", lambda job, done: call):
+            specs, methods = plan(config)
+            fanout = walk.Fanout(lambda *_: None, runners.places(config))
+            common = {"store": config.store, "preset": config.preset, "device": config.device}
+            for spec in specs:
+                walk.Walk(fanout, spec, methods, range(config.seeds), common, [])
+            fanout.drain()
         assert not [error for _, error in fanout.finished.values() if error]
         return len(fanout.finished)
 

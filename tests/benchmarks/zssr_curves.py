@@ -1,6 +1,7 @@
-"""ZSSR `fast` against `paper` on the sample with the true kernels: luma PSNR over seconds of training.
+"""ZSSR's presets with the true kernels, on the sample or on crops of DIV2KRK: luma PSNR over seconds of training.
 
 .venv/bin/python -m tests.benchmarks.zssr_curves [--images coffee,...] [--presets fast,paper] [--json FILE]
+.venv/bin/python -m tests.benchmarks.zssr_curves --div2krk FOLDER --crop 128 --images im_13,...
 One thread, and the processor's seconds rather than the wall's: `paper` runs long and neighbours come and go. The clock
 stops while the enlargement is made and scored; the last line of each training includes making it.
 """
@@ -17,6 +18,8 @@ import numpy as np
 import torch
 
 from mkgan_core import environment, images
+from mkgan_core.datasets import Dataset, load_high, load_low, true_kernel
+from mkgan_core.regions import whole
 from mkgan_core.upscalers import zssr, zssr_training
 from tests.benchmarks import common
 
@@ -53,8 +56,22 @@ def curve(preset: str, low: np.ndarray, truth: np.ndarray, kernel: Any) -> list[
     return points
 
 
+def crops(folder: str, side: int) -> dict[str, tuple[np.ndarray, np.ndarray, Any]]:
+    """The middle of every image of a DIV2KRK folder, low and high, with its true kernel."""
+    found = {}
+    for spec in Dataset(folder).plan(SCALE):
+        top, left = ((length - side) // 2 for length in spec.shape)
+        low = load_low(spec)[top : top + side, left : left + side]
+        top, left, high = top * SCALE, left * SCALE, side * SCALE
+        truth = load_high(spec)[top : top + high, left : left + high]
+        found[spec.image] = (low, truth, true_kernel(spec, whole(spec.shape)))
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--div2krk")
+    parser.add_argument("--crop", type=int, default=128, help="side at low resolution")
     parser.add_argument("--images", default="")
     parser.add_argument("--presets", default="fast,paper")
     parser.add_argument("--json")
@@ -62,7 +79,8 @@ def main() -> None:
     environment.prepare_torch()
     torch.set_num_threads(1)
     found: dict[str, dict[str, list[dict[str, float]]]] = {}
-    for name, (low, truth, kernel) in common.sample_images(SCALE).items():
+    chosen = crops(options.div2krk, options.crop) if options.div2krk else common.sample_images(SCALE)
+    for name, (low, truth, kernel) in chosen.items():
         if options.images and name not in options.images.split(","):
             continue
         for preset in options.presets.split(","):

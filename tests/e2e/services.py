@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import httpx
 import pytest
 
 BIN = Path(sys.executable).parent
-PATIENCE_S = 240  # for a server's start or a run's end; a busy machine of two cores needs a good part of it
+PATIENCE_S = 480  # for a start or an end; a busy machine of two cores needs a good part of it
 
 
 def free_port() -> int:
@@ -32,7 +33,6 @@ def clean_environment(**more: str) -> dict[str, str]:
     """This process's environment without what would configure mkgan, Prefect or S3, and with something more."""
     own = ("PREFECT_", "MKGAN_", "AWS_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(own)}
-    # no pair of servers and workers on two cores gains from more threads
     return {**kept, "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1", **more}
 
 
@@ -45,9 +45,9 @@ def wait_until(what: str, condition: Callable[[], bool], every_s: float = 0.2) -
 
 @contextmanager
 def process(command: list[str], log: Path, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that ends with the block; what it says is in the log."""
+    """A process that ends with the block, and those that it started; what it says is in the log."""
     with log.open("ab") as file:
-        child = subprocess.Popen(command, env=dict(environment), stdout=file, stderr=file)
+        child = subprocess.Popen(command, env=dict(environment), stdout=file, stderr=file, start_new_session=True)
     try:
         yield child
     finally:
@@ -57,6 +57,8 @@ def process(command: list[str], log: Path, environment: Mapping[str, str]) -> It
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
+        with suppress(ProcessLookupError):  # what it started and did not end
+            os.killpg(child.pid, signal.SIGKILL)
 
 
 def answers(url: str) -> bool:

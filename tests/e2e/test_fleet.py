@@ -22,7 +22,17 @@ from flows.config import CHECKOUT
 from mkgan_core import images, kernels, report
 from mkgan_core.degradation import degrade, random_kernel
 from mkgan_core.storage import Store
-from tests.e2e.services import BIN, Gate, clean_environment, postgres, prefect_server, process, s3, wait_until
+from tests.e2e.services import (
+    BIN,
+    PATIENCE_S,
+    Gate,
+    clean_environment,
+    postgres,
+    prefect_server,
+    process,
+    s3,
+    wait_until,
+)
 
 pytestmark = pytest.mark.e2e
 
@@ -87,7 +97,7 @@ class Command:
 
 def finish(command: subprocess.Popen[str]) -> tuple[str, str]:
     """URI of the report, and how many steps there were: "N steps, M of them cached"."""
-    out, err = command.communicate(timeout=300)
+    out, err = command.communicate(timeout=PATIENCE_S)
     assert command.returncode == 0, out + err
     return out.strip().splitlines()[-1].removeprefix("report: "), next(x for x in out.splitlines() if " cached" in x)
 
@@ -199,7 +209,7 @@ def test_two_prefect_workers_share_an_s3_store_that_goes_away_for_a_while(
     environment = {**mkgan.environment, **bucket[1], "MKGAN_STORE": store, "MKGAN_CHECKOUT": str(CHECKOUT)}
     # slots for all: what a limit does is another test's matter
     deploy = [str(BIN / "mkgan"), "deploy", "--gpu-slots", "64"]
-    done = subprocess.run(deploy, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(deploy, env=environment, capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.returncode == 0, done.stdout + done.stderr
     command = [str(BIN / "prefect"), "worker", "start", "--pool", "mkgan-gpu", "--limit", "1", "--name"]
     names, uris = ["one", "two"], []

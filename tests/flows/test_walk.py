@@ -43,7 +43,7 @@ def test_trainings_beyond_the_places_wait_here(
     started: list[Job] = []
     fanout = Fanout(lambda state, completed: None, places=2)
 
-    def start(job: Job, after: Job | None) -> None:
+    def start(job: Job, after: Job | None, there: bool = False) -> None:
         started.append(job)
         fanout.running[job.key] = None  # type: ignore[assignment]
         if isinstance(job, KernelJob):

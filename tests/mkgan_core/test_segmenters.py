@@ -128,6 +128,21 @@ def test_grabcut_cuts_inside_the_boxes(yolo_weights: Path, low: Callable[[int], 
     assert np.array_equal(cut, again)
 
 
+def test_a_yolo_that_segments(
+    yolo_weights: Path, low: Callable[[int], np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MKGAN_WEIGHTS", str(yolo_weights.with_name("yolov8n-seg_int8.tflite")))
+    assert method.resolve_auto() == "yolo-seg"
+    image = low(96)  # birds before a bright sky
+    found = split("yolo-seg", image)
+    check_partition(found.regions, image)
+    birds = found.regions[0].mask
+    grey = image.mean(axis=2)
+    assert 0.1 < birds.mean() < 0.9
+    assert grey[birds].mean() < grey[~birds].mean() - 0.2
+    assert split("yolo-seg", low(99)).regions[0].is_whole
+
+
 def test_one_region_per_object(yolo_weights: Path, low: Callable[[int], np.ndarray]) -> None:
     image = low(13)
     part = single.make_segmenter("yolo-grabcut", "fast", per_object=True)
