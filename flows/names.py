@@ -11,7 +11,8 @@ RUN_FILE = "run.json"  # in the run's folder: what was asked for, and which flow
 
 def run_id(config: BenchmarkConfig, flow_run_id: str) -> str:
     """Name of a run's folder in the store; the same again when the flow run is retried."""
-    return f"{slug(config)}-{config.preset}-{flow_run_id[:8]}"
+    # the id's end: it begins with the time, to the minute, and a schedule makes many runs at once
+    return f"{slug(config)}-{config.preset}-{flow_run_id[-8:]}"
 
 
 def slug(config: BenchmarkConfig) -> str:

@@ -95,7 +95,8 @@ def test_public_addresses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
 def test_names() -> None:
     config = BenchmarkConfig(dataset="s3://bucket/DIV2KRK v2/", methods=["bicubic"], scale=4)
     assert slug(config) == "div2krk-v2-x4"
-    assert run_id(config, "0123456789") == "div2krk-v2-x4-fast-01234567"
+    scheduled = ["01a2024b-de50-7a26-88eb-7ab12977ff92", "01a2024b-de50-7c2d-9dfa-0f93ffe96ba9"]  # in the same moment
+    assert [run_id(config, run) for run in scheduled] == ["div2krk-v2-x4-fast-2977ff92", "div2krk-v2-x4-fast-ffe96ba9"]
     assert sentence(config) == "compare bicubic on DIV2KRK v2 x4, preset fast"
 
 

@@ -88,7 +88,7 @@ def test_somebody_is_told_and_retry_of_a_deployments_run(serving: Serving, tmp_p
     assert "mkgan: compare 2 methods on told x2, preset fast: Failed, 1 of " in told[0]
     assert f"{serving.url}/runs/flow-run/{run}" in told[0]
 
-    name = f"told-x2-fast-{str(run)[:8]}"
+    name = f"told-x2-fast-{str(run)[-8:]}"
     mend(mask)
     done = serving.mkgan("retry", name)
     assert done.returncode == 0, done.stderr
