@@ -178,5 +178,5 @@ def test_the_form_shows_choices_and_help(serving: Serving, tab: Any, screenshots
         deployment = client.read_deployment_by_name("benchmark/div2krk-x2-nightly")
     tab.goto(f"{serving.url}/deployments/deployment/{deployment.id}/run")
     tab.get_by_text("enlargement factor").first.wait_for()
-    tab.get_by_text("settings of all parts: ours, or as published").first.wait_for()
+    tab.get_by_text("settings of all parts: best per second").first.wait_for()
     tab.screenshot(path=screenshots / "9-form.png", full_page=True)
