@@ -16,7 +16,7 @@ from flows.config import CHECKOUT, home
 from flows.server import SERVED, EmbeddedServer, note_served, served
 from mkgan_core.errors import ConfigError
 
-WORKER_STOP_S = 20
+WORKER_STOP_S = 30
 
 
 class Stop(Exception):
@@ -55,12 +55,11 @@ def serve(host: str, port: int, runs: int, set_up: Callable[[], list[str]], say:
             say("ending")
             return 0
         finally:
-            # no second signal may leave children behind
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, signal.SIG_IGN)
+            _ignore_signals()
             (state / SERVED).unlink(missing_ok=True)
             if worker:
-                _stop_group(worker)  # first: its runs tell the server that they end
+                _stop_group(worker)
+                _mark_crashed()  # a run leaves that to its worker, and the worker to nobody
             if server:
                 server.stop()
 
@@ -86,16 +85,43 @@ def _watch(children: dict[str, subprocess.Popen[bytes]], say: Callable[[str], No
 
 
 def _stop_group(leader: subprocess.Popen[bytes]) -> None:
-    """End a process and the flow runs that it started."""
+    """End a process and the flow runs that it started, gently at first."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(leader.pid, number)
+            deadline = time.monotonic() + WORKER_STOP_S
+            while time.monotonic() < deadline:
+                leader.poll()  # takes note of its end, so that the group can be empty
+                os.killpg(leader.pid, 0)
+                time.sleep(0.1)
         except ProcessLookupError:
             return
-        try:
-            leader.wait(WORKER_STOP_S)
-        except subprocess.TimeoutExpired:
-            continue
+
+
+def _mark_crashed() -> None:
+    """Say that the runs which ended with their worker are over, so that they can be retried."""
+    import httpx
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, WorkPoolFilter
+    from prefect.states import Crashed
+
+    from flows.deployment import POOL
+
+    going_on = FlowRunFilter.model_validate({"state": {"type": {"any_": ["RUNNING", "PENDING"]}}})
+    pool = WorkPoolFilter.model_validate({"name": {"any_": [POOL]}})
+    try:
+        with get_client(sync_client=True) as client:
+            for run in client.read_flow_runs(flow_run_filter=going_on, work_pool_filter=pool):
+                why = Crashed(message="mkgan serve was ended. What the run finished is kept: retry it.")
+                client.set_flow_run_state(run.id, why, force=True)
+    except httpx.HTTPError:
+        return  # the server has gone already; when it is back, the missing heartbeats tell
+
+
+def _ignore_signals() -> None:
+    """No second one may leave children behind."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
@@ -103,6 +129,7 @@ def _signals():
     """Ctrl-C and SIGTERM raise `Stop`, and do again what they did before afterwards."""
 
     def stop(number: int, frame: FrameType | None) -> None:
+        _ignore_signals()
         raise Stop
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}

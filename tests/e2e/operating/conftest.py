@@ -116,8 +116,9 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
         yield Serving(home, data, f"http://127.0.0.1:{port}", environment, process, inbox)
         children = _descendants(process.pid)
         assert len(children) >= 2
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0, output.read_text()
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)  # somebody is impatient
+        assert process.wait(120) == 0, output.read_text()
         assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
         assert "Traceback" not in output.read_text()
         assert not (home / ".prefect" / "served.json").exists()
