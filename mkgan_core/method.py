@@ -47,7 +47,7 @@ UPSCALERS = {
     "back-projection": "upscalers.back_projection:BackProjection:BackProjectionSettings",
     "zssr": "upscalers.zssr:Zssr:ZssrSettings",
 }
-AUTO = ("yolo-sam", "yolo-seg", "yolo-grabcut", "fft-texture")  # the best first; the last needs nothing
+AUTO = ("yolo-sam", "yolo-grabcut", "fft-texture")  # the best first; the last needs nothing
 INSTALL = {  # where a package is not called as it is imported
     "ultralytics": "pip install 'mkgan[detect]'",
     "segment_anything": "pip install segment-anything",

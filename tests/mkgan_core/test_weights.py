@@ -147,9 +147,6 @@ def test_auto_takes_the_best_at_hand(folder: Path) -> None:
     assert method.parse("multi-kernelgan+zssr").segmenter == "fft-texture"
     put(folder, "yolo.pt")
     assert method.parse("multi-kernelgan+zssr").segmenter == "yolo-grabcut"
-    put(folder, "yolov8n-seg.pt")
-    assert method.parse("multi-kernelgan+zssr").segmenter == "yolo-seg"
-    assert [path.name for path in weights.at_hand("yolo")] == ["yolo.pt"]
     put(folder, "sam_vit_b_mine.pth")
     assert method.parse("multi-kernelgan+zssr").segmenter == "yolo-sam"
     assert method.parse("auto/bicubic+zssr").segmenter == "yolo-sam"
