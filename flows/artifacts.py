@@ -145,7 +145,7 @@ def plain(value: Any, places: int) -> Any:
     if value is None or isinstance(value, str):
         return value
     number = float(value)
-    return round(number, places) if math.isfinite(number) else None
+    return round(number, places or None) if math.isfinite(number) else None  # without places a whole number
 
 
 def _show_sheet(key: str, run: Run, store: Store, sheet: bytes) -> None:
