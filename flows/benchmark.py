@@ -15,7 +15,7 @@ from flows.config import BenchmarkConfig
 from flows.names import RUN_FILE, run_id, sentence, slug
 from flows.progress import Progress
 from flows.walk import Fanout, Walk
-from mkgan_core import datasets, gallery, image_properties, method, pipeline, report, runs, sample
+from mkgan_core import datasets, gallery, image_properties, jobs, method, report, runs, sample
 from mkgan_core.datasets import ImageSpec
 from mkgan_core.errors import MkganError
 from mkgan_core.method import Method
@@ -96,9 +96,9 @@ def benchmark(config: BenchmarkConfig) -> State:
     return Completed(message=f"{len(fanout.finished)} steps; report: {uri}")
 
 
-def _describe(spec: ImageSpec, common: dict[str, str]) -> pipeline.Record:
+def _describe(spec: ImageSpec, common: dict[str, str]) -> jobs.Record:
     """What the image is like; nothing where it cannot be read any more, which is no reason to lose the report."""
     try:
-        return pipeline.run(image_properties.DescribeJob(spec, **common))
+        return jobs.run(image_properties.DescribeJob(spec, **common))
     except MkganError:
         return {}

@@ -14,9 +14,10 @@ from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
 
 from mkgan_core.datasets import ImageSpec
+from mkgan_core.jobs import Job, Record, is_done
 from mkgan_core.merging import MergeJob, can_merge
 from mkgan_core.method import Method
-from mkgan_core.pipeline import ComposeJob, Job, KernelJob, Record, RegionJob, SegmentJob, UpscaleJob, is_done
+from mkgan_core.pipeline import ComposeJob, KernelJob, RegionJob, SegmentJob, UpscaleJob
 from mkgan_core.report import RegionResult, Result
 from tasks.walk import task_for
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from mkgan_core import datasets, images, kernels
 from mkgan_core.datasets import FileRef, ImageSpec
-from mkgan_core.pipeline import Job, Record
+from mkgan_core.jobs import Job, Record
 from mkgan_core.storage import Store
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mkgan_core import datasets, method
-from mkgan_core.pipeline import Job, Record, load_region, save_region
+from mkgan_core.jobs import Job, Record
+from mkgan_core.pipeline import load_region, save_region
 from mkgan_core.storage import Store
 
 

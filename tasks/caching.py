@@ -17,7 +17,7 @@ RETRY_DELAY_S = 3
 
 
 def artifact_task(name: str, *, gpu: bool = False) -> Callable[[Callable[..., Any]], Task[..., Any]]:
-    """A task whose only parameter is a `mkgan_core.pipeline.Job`.
+    """A task whose only parameter is a `mkgan_core.jobs.Job`.
 
     Its cache key is the job's key, which names everything the result depends on but not the run, so a finished step is
     `Cached` in every later run. The task run is named by the job's label.

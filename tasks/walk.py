@@ -2,40 +2,41 @@
 
 from __future__ import annotations
 
-from mkgan_core import pipeline
+from mkgan_core import jobs
+from mkgan_core.jobs import Job, Record
 from mkgan_core.merging import MergeJob
-from mkgan_core.pipeline import ComposeJob, Job, KernelJob, Record, SegmentJob, UpscaleJob
+from mkgan_core.pipeline import ComposeJob, KernelJob, SegmentJob, UpscaleJob
 from tasks.caching import artifact_task
 
 
 @artifact_task("segment")
 def segment(job: SegmentJob) -> Record:
     """Image -> regions."""
-    return pipeline.run(job)
+    return jobs.run(job)
 
 
 @artifact_task("merge")
 def merge(job: MergeJob) -> Record:
     """Regions -> regions of different blur."""
-    return pipeline.run(job)
+    return jobs.run(job)
 
 
 @artifact_task("kernel", gpu=True)
 def estimate_kernel(job: KernelJob) -> Record:
     """Region -> kernel."""
-    return pipeline.run(job)
+    return jobs.run(job)
 
 
 @artifact_task("upscale", gpu=True)
 def upscale(job: UpscaleJob) -> Record:
     """Region and kernel -> enlarged region."""
-    return pipeline.run(job)
+    return jobs.run(job)
 
 
 @artifact_task("score")
 def compose(job: ComposeJob) -> Record:
     """Enlarged regions -> image and scores."""
-    return pipeline.run(job)
+    return jobs.run(job)
 
 
 STORED = "stored"  # the tag of steps whose result is there already; not none, or they would keep the tag gpu

@@ -23,7 +23,8 @@ import psutil
 
 from mkgan_core import images, kernels
 from mkgan_core.estimators import KernelEstimate
-from mkgan_core.pipeline import KernelJob, Record, UpscaleJob, load_region
+from mkgan_core.jobs import Record
+from mkgan_core.pipeline import KernelJob, UpscaleJob, load_region
 from mkgan_core.storage import Store
 from tests.benchmarks import common
 from tests.e2e import services

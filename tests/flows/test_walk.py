@@ -9,10 +9,11 @@ import pytest
 from prefect.states import Failed
 
 from flows.walk import Fanout
-from mkgan_core import pipeline
+from mkgan_core import jobs, pipeline
 from mkgan_core.datasets import Dataset
 from mkgan_core.errors import DatasetError, KernelError, StorageError
-from mkgan_core.pipeline import Job, KernelJob, SegmentJob, whole_region
+from mkgan_core.jobs import Job
+from mkgan_core.pipeline import KernelJob, SegmentJob, whole_region
 from tasks.caching import _may_help
 from tasks.walk import estimate_kernel, task_for
 
@@ -50,14 +51,14 @@ def test_trainings_beyond_the_places_wait_here(
             fanout._training.add(job.key)
 
     monkeypatch.setattr(fanout, "_start", start)
-    jobs = kernel_jobs(dataset_folder, common)
-    for job in jobs:
+    kernels = kernel_jobs(dataset_folder, common)
+    for job in kernels:
         fanout.submit(job, lambda record, error: None)
-    assert started == jobs[:2]
-    quick = SegmentJob(jobs[0].spec, **common, segmenter="whole")
+    assert started == kernels[:2]
+    quick = SegmentJob(kernels[0].spec, **common, segmenter="whole")
     fanout.submit(quick, lambda record, error: None)
-    assert started == [*jobs[:2], quick]  # goes past them
-    assert fanout.submitted == len(jobs) + 1
+    assert started == [*kernels[:2], quick]  # goes past them
+    assert fanout.submitted == len(kernels) + 1
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,7 @@ def test_an_unhealthy_kernel_gets_another_seed(
         raise KernelError("did not converge")
 
     monkeypatch.setattr(KernelGan, "estimate", diverge)
-    record = pipeline.run(kernel_jobs(dataset_folder, common)[0])
+    record = jobs.run(kernel_jobs(dataset_folder, common)[0])
     assert seeds == [0, pipeline.SEED_STRIDE]
     assert record["attempts"] == 2
     assert "took bicubic" in record["fallback"]

@@ -10,8 +10,9 @@ import pytest
 from mkgan_core import images, kernels
 from mkgan_core.datasets import Dataset, ImageSpec
 from mkgan_core.degradation import degrade_two_blurs
+from mkgan_core.jobs import run
 from mkgan_core.merging import MergeJob, can_merge
-from mkgan_core.pipeline import KernelJob, SegmentJob, run, whole_region
+from mkgan_core.pipeline import KernelJob, SegmentJob, whole_region
 from mkgan_core.storage import Store
 from tests.mkgan_core.test_spectral import power_law
 

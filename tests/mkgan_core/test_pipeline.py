@@ -13,7 +13,8 @@ from mkgan_core.datasets import Dataset, ImageSpec
 from mkgan_core.errors import KernelError, RegionError
 from mkgan_core.estimators import KernelEstimate
 from mkgan_core.estimators.kernelgan import KernelGan
-from mkgan_core.pipeline import ComposeJob, KernelJob, SegmentJob, UpscaleJob, run, whole_region
+from mkgan_core.jobs import run
+from mkgan_core.pipeline import ComposeJob, KernelJob, SegmentJob, UpscaleJob, whole_region
 from mkgan_core.storage import Store
 from tests.plain_run import plain_run
 

@@ -15,7 +15,7 @@ import pytest
 from prefect.client.schemas.objects import TaskRun
 
 from flows.automations import ZOMBIES
-from mkgan_core import pipeline
+from mkgan_core import jobs
 from mkgan_core.datasets import Dataset
 from mkgan_core.pipeline import SegmentJob
 from tests.e2e.operating.conftest import MKGAN, Serving, free_port, until
@@ -32,7 +32,7 @@ def spoil(serving: Serving, data: Path) -> Path:
     """Make the mask of a region of im_1, unreadable; returns the file, beside which the good one is kept."""
     spec = Dataset(str(data)).plan(2)[0]
     job = SegmentJob(spec, store=str(serving.store), preset="fast", device="auto", segmenter="given")
-    mask = Path(pipeline.run(job)["regions"][0]["mask_uri"].removeprefix("file://"))
+    mask = Path(jobs.run(job)["regions"][0]["mask_uri"].removeprefix("file://"))
     mask.with_suffix(".kept").write_bytes(mask.read_bytes())
     mask.write_bytes(b"no picture")
     return mask

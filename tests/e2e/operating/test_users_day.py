@@ -17,7 +17,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.client.schemas.sorting import ArtifactSort
 
-from mkgan_core import pipeline
+from mkgan_core import jobs
 from mkgan_core.datasets import Dataset
 from mkgan_core.pipeline import SegmentJob
 from tests.e2e.operating.conftest import RUN_S, Serving, until
@@ -36,7 +36,7 @@ def damaged(serving: Serving) -> Path:
     """The mask of one region of one image, made before the run and spoilt: that region cannot be read."""
     spec = Dataset(str(serving.data)).plan(2)[1]
     job = SegmentJob(spec, store=str(serving.store), preset="fast", device="auto", segmenter="given")
-    regions = pipeline.run(job)["regions"]
+    regions = jobs.run(job)["regions"]
     mask = Path(next(r["mask_uri"] for r in regions if r["name"] == "object").removeprefix("file://"))
     shutil.copy(mask, mask.with_suffix(".kept"))
     mask.write_bytes(b"no picture")
