@@ -10,7 +10,6 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy.optimize import least_squares
 
-from mkgan_core.crops import MIN_FILL
 from mkgan_core.errors import KernelError
 from mkgan_core.estimators.spectral import SpectralSettings
 from mkgan_core.images import Image
@@ -28,10 +27,12 @@ class Spectrum:
     Attributes:
         power: (n, n // 2 + 1), every window divided by the root of its variance, so that strong edges do not rule.
         noise: what rounding alone would amount to, on the same scale.
+        contrast: mean log variance of the windows, above that of the whole image's.
     """
 
     power: np.ndarray
     noise: float
+    contrast: float
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Fit:
 
 
 def measure(image: Image, mask: np.ndarray, settings: SpectralSettings) -> Spectrum:
-    """Welch's spectrum of all colours over the windows that the mask fills to 60 %.
+    """Welch's spectrum of all colours over the windows that lie in the mask, tapered edges apart.
 
     Raises:
         KernelError: if the region holds too few windows with structure.
@@ -64,26 +65,42 @@ def measure(image: Image, mask: np.ndarray, settings: SpectralSettings) -> Spect
 
     if min(image.shape[:2]) < side:
         raise KernelError(f"is smaller than a window of {side} pixels")
-    usable = windows(mask).mean(axis=(1, 2)) >= MIN_FILL
-    powers, variances = [], []
+    # another region's blur is most of the error where a window holds some of it
+    inside = np.einsum("nij,ij->n", windows(mask), taper**2) >= settings.fill * (taper**2).sum()
+    powers, variances, elsewhere = [], [], []
     for channel in range(image.shape[2]):
-        found = windows(image[..., channel])[usable]
-        clipped = ((found <= 0) | (found >= 1)).mean(axis=(1, 2)) > SATURATED
-        found = found[~clipped].astype(np.float64)
-        variances.append(found.var(axis=(1, 2)))
+        found = windows(image[..., channel])
+        kept = ((found <= 0) | (found >= 1)).mean(axis=(1, 2)) <= SATURATED
+        variance = found[kept].var(axis=(1, 2), dtype=np.float64)
+        variances.append(variance[inside[kept]])
+        elsewhere.append(variance[~inside[kept]])
+        found = found[kept & inside].astype(np.float64)
         for first in range(0, len(found), BATCH):
             part = found[first : first + BATCH]
             part = (part - (part * taper).sum(axis=(1, 2), keepdims=True) / taper.sum()) * taper
             powers.append(np.abs(np.fft.rfft2(part)) ** 2 / (taper**2).sum())
-    variance = np.concatenate(variances) if variances else np.empty(0)
+    variance = np.concatenate(variances)
     if len(variance) < settings.min_windows:
         raise KernelError(f"has too little to measure ({len(variance)} windows of {side} pixels)")
-    rich = variance > max(np.quantile(variance, settings.flattest), 10 * ROUNDING)
+    rich = _rich(variance, settings)
     if rich.sum() < settings.min_windows * (1 - settings.flattest):
         raise KernelError(f"has too little texture ({rich.sum()} windows of {side} pixels)")
     weights = variance[rich] ** -0.5
     power = (np.concatenate(powers)[rich] * weights[:, None, None]).mean(axis=0)
-    return Spectrum(power, ROUNDING * weights.mean())
+    everywhere = np.concatenate([variance, *elsewhere])
+    contrast = np.log(variance[rich]).mean() - np.log(everywhere[_rich(everywhere, settings)]).mean()
+    return Spectrum(power, ROUNDING * weights.mean(), float(contrast))
+
+
+def _rich(variance: np.ndarray, settings: SpectralSettings) -> np.ndarray:
+    """Which windows have structure."""
+    return variance > max(np.quantile(variance, settings.flattest), 10 * ROUNDING)
+
+
+def _prior(spectrum: Spectrum, settings: SpectralSettings) -> tuple[np.ndarray, np.ndarray]:
+    """Expected slope and orientation terms, and their standard deviations."""
+    slope = settings.slope + settings.slope_by_contrast * spectrum.contrast
+    return np.array([slope, 0, 0]), np.array([settings.slope_std, settings.tilt_std, settings.tilt_std])
 
 
 class _Model:
@@ -142,10 +159,9 @@ def fit(spectra: Sequence[Spectrum], scale: int, settings: SpectralSettings) -> 
     """
     models = [_Model(spectrum, scale, settings) for spectrum in spectra]
     slack = settings.robustness
-    spread = np.array([settings.slope_std, settings.tilt_std, settings.tilt_std])
-    centre = np.array([settings.slope, 0, 0])
+    priors = [_prior(spectrum, settings) for spectrum in spectra]
     pull = np.zeros((4, 8))
-    pull[[0, 1, 2], [1, 2, 3]] = 1 / spread
+    pull[[0, 1, 2], [1, 2, 3]] = 1 / priors[0][1]
     # parameters: the blur's three, then five of each region; as the model's eight
     order = [[3 + 5 * i, 4 + 5 * i, 5 + 5 * i, 6 + 5 * i, 0, 1, 2, 7 + 5 * i] for i in range(len(models))]
 
@@ -155,7 +171,7 @@ def fit(spectra: Sequence[Spectrum], scale: int, settings: SpectralSettings) -> 
 
     def residuals(every: np.ndarray) -> np.ndarray:
         parts = [(every[[0, 2]] - expected) / settings.deviation_std]
-        for model, own in zip(models, order, strict=True):
+        for model, own, (centre, spread) in zip(models, order, priors, strict=True):
             p = every[own]
             soft = _soften(model(p)[0] - model.measured, slack)
             parts += [soft, (p[1:4] - centre) / spread, [_noise_weight(p[7], settings) * p[7]]]
@@ -179,8 +195,9 @@ def fit(spectra: Sequence[Spectrum], scale: int, settings: SpectralSettings) -> 
     best = None
     for deviation in START_DEVIATIONS:
         blur = np.log(deviation * scale / 2)
-        start = np.array([blur, 0, blur, *[0, settings.slope, 0, 0, 0.2] * len(models)])
-        for spectrum, model, own in zip(spectra, models, order, strict=True):
+        start = np.array([blur, 0, blur, *[0, 0, 0, 0, 0.2] * len(models)])
+        for spectrum, model, own, (centre, _) in zip(spectra, models, order, priors, strict=True):
+            start[own[1]] = centre[0]
             heard = model.measured > np.log(spectrum.noise) + 2
             offset = model.measured - model(start[own])[0]
             start[own[0]] = np.median(offset[heard if heard.any() else slice(None)])
@@ -208,8 +225,7 @@ def explain(kernel: np.ndarray, spectrum: Spectrum, scale: int, settings: Spectr
     taps = np.arange(len(kernel))
     rows, columns = (np.exp(-2j * np.pi * w[..., None] * taps) for w in model.w)  # (aliases, N, K)
     blur = np.abs(np.einsum("anr,rc,anc->an", rows, kernel, columns, optimize=True)) ** 2
-    spread = np.array([settings.slope_std, settings.tilt_std, settings.tilt_std])
-    centre = np.array([settings.slope, 0, 0])
+    centre, spread = _prior(spectrum, settings)
 
     def residuals(p: np.ndarray) -> np.ndarray:
         amplitude, slope, b, c, noise = p
@@ -218,7 +234,7 @@ def explain(kernel: np.ndarray, spectrum: Spectrum, scale: int, settings: Spectr
         soft = _soften(predicted - model.measured, settings.robustness)
         return np.concatenate([soft, (p[1:4] - centre) / spread, [_noise_weight(noise, settings) * noise]])
 
-    start = np.array([0, settings.slope, 0, 0, 0.2])
+    start = np.array([0, *centre, 0.2])
     start[0] = -np.median(residuals(start)[: len(model.measured)])
     return float(least_squares(residuals, start, x_scale="jac", max_nfev=50).cost)
 

@@ -113,6 +113,32 @@ def test_regions_are_joined_where_the_blur_does_not_differ() -> None:
     assert [region.name for region in Spectral(SETTINGS).merge(alike, halves, 2)] == ["whole"]
 
 
+def test_what_lies_outside_a_region_hardly_counts() -> None:
+    """A region's blur is found as if the rest of the image had it, too."""
+    high = power_law((512, 512), SETTINGS.slope, 3)
+    soft, sharp = (degrade(high, kernels.gaussian(np.eye(2) * v, 17, 2), 2) for v in (3.0, 0.8))
+    rows, columns = np.mgrid[:256, :256]
+    disc = np.hypot(rows - 120, columns - 130) < 90  # a border in every direction
+    both = rounded(np.where(disc[..., None], soft, sharp))
+
+    def trace(image: np.ndarray) -> float:
+        spectrum = spectral_fit.measure(image, disc, SETTINGS)
+        return float(np.trace(spectral_fit.fit([spectrum], 2, SETTINGS).covariance))
+
+    assert trace(both) == pytest.approx(trace(rounded(soft)), rel=0.03)
+
+
+def test_a_flat_region_is_expected_to_show_grain() -> None:
+    rough = power_law((256, 512), SETTINGS.slope, 4)
+    rough[:, :256] = 0.5 + 0.1 * (rough[:, :256] - 0.5)
+    left = np.zeros((256, 512), bool)
+    left[:, :256] = True
+    flat, rich, every = (spectral_fit.measure(rough, m, SETTINGS).contrast for m in (left, ~left, np.ones_like(left)))
+    assert every == 0
+    assert flat == pytest.approx(rich + np.log(0.1**2), abs=0.3)
+    assert flat < 0
+
+
 def test_it_knows_when_it_does_not_know() -> None:
     estimator = Spectral(SETTINGS)
     flat = np.full((96, 96, 3), 0.5, np.float32)

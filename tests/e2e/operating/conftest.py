@@ -24,7 +24,7 @@ from prefect.client.schemas.objects import FlowRun, TaskRun
 
 from tests.tiny_data import write_data_set
 
-MKGAN = Path(sys.executable).parent / "mkgan"
+MKGAN, PREFECT = (Path(sys.executable).parent / name for name in ("mkgan", "prefect"))
 START_S, RUN_S = 300, 600  # limits, not measures: a busy machine takes several times as long
 T = TypeVar("T")
 
@@ -57,10 +57,12 @@ class Serving:
     def client(self) -> SyncPrefectClient:
         return SyncPrefectClient(f"{self.url}/api")
 
-    def mkgan(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run the command as in another terminal of this machine."""
+    def mkgan(self, *arguments: str, program: Path = MKGAN, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run the command, or another program, as in another terminal of this machine."""
         environment = self.environment | variables
-        return subprocess.run([str(MKGAN), *arguments], env=environment, capture_output=True, text=True, timeout=RUN_S)
+        return subprocess.run(
+            [str(program), *arguments], env=environment, capture_output=True, text=True, timeout=RUN_S
+        )
 
     def ended(self, flow_run_id: UUID, runs: int = 1) -> FlowRun:
         """The flow run, when it has ended for the nth time."""

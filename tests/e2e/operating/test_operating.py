@@ -18,7 +18,7 @@ from flows.automations import ZOMBIES
 from mkgan_core import jobs
 from mkgan_core.datasets import Dataset
 from mkgan_core.pipeline import SegmentJob
-from tests.e2e.operating.conftest import MKGAN, Serving, free_port, until
+from tests.e2e.operating.conftest import MKGAN, PREFECT, Serving, free_port, until
 from tests.tiny_data import write_data_set
 
 pytestmark = pytest.mark.e2e
@@ -84,16 +84,25 @@ def test_somebody_is_told_and_retry_of_a_deployments_run(serving: Serving, tmp_p
     run = serving.start("sample-smoke", dataset=str(data), methods=["bicubic", "given/bicubic+back-projection"])
     failed = serving.ended(run)
     assert failed.state and failed.state.is_failed()
+    failing = "estimate kernel of im_1 object by bicubic"
     told = until(lambda: [note["text"] for note in serving.notified if str(run) in note["text"]], 300, "the webhook")
     assert "mkgan: compare 2 methods on told x2, preset fast: Failed, 1 of " in told[0]
     assert f"{serving.url}/runs/flow-run/{run}" in told[0]
+
+    before = {task.id: task.run_count for task in serving.tasks(run)}
+    retried = serving.mkgan("flow-run", "retry", str(run), program=PREFECT)
+    assert retried.returncode == 0, retried.stderr
+    again = serving.ended(run, runs=2)
+    assert again.state and again.state.is_failed()  # nothing is mended yet
+    tasks = [task for task in serving.tasks(run) if task.run_count != before.get(task.id)]
+    assert [task.name for task in tasks if task.state_name != "Cached"] == [failing], "only the failed region is tried"
 
     name = f"told-x2-fast-{str(run)[-8:]}"
     mend(mask)
     done = serving.mkgan("retry", name)
     assert done.returncode == 0, done.stderr
     assert "scheduled again; a worker of mkgan-gpu takes it" in done.stdout
-    again = serving.ended(run, runs=2)
+    again = serving.ended(run, runs=3)
     assert again.state and again.state.is_completed()
     rows = pd.read_parquet(serving.store / "runs" / name / "report.parquet")
     assert (rows["status"] == "ok").all()
