@@ -1,6 +1,7 @@
 """Kernel PSNR of estimators on a DIV2KRK folder, or on photographs degraded by DIV2KRK's law; one thread.
 
 .venv/bin/python -m tests.benchmarks.kernel_quality --div2krk FOLDER [--scale 4] [--estimator michaeli-irani]
+.venv/bin/python -m tests.benchmarks.kernel_quality --regions FOLDER    (two blurs: the object's, and the rest's)
 .venv/bin/python -m tests.benchmarks.kernel_quality --photographs FOLDER FOLDER [--reduce 1.5]
 Constants are chosen on photographs (kodak24, bsds20); DIV2KRK judges.
 """
@@ -17,20 +18,23 @@ import torch
 from PIL import Image as Picture
 
 from mkgan_core import environment, images, kernels, method
-from mkgan_core.datasets import Dataset, load_low, true_kernel
+from mkgan_core.datasets import Dataset, given_masks, load_low, true_kernel
 from mkgan_core.degradation import degrade, random_kernel
 from mkgan_core.errors import KernelError
-from mkgan_core.regions import whole
+from mkgan_core.regions import AS_DRAWN, Region, from_masks, whole
 from tests.benchmarks import common
 
-Case = tuple[str, np.ndarray, np.ndarray]
+Case = tuple[str, np.ndarray, Region, np.ndarray]
 
 
-def of_div2krk(folder: str, scale: int) -> Iterator[Case]:
+def of_div2krk(folder: str, scale: int, split: bool) -> Iterator[Case]:
     for spec in Dataset(folder).plan(scale):
-        truth = true_kernel(spec, whole(spec.shape))
-        assert truth is not None
-        yield spec.image, load_low(spec), truth.kernel
+        everything = whole(spec.shape)
+        parts = from_masks(given_masks(spec), spec.shape, AS_DRAWN) if split else [everything]
+        for part in parts:
+            truth = true_kernel(spec, part)
+            assert truth is not None
+            yield f"{spec.image} {part.name}", load_low(spec), part, truth.kernel
 
 
 def of_photographs(folders: list[str], scale: int, reduce: float) -> Iterator[Case]:
@@ -44,12 +48,14 @@ def of_photographs(folders: list[str], scale: int, reduce: float) -> Iterator[Ca
             photo = photo.resize((width, height), Picture.Resampling.BOX)
         high = np.asarray(photo, np.float32)[:height, :width] / 255
         kernel = random_kernel(np.random.default_rng(5000 + number), scale)
-        yield file.stem, images.to_uint8(degrade(high, kernel, scale)).astype(np.float32) / 255, kernel
+        low = images.to_uint8(degrade(high, kernel, scale)).astype(np.float32) / 255
+        yield file.stem, low, whole(low.shape[:2]), kernel
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--div2krk")
+    parser.add_argument("--regions")
     parser.add_argument("--photographs", nargs="*", default=[])
     parser.add_argument("--reduce", type=float, default=1.0)
     parser.add_argument("--scale", type=int, default=2)
@@ -57,28 +63,28 @@ def main() -> None:
     parser.add_argument("--preset", default="fast")
     parser.add_argument("--json")
     options = parser.parse_args()
-    if options.div2krk:
-        cases = of_div2krk(options.div2krk, options.scale)
+    if options.div2krk or options.regions:
+        cases = of_div2krk(options.div2krk or options.regions, options.scale, split=bool(options.regions))
     else:
         cases = of_photographs(options.photographs, options.scale, options.reduce)
     environment.prepare_torch()
     torch.set_num_threads(1)
     part = method.build("estimator", options.estimator, options.preset)
     rows = []
-    for name, low, truth in cases:
+    for name, low, region, truth in cases:
         start = time.process_time()
         try:
-            found = part.estimate(low, whole(low.shape[:2]), options.scale, seed=0, truth=None, device="cpu").kernel
+            found = part.estimate(low, region, options.scale, seed=0, truth=None, device="cpu").kernel
             psnr = kernels.kernel_psnr(found, truth, options.scale)
         except KernelError as fault:
             print(f"{name}: {fault}")
             psnr = float("nan")
         rows.append({"image": name, "kernel_psnr": psnr, "seconds": time.process_time() - start})
-        print(f"{name:12s} {psnr:6.2f} dB {rows[-1]['seconds']:6.2f} s", flush=True)
+        print(f"{name:18s} {psnr:6.2f} dB {rows[-1]['seconds']:6.2f} s", flush=True)
     psnrs = np.array([row["kernel_psnr"] for row in rows])
     took = np.array([row["seconds"] for row in rows])
     print(
-        f"{len(rows)} images, {int(np.isnan(psnrs).sum())} refused: median {np.nanmedian(psnrs):.2f}, "
+        f"{len(rows)} kernels, {int(np.isnan(psnrs).sum())} refused: median {np.nanmedian(psnrs):.2f}, "
         f"mean {np.nanmean(psnrs):.2f}, worst {np.nanmin(psnrs):.2f} dB; {np.median(took):.2f} s (median)"
     )
     common.save(options.json, f"{options.estimator} x{options.scale}", rows)

@@ -90,7 +90,7 @@ def test_somebody_is_told_and_retry_of_a_deployments_run(serving: Serving, tmp_p
     assert f"{serving.url}/runs/flow-run/{run}" in told[0]
 
     before = {task.id: task.run_count for task in serving.tasks(run)}
-    retried = serving.mkgan("flow-run", "retry", str(run), program=PREFECT)
+    retried = serving.mkgan("flow-run", "retry", str(run), program=PREFECT, PREFECT_API_URL=f"{serving.url}/api")
     assert retried.returncode == 0, retried.stderr
     again = serving.ended(run, runs=2)
     assert again.state and again.state.is_failed()  # nothing is mended yet
