@@ -62,11 +62,13 @@ class EmbeddedServer:
         # relative: the browser may know this machine by another name
         environment |= {"PREFECT_SERVER_UI_API_URL": "/api"}
         environment |= {"PREFECT_SERVER_LOGGING_LEVEL": "ERROR", "PREFECT_API_BLOCKS_REGISTER_ON_START": "false"}
-        command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
-        command += ["--host", host, "--port", str(self.port), "--log-level", "error"]
+        command = [sys.executable, "-m", "flows.server_process", host, str(self.port)]
         with self.log.open("wb") as log:
-            # a session of its own: Ctrl-C in the terminal ends us, and we end it when nobody needs it any more
-            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+            # a session of its own: Ctrl-C in the terminal ends us, and we end it when nobody needs it any more; the
+            # pipe ends it when we are killed
+            self.process = subprocess.Popen(
+                command, env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+            )
 
     def wait(self) -> None:
         """Return when the server answers.

@@ -20,17 +20,21 @@ class AutoSettings(SpectralSettings):
 
     margin: float = 2.0
     """A Gaussian has three parameters more; it must explain the spectrum better by this much."""
+    margin_by_misfit: float = 0.5
+    """And by at least this share of what it leaves unexplained: a Gaussian fitted to a motion blur explains little, and
+    enlarging with it does harm."""
 
 
 class Auto(Spectral):
     """Estimator `auto`: the spectral one's Gaussian, or the kernel of a bicubic reduction.
 
     Not every small image was blurred by a lens: many were made by a program, and its kernel, with its flat pass band,
-    explains their spectrum better than any Gaussian. Where the spectrum says too little, the estimate is refused, and
+    explains their spectrum better than any Gaussian. It is also the cautious choice where no Gaussian fits, as after
+    motion. Where the spectrum says too little, the estimate is refused, and
     a region takes the whole image's, an image the bicubic kernel.
     """
 
-    version = 3
+    version = 4
     settings: AutoSettings
 
     def choose(self, spectrum: Spectrum, fit: Fit, scale: int) -> np.ndarray:
@@ -38,6 +42,7 @@ class Auto(Spectral):
         from mkgan_core.estimators import spectral_fit
 
         bicubic = kernels.bicubic(scale)
-        if spectral_fit.explain(bicubic, spectrum, scale, self.settings) < fit.cost + self.settings.margin:
+        margin = max(self.settings.margin, self.settings.margin_by_misfit * fit.cost)
+        if spectral_fit.explain(bicubic, spectrum, scale, self.settings) < fit.cost + margin:
             return bicubic
         return super().choose(spectrum, fit, scale)

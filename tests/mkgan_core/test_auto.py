@@ -28,6 +28,16 @@ def test_it_tells_a_blur_from_a_bicubic_reduction(scale: int) -> None:
         assert np.array_equal(found, other if expected is None else expected)
 
 
+def test_it_is_cautious_where_no_gaussian_fits() -> None:
+    """A spectrum with lobes, as after motion along a curve."""
+    trace = np.zeros((17, 17))
+    trace[8, 2:9] = trace[2:9, 8] = 1 / 14
+    low = rounded(degrade(power_law((512, 512), 2.8, 2), kernels.centre(trace, 2), 2))
+    auto = method.build("estimator", "auto", "fast")
+    found = auto.estimate(low, whole(low.shape[:2]), 2, seed=0, truth=None, device="cpu").kernel
+    assert np.array_equal(found, kernels.bicubic(2))
+
+
 def test_it_refuses_what_it_cannot_tell() -> None:
     flat = np.full((96, 96, 3), 0.5, np.float32)
     with pytest.raises(KernelError, match="too little texture"):

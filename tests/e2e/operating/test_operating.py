@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import pandas as pd
+import psutil
 import pytest
 from prefect.client.schemas.objects import TaskRun
 
@@ -18,7 +20,7 @@ from flows.automations import ZOMBIES
 from mkgan_core import jobs
 from mkgan_core.datasets import Dataset
 from mkgan_core.pipeline import SegmentJob
-from tests.e2e.operating.conftest import MKGAN, PREFECT, Serving, free_port, until
+from tests.e2e.operating.conftest import MKGAN, PREFECT, START_S, Serving, free_port, until
 from tests.tiny_data import write_data_set
 
 pytestmark = pytest.mark.e2e
@@ -161,6 +163,17 @@ def test_a_run_that_died_without_a_word(serving: Serving, tmp_path: Path) -> Non
     done = serving.mkgan("retry", folder.name)
     assert done.returncode == 0, done.stderr
     assert (folder / "report.parquet").exists()
+
+
+def test_a_killed_command_leaves_no_server_behind(tmp_path: Path) -> None:
+    data = write_data_set(tmp_path / "killed", 7)
+    alone = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    command = [str(MKGAN), "benchmark", "--dataset", str(data), "--method", "bicubic"]
+    process = subprocess.Popen(command, env=alone | {"MKGAN_HOME": str(tmp_path)}, stdout=subprocess.DEVNULL)
+    (server,) = until(lambda: psutil.Process(process.pid).children(), 120, "its server")
+    process.kill()
+    process.wait()
+    server.wait(START_S)
 
 
 def test_an_image_that_arrives_is_enlarged(serving: Serving, tmp_path: Path) -> None:
