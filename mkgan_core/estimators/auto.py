@@ -20,9 +20,9 @@ class AutoSettings(SpectralSettings):
 
     margin: float = 2.0
     """A Gaussian has three parameters more; it must explain the spectrum better by this much."""
-    margin_by_misfit: float = 0.5
-    """And by at least this share of what it leaves unexplained: a Gaussian fitted to a motion blur explains little, and
-    enlarging with it does harm."""
+    usual_misfit: float = 14.0
+    """What a Gaussian leaves unexplained of most photographs with Gaussian blur, in the fit's cost. One that leaves more,
+    as after motion, must explain the spectrum better by at least the difference: enlarging with it does harm."""
 
 
 class Auto(Spectral):
@@ -34,7 +34,7 @@ class Auto(Spectral):
     a region takes the whole image's, an image the bicubic kernel.
     """
 
-    version = 4
+    version = 5
     settings: AutoSettings
 
     def choose(self, spectrum: Spectrum, fit: Fit, scale: int) -> np.ndarray:
@@ -42,7 +42,7 @@ class Auto(Spectral):
         from mkgan_core.estimators import spectral_fit
 
         bicubic = kernels.bicubic(scale)
-        margin = max(self.settings.margin, self.settings.margin_by_misfit * fit.cost)
+        margin = max(self.settings.margin, fit.cost - self.settings.usual_misfit)
         if spectral_fit.explain(bicubic, spectrum, scale, self.settings) < fit.cost + margin:
             return bicubic
         return super().choose(spectrum, fit, scale)
