@@ -21,8 +21,8 @@ class AutoSettings(SpectralSettings):
     margin: float = 2.0
     """A Gaussian has three parameters more; it must explain the spectrum better by this much."""
     usual_misfit: float = 14.0
-    """What a Gaussian leaves unexplained of most photographs with Gaussian blur, in the fit's cost. One that leaves more,
-    as after motion, must explain the spectrum better by at least the difference: enlarging with it does harm."""
+    """What a Gaussian leaves unexplained of most photographs with Gaussian blur, in the fit's cost. One that leaves
+    more, as after motion, must explain the spectrum better by at least the difference: enlarging with it does harm."""
 
 
 class Auto(Spectral):
