@@ -13,7 +13,7 @@ from prefect.states import Completed, Failed
 from flows import artifacts, runners
 from flows.config import BenchmarkConfig
 from flows.names import RUN_FILE, run_id, sentence, slug
-from flows.progress import Progress
+from flows.progress import Progress, only_shown
 from flows.walk import Fanout, Walk
 from mkgan_core import datasets, gallery, image_properties, jobs, method, report, runs, sample
 from mkgan_core.datasets import ImageSpec
@@ -22,15 +22,19 @@ from mkgan_core.method import Method
 from mkgan_core.storage import Store
 
 
-def plan(config: BenchmarkConfig) -> tuple[list[ImageSpec], list[Method]]:
+def plan(config: BenchmarkConfig, *, patient: bool = True) -> tuple[list[ImageSpec], list[Method]]:
     """Check everything a run needs before anything starts.
+
+    Args:
+        config: what to run.
+        patient: wait a minute for a store that does not answer, as nobody waits for a scheduled run.
 
     Raises:
         MkganError: with what is wrong, where, and what to do.
     """
     methods = [method.parse(name) for name in config.methods]
     runners.check(config)
-    Store(config.store, patient=False).check_writable()
+    Store(config.store, patient=patient).check_writable()
     store = Store(config.store)
     dataset = (
         sample.open_sample(config.dataset, store)
@@ -87,7 +91,8 @@ def benchmark(config: BenchmarkConfig) -> State:
     store.write(report.run_uri(store, this_run, "contact-sheet.png"), sheet)
     picture_rows = [image_properties.row(spec, this_run, _describe(spec, common)) for spec in specs]
     uri = report.write(store, this_run, image_rows, region_rows, picture_rows)
-    artifacts.publish(runs.open_run(uri, config.store), config, sheet)
+    with only_shown("artifacts"):
+        artifacts.publish(runs.open_run(uri, config.store), config, sheet)
     failed = sum(error is not None for _, error in fanout.finished.values())
     if failed:
         rows = sum(row["status"] != "ok" for row in image_rows)

@@ -116,6 +116,7 @@ def _pool(client: SyncPrefectClient, storage: str) -> list[str]:
         "PREFECT_DEFAULT_RESULT_STORAGE_BLOCK": storage,
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         "PREFECT_LOGGING_EXTRA_LOGGERS": "mkgan_core",
+        "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",  # a busy database
     }
     changed = []
     try:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import cast
 from uuid import UUID
 
+import httpx
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.logging import get_run_logger
 
 from flows.walk import Fanout
 
@@ -30,8 +33,10 @@ class Progress:
         self.fanout: Fanout | None = None
         self.done = self.cached = 0
         self.shown = time.monotonic()
-        made = create_progress_artifact(progress=0.0, key=f"progress-{slug}", description="steps of this run")
-        self.artifact = cast(UUID, made)  # a coroutine only in async flows
+        self.artifact: UUID | None = None
+        with only_shown("progress"):
+            made = create_progress_artifact(progress=0.0, key=f"progress-{slug}", description="steps of this run")
+            self.artifact = cast(UUID, made)  # a coroutine only in async flows
 
     def step(self, state: str, completed: bool) -> None:
         """One more step has finished, in a state of this name."""
@@ -42,8 +47,22 @@ class Progress:
             self.listener(self.done, self.cached, total)
         if time.monotonic() - self.shown > EVERY_S:  # each update is a call to the server
             self.shown = time.monotonic()
-            update_progress_artifact(self.artifact, progress=100 * self.done / total)
+            self._show(self.done / total)
 
     def close(self) -> None:
         """All steps are done."""
-        update_progress_artifact(self.artifact, progress=100.0)
+        self._show(1.0)
+
+    def _show(self, share: float) -> None:
+        if self.artifact:
+            with only_shown("progress"):
+                update_progress_artifact(self.artifact, progress=100 * share)
+
+
+@contextmanager
+def only_shown(what: str) -> Iterator[None]:
+    """What a run only shows must not end it: where the server cannot take it, a line in the log says so."""
+    try:
+        yield
+    except httpx.HTTPError as fault:
+        get_run_logger().warning("the server did not take the %s of this run: %s", what, fault)

@@ -36,7 +36,7 @@ def run_benchmark(
     Raises:
         MkganError: for bad input, before anything is started.
     """
-    specs, methods = plan(config)
+    specs, methods = plan(config, patient=False)
     console.print(f"{config.dataset}: {len(specs)} images, {len(methods)} methods, preset {config.preset}")
     with console.status("starting the Prefect server"):
         for module in ("fastapi", "scipy.ndimage"):  # the flow will need them: load them while the server starts

@@ -32,6 +32,11 @@ _QUIET = {
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "ERROR",
     "PREFECT_LOGGING_EXTRA_LOGGERS": "mkgan_core",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": str(START_TIMEOUT_S),
+    # on a busy machine the database may stand still for longer than Prefect's 5 and 10 s
+    "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "60",
+    "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
+    # and what the server could not do then is asked of it again
+    "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",
 }
 
 

@@ -72,7 +72,8 @@ def prefect_server(home: Path, database: str | None = None) -> Iterator[str]:
     """Address of the API of a Prefect server on a free port; its database is SQLite unless one is named."""
     home.mkdir(parents=True, exist_ok=True)
     port = free_port()
-    environment = clean_environment(PREFECT_HOME=str(home))
+    patient = {f"PREFECT_SERVER_DATABASE_{name}": "60" for name in ("TIMEOUT", "CONNECTION_TIMEOUT")}  # as deployed
+    environment = clean_environment(PREFECT_HOME=str(home), **patient)
     if database:
         environment["PREFECT_API_DATABASE_CONNECTION_URL"] = database
     command = [str(BIN / "prefect"), "server", "start", "--host", "127.0.0.1", "--port", str(port)]

@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 from uuid import UUID
 
+import httpx
 import pandas as pd
 import pytest
 from prefect.client.orchestration import get_client
@@ -156,5 +157,16 @@ def test_seeds_make_rows(config: BenchmarkConfig) -> None:
 
 def test_memory_store(config: BenchmarkConfig) -> None:
     state, _, rows = run(config.model_copy(update={"store": "memory://benchmark-test", "limit": 1}))
+    assert state.is_completed()
+    assert (rows["status"] == "ok").all()
+
+
+def test_what_the_server_does_not_show_ends_no_run(config: BenchmarkConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(*_: object, **__: object) -> None:
+        raise httpx.ReadTimeout("the database stands still")
+
+    for name in ("progress.create_progress_artifact", "artifacts.create_table_artifact"):
+        monkeypatch.setattr(f"flows.{name}", busy)
+    state, _, rows = run(config.model_copy(update={"methods": ["bicubic"], "limit": 1}))
     assert state.is_completed()
     assert (rows["status"] == "ok").all()
