@@ -60,8 +60,8 @@ PRESETS = {
         layers=6,
         channels=32,
         crop=96,
-        iterations=600,
-        learning_rate=3e-3,
+        iterations=800,
+        learning_rate=4e-3,
         turned=True,
         input_rounds=8,
         closing_rounds=8,
@@ -75,7 +75,7 @@ PRESETS["best"] = replace(PRESETS["fast"], channels=64, networks=3)
 class Zssr:
     """Upscaler `zssr`."""
 
-    version = 4
+    version = 5
     needs_kernel = True
     seeded = True
     min_side = 32  # degraded by 4 once more, a patch must be left
