@@ -12,7 +12,7 @@ import numpy as np
 
 from mkgan_core import kernels
 from mkgan_core.errors import KernelError
-from mkgan_core.estimators import KernelEstimate
+from mkgan_core.estimators import KernelEstimate, plausibility
 from mkgan_core.images import Image
 from mkgan_core.regions import Region
 
@@ -37,7 +37,7 @@ class MichaeliIraniSettings:
 class MichaeliIrani:
     """Estimator `michaeli-irani`."""
 
-    version = 1
+    version = 2
     needs_truth = False
     seeded = True
     batched = False
@@ -52,7 +52,7 @@ class MichaeliIrani:
         """The kernel at x2, and for x4 its composition with itself (METHOD §1).
 
         Raises:
-            KernelError: if the region is too small for the patches.
+            KernelError: if the region is too small for the patches, or the kernel contradicts the image's spectrum.
         """
         from mkgan_core.estimators import michaeli_irani_rounds
 
@@ -60,4 +60,6 @@ class MichaeliIrani:
         if not np.isfinite(half).all() or half.sum() <= 0:
             raise KernelError("vanished: no patch of the image recurs in it at half the size")
         half = kernels.centre(half, 2)
-        return KernelEstimate(half) if scale == 2 else KernelEstimate(kernels.compose_x4(half, crop=True), half)
+        estimate = KernelEstimate(half) if scale == 2 else KernelEstimate(kernels.compose_x4(half, crop=True), half)
+        plausibility.check(estimate.kernel, image, region.mask, scale)
+        return estimate
