@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mkgan_core import kernels
+
 
 @dataclass(frozen=True)
 class KernelEstimate:
@@ -20,3 +22,10 @@ class KernelEstimate:
     kernel: np.ndarray
     half: np.ndarray | None = None
     seconds: float = 0.0
+
+
+def from_half(half: np.ndarray, scale: int, seconds: float = 0.0) -> KernelEstimate:
+    """The estimate at a scale of an estimator that works at x2; its x4 kernel is composed of it (METHOD §1)."""
+    if scale == 2:
+        return KernelEstimate(half, seconds=seconds)
+    return KernelEstimate(kernels.compose_x4(half, crop=True), half, seconds)

@@ -30,8 +30,8 @@ class Auto(Spectral):
 
     Not every small image was blurred by a lens: many were made by a program, and its kernel, with its flat pass band,
     explains their spectrum better than any Gaussian. It is also the cautious choice where no Gaussian fits, as after
-    motion. Where the spectrum says too little, the estimate is refused, and
-    a region takes the whole image's, an image the bicubic kernel.
+    motion. Where the spectrum says too little, the estimate is refused, and a region takes the whole image's, an image
+    the bicubic kernel.
     """
 
     version = 5

@@ -16,7 +16,7 @@ from mkgan_core import environment, kernels
 from mkgan_core.batching import Batcher
 from mkgan_core.crops import draw_crops, gradient_map, seed_of
 from mkgan_core.errors import KernelError, RegionError
-from mkgan_core.estimators import KernelEstimate, plausibility
+from mkgan_core.estimators import KernelEstimate, from_half, plausibility
 from mkgan_core.images import Image
 from mkgan_core.regions import Region
 
@@ -96,12 +96,10 @@ class KernelGan:
             prepared = problem(image, region, seed, self.settings)
         kernel, seconds = _batcher(self.settings, device)(prepared)
         try:
-            half = kernels.centre(post_process(kernel), 2)
-            estimate = KernelEstimate(half, seconds=seconds)
-            if scale == 4:
-                estimate = KernelEstimate(kernels.compose_x4(half, crop=True), half, seconds)
+            estimate = from_half(kernels.centre(post_process(kernel), 2), scale, seconds)
             if self.settings.against_spectrum:
-                plausibility.check(estimate.kernel, image, region.mask, scale)
+                with environment.computing():
+                    plausibility.check(estimate.kernel, image, region.mask, scale)
         except KernelError as fault:
             raise KernelError(str(fault), seconds) from fault
         return estimate

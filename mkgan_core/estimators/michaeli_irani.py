@@ -12,7 +12,7 @@ import numpy as np
 
 from mkgan_core import kernels
 from mkgan_core.errors import KernelError
-from mkgan_core.estimators import KernelEstimate, plausibility
+from mkgan_core.estimators import KernelEstimate, from_half, plausibility
 from mkgan_core.images import Image
 from mkgan_core.regions import Region
 
@@ -59,7 +59,6 @@ class MichaeliIrani:
         half = michaeli_irani_rounds.estimate(image, region.mask, self.settings, seed, device)
         if not np.isfinite(half).all() or half.sum() <= 0:
             raise KernelError("vanished: no patch of the image recurs in it at half the size")
-        half = kernels.centre(half, 2)
-        estimate = KernelEstimate(half) if scale == 2 else KernelEstimate(kernels.compose_x4(half, crop=True), half)
+        estimate = from_half(kernels.centre(half, 2), scale)
         plausibility.check(estimate.kernel, image, region.mask, scale)
         return estimate

@@ -26,7 +26,7 @@ from tests.tiny_data import write_data_set
 
 pytestmark = pytest.mark.e2e
 
-METHODS = ["bicubic", "given/bicubic+back-projection"]
+METHODS = ["bicubic", "spectral+back-projection", "given/bicubic+back-projection"]
 ZOMBIE_AFTER_S = 45
 OPTIONS = ["--method", "bicubic", "--method", "given/bicubic+back-projection"]
 
@@ -78,7 +78,7 @@ def test_two_runs_at_once_never_train_at_once(serving: Serving, two_runs: list[S
     first, second = ((run.start_time, run.end_time) for run in ended)
     assert first[0] < second[1] and second[0] < first[1]  # the runs were there at once
     times = sorted(time for run in two_runs for time in trained(serving.tasks(run.id)))
-    assert len(times) == 2 * 2 * (2 + 3)  # runs, images, kernels and enlargements
+    assert len(times) == 2 * 2 * (3 + 4)  # runs, images, kernels and enlargements
     overlaps = [(a, b) for a, b in pairwise(times) if b[0] < a[1]]
     assert overlaps == []
     busy = sum((end - start).total_seconds() for start, end in times)
