@@ -121,7 +121,8 @@ def _mark_crashed() -> None:
 def _ignore_signals() -> None:
     """No second one may leave children behind."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+        # a function: with SIG_IGN Python complains of a second signal that is pending already ("race condition")
+        signal.signal(number, lambda *_: None)
 
 
 @contextmanager
