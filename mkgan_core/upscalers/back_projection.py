@@ -33,7 +33,7 @@ class BackProjectionSettings:
 class BackProjection:
     """Upscaler `back-projection`: no training, the sanity check of any kernel."""
 
-    version = 2
+    version = 3
     needs_kernel = True
     seeded = False
     min_side = 8
@@ -60,7 +60,9 @@ class BackProjection:
         return high[: height * scale, : width * scale]
 
 
-def back_project(high: torch.Tensor, low: torch.Tensor, kernel: np.ndarray, scale: int, rounds: int) -> torch.Tensor:
+def back_project(
+    high: torch.Tensor, low: torch.Tensor, kernel: np.ndarray, scale: int, rounds: int, in_phase: bool = True
+) -> torch.Tensor:
     """Add the enlarged residual ``low - degrade(high)`` to ``high`` that many times, all in one step.
 
     Enlarging and degrading again is a convolution H of the low-resolution grid. So after n rounds the corrections add
@@ -71,6 +73,9 @@ def back_project(high: torch.Tensor, low: torch.Tensor, kernel: np.ndarray, scal
     Args:
         high: (B, C, s H, s W), a first enlargement.
         low: (B, C, H, W), the observed image.
+        in_phase: undo H's phase before enlarging. Then |H| stands for H, and the iteration converges whatever the
+            kernel (Irani & Peleg's condition is |1 - H| < 1); without, it diverges where a crooked kernel, such as
+            motion's, turns the phase by more than a right angle. For symmetric kernels that blur it is the same.
     """
     import torch
 
@@ -88,10 +93,11 @@ def back_project(high: torch.Tensor, low: torch.Tensor, kernel: np.ndarray, scal
     size = wide.shape[2:]
     field = low.new_zeros(size)
     field[: len(response), : len(response)] = response
-    remains = 1 - torch.fft.rfft2(field.roll((-reach, -reach), (0, 1)))
-    total = torch.ones_like(remains)
+    response = torch.fft.rfft2(field.roll((-reach, -reach), (0, 1)))
+    turn = torch.exp(-1j * response.angle()) if in_phase else torch.ones_like(response)
+    total = turn
     for _ in range(rounds - 1):
-        total = 1 + remains * total
+        total = turn + (1 - response * turn) * total
     summed = torch.fft.irfft2(torch.fft.rfft2(wide) * total, s=size)
     return high + enlarge(summed[..., margin:-margin, margin:-margin], scale)
 
