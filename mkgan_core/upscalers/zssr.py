@@ -75,7 +75,7 @@ PRESETS["best"] = replace(PRESETS["fast"], channels=64, networks=3)
 class Zssr:
     """Upscaler `zssr`."""
 
-    version = 6
+    version = 7
     needs_kernel = True
     seeded = True
     min_side = 32  # degraded by 4 once more, a patch must be left

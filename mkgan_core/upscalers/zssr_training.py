@@ -81,8 +81,7 @@ def _published_stage(
     @torch.no_grad()
     def finish() -> torch.Tensor:
         high = _ensemble(enlarged, low) if settings.ensemble else enlarged(low)
-        rounds = settings.closing_rounds
-        return back_project(high.clamp(0, 1), low, kernel, scale, rounds, in_phase=False).clamp(0, 1)
+        return back_project(high.clamp(0, 1), low, kernel, scale, settings.closing_rounds).clamp(0, 1)
 
     for iteration in range(settings.iterations):
         which = int(rng.integers(len(fathers)))
