@@ -15,18 +15,19 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.client.schemas.sorting import ArtifactSort
 from prefect.runtime import flow_run
 
-from flows.config import BenchmarkConfig, public_url
+from flows.config import BenchmarkConfig
 from flows.names import run_id, slug
-from mkgan_core import gallery, page, report, runs, statistics
 from mkgan_core.errors import ConfigError
-from mkgan_core.runs import Run
-from mkgan_core.storage import Store
+from mkgan_core.machine.places import public_url
+from mkgan_core.machine.storage import Store
+from mkgan_core.reports import page, statistics, tables
+from mkgan_core.reports.contact_sheet import shrunk
+from mkgan_core.reports.runs import CONTACT_SHEET, PAGE, Run, RunFolder, open_run
 
 IMAGE_ROWS = 200  # a table's event may have 1.5 MB
 FAILURES = 20  # named in the text; all are in the report
 LOOK_BACK = 50  # versions of the comparison in which the previous run is looked for
 SHEET_BYTES = 150_000
-PLACES = {"{:.0f}": 0, "{:.1f}": 1, "{:.2f}": 2, "{:+.2f}": 2, "{:.4f}": 4}
 
 
 def publish(run: Run, config: BenchmarkConfig, sheet: bytes) -> None:
@@ -45,8 +46,7 @@ def publish(run: Run, config: BenchmarkConfig, sheet: bytes) -> None:
     create_table_artifact(key=f"statistics-{key}", table=paired_statistics(run), description=f"{run.title}: {about}")
     rows, about = per_image(run)
     create_table_artifact(key=f"images-{key}", table=rows, description=f"{run.title}: PSNR Y in dB, {about}")
-    name = report.run_uri(store, run.names[0], "report.html")
-    html = store.write(name, page.render(run).encode())
+    html = RunFolder.of(run.names[0], store.uri).store.write(PAGE, page.render(run).encode())
     _show_sheet(f"sheet-{key}", run, store, sheet)
     create_markdown_artifact(key=f"report-{key}", markdown=summary(run, store, html), description=run.title)
 
@@ -60,7 +60,7 @@ def previous(config: BenchmarkConfig) -> Run | None:
     for other in dict.fromkeys(str(artifact.flow_run_id) for artifact in found):
         try:
             if other != this:
-                return runs.open_run(run_id(config, other), config.store)
+                return open_run(run_id(config, other), config.store)
         except ConfigError:  # another preset, another store
             continue
     return None
@@ -71,12 +71,12 @@ def comparison(run: Run, before: Run | None) -> list[dict[str, Any]]:
     now = statistics.score_table(run.rows)
     then = statistics.score_table(before.rows) if before else now.iloc[:0]
     rows = []
-    for means in report.comparison(run.rows).to_dict("records"):
+    for means in tables.comparison(run.rows).to_dict("records"):
         name = str(means["method"])
         cells: dict[str, Any] = {"method": name}
-        for column, (heading, form) in page.HEADINGS.items():
-            cells[heading] = plain(means[column], PLACES[form])
-            if column == "delta_psnr_y":
+        for name_of, column in tables.COLUMNS.items():
+            cells[column.heading] = plain(means[name_of], column.digits)
+            if name_of == "delta_psnr_y":
                 both = name in now and name in then
                 cells["change"] = plain((now[name] - then[name]).mean(), 3) if both else None
         rows.append(cells)
@@ -92,7 +92,7 @@ def paired_statistics(run: Run) -> list[dict[str, Any]]:
             continue
         lines: list[tuple[str, dict[Any, Any]]] = [("all", vars(statistics.paired(scores, a, b)))]
         for part in statistics.splits(scores, a, b, run.images).to_dict("records"):
-            lines.append((page.split_label(part), part))
+            lines.append((tables.split_label(part), part))
         for which, found in lines:
             figures = {"n": found["images"], "mean dB": found["mean"], "low": found["low"], "high": found["high"]}
             figures |= {"median": found["median"], "std": found["std"], "win rate": found["win_rate"]}
@@ -133,7 +133,7 @@ def summary(run: Run, store: Store, html: str) -> str:
         lines += [f"Only what failed runs again with the Retry button, or `mkgan retry {run.names[0]}`.", ""]
         for row in failed.head(FAILURES).to_dict("records"):
             lines.append(f"- {row['image']} {row['method']} seed {row['seed']}: `{str(row['error'])[:300]}`")
-    behind = [row for row in report.comparison(run.rows).to_dict("records") if row["behind_bicubic"]]
+    behind = [row for row in tables.comparison(run.rows).to_dict("records") if row["behind_bicubic"]]
     if behind:
         lines += ["", "## Behind plain bicubic enlargement", ""]
         lines += [f"- {row['method']}: {str(row['behind_bicubic'])[:300]}" for row in behind]
@@ -150,9 +150,9 @@ def plain(value: Any, places: int) -> Any:
 
 def _show_sheet(key: str, run: Run, store: Store, sheet: bytes) -> None:
     """By its public address, or small enough to be in the artifact itself."""
-    uri = store.uri_of(report.run_uri(store, run.names[0], "contact-sheet.png"))
+    uri = RunFolder.of(run.names[0], store.uri).store.uri_of(CONTACT_SHEET)
     url = public_url(store, uri)
     if url is None:
-        small = base64.b64encode(gallery.shrunk(sheet, SHEET_BYTES)).decode()
+        small = base64.b64encode(shrunk(sheet, SHEET_BYTES)).decode()
         url = f"data:image/webp;base64,{small}"
     create_image_artifact(key=key, image_url=url, description=f"{run.title}; at full size: {uri}")

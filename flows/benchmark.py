@@ -1,4 +1,4 @@
-"""The flow `benchmark`: one task per image and region, one report."""
+"""The flow `benchmark`: every method on every image, and a report."""
 
 from __future__ import annotations
 
@@ -12,14 +12,23 @@ from prefect.states import Completed, Failed
 
 from flows import artifacts, runners
 from flows.config import BenchmarkConfig
-from flows.names import RUN_FILE, run_id, sentence, slug
+from flows.fanout import Fanout
+from flows.names import run_id, sentence, slug
 from flows.progress import Progress, only_shown
-from flows.walk import Fanout, Walk
-from mkgan_core import datasets, gallery, image_properties, jobs, method, report, runs, sample
-from mkgan_core.datasets import ImageSpec
+from mkgan_core.datasets.layout import Dataset, ImageSpec
+from mkgan_core.datasets.sample import NAMES, open_sample
 from mkgan_core.errors import MkganError
-from mkgan_core.method import Method
-from mkgan_core.storage import Store
+from mkgan_core.machine.storage import Store
+from mkgan_core.pipeline import jobs
+from mkgan_core.pipeline.method import Method, check_size, parse
+from mkgan_core.pipeline.parts import check_ready
+from mkgan_core.pipeline.records import DescribeRecord
+from mkgan_core.pipeline.steps.describe import DescribeJob
+from mkgan_core.pipeline.walk import Common, enlarge
+from mkgan_core.reports.contact_sheet import sheet_of
+from mkgan_core.reports.image_rows import row as image_row
+from mkgan_core.reports.rows import rows, write
+from mkgan_core.reports.runs import CONTACT_SHEET, RUN_FILE, RunFolder, open_run
 
 
 def plan(config: BenchmarkConfig, *, patient: bool = True) -> tuple[list[ImageSpec], list[Method]]:
@@ -32,21 +41,16 @@ def plan(config: BenchmarkConfig, *, patient: bool = True) -> tuple[list[ImageSp
     Raises:
         MkganError: with what is wrong, where, and what to do.
     """
-    methods = [method.parse(name) for name in config.methods]
+    methods = [parse(name) for name in config.methods]
     runners.check(config)
     Store(config.store, patient=patient).check_writable()
     store = Store(config.store)
-    dataset = (
-        sample.open_sample(config.dataset, store)
-        if config.dataset in sample.NAMES
-        else datasets.Dataset(config.dataset)
-    )
+    dataset = open_sample(config.dataset, store) if config.dataset in NAMES else Dataset(config.dataset)
     specs = dataset.plan(config.scale, config.images, config.limit)
-    for chosen in methods:
-        method.check_ready("segmenter", chosen.segmenter)
-    for spec in specs:
-        for chosen in methods:
-            method.check_size(chosen, spec.image, spec.shape)
+    for method in methods:
+        check_ready("segmenter", method.segmenter)
+        for spec in specs:
+            check_size(method, spec.image, spec.shape)
     return specs, methods
 
 
@@ -64,46 +68,42 @@ def benchmark(config: BenchmarkConfig) -> State:
         The run's state: failed, with a count, if a step did.
     """
     specs, methods = plan(config)
-    store, this_run = Store(config.store), run_id(config, str(flow_run.id))
+    store = Store(config.store)
+    folder = RunFolder.of(run_id(config, str(flow_run.id)), store.uri)
     # first: a run that breaks down can be retried by its name too
     facts = {"flow_run_id": str(flow_run.id), "config": config.model_dump(mode="json")}
-    store.write_json(report.run_uri(store, this_run, RUN_FILE), facts)
+    folder.store.write_json(RUN_FILE, facts)
     started = datetime.now(UTC)
-    progress = Progress(slug(config))
-    fanout, results = Fanout(progress.step, runners.places(config)), []
-    progress.fanout = fanout
-    common = {"store": store.uri, "preset": config.preset, "device": config.device}
+    common: Common = {"store": store.uri, "preset": config.preset, "device": config.device}
     seeds = range(config.seed, config.seed + config.seeds)
+    progress = Progress(slug(config))
+    fanout = Fanout(progress.step, runners.places(config))
+    walks = [enlarge(spec, method, seed, common) for spec in specs for method in methods for seed in seeds]
     with runners.running(config):
-        for spec in specs:
-            Walk(fanout, spec, methods, seeds, common, results)
-        fanout.drain()
+        results = fanout.run(walks)
     progress.close()
 
-    order = {name: position for position, name in enumerate([*config.methods, *(s.image for s in specs)])}
-    results.sort(key=lambda r: (order[r.spec.image], order[r.method.name], r.seed))
     image_rows, region_rows = [], []
     for result in results:
-        row, parts = report.rows(result, this_run, config.preset, started)
+        row, parts = rows(result, folder.run_id, config.preset, started)
         image_rows.append(row)
         region_rows.extend(parts)
-    sheet = gallery.sheet_of(results, store)
-    store.write(report.run_uri(store, this_run, "contact-sheet.png"), sheet)
-    picture_rows = [image_properties.row(spec, this_run, _describe(spec, common)) for spec in specs]
-    uri = report.write(store, this_run, image_rows, region_rows, picture_rows)
+    sheet = sheet_of(results, store)
+    folder.store.write(CONTACT_SHEET, sheet)
+    picture_rows = [image_row(spec, folder.run_id, _describe(spec, common)) for spec in specs]
+    uri = write(folder, image_rows, region_rows, picture_rows)
     with only_shown("artifacts"):
-        artifacts.publish(runs.open_run(uri, config.store), config, sheet)
-    failed = sum(error is not None for _, error in fanout.finished.values())
-    if failed:
-        rows = sum(row["status"] != "ok" for row in image_rows)
-        what = f"{failed} of {len(fanout.finished)} steps failed, and with them {rows} of {len(image_rows)} rows"
+        artifacts.publish(open_run(uri, config.store), config, sheet)
+    if fanout.failed:
+        lost = sum(row["status"] != "ok" for row in image_rows)
+        what = f"{fanout.failed} of {fanout.submitted} steps failed, and with them {lost} of {len(image_rows)} rows"
         return Failed(message=f"{what}; retry runs only these again; report: {uri}")
-    return Completed(message=f"{len(fanout.finished)} steps; report: {uri}")
+    return Completed(message=f"{fanout.submitted} steps; report: {uri}")
 
 
-def _describe(spec: ImageSpec, common: dict[str, str]) -> jobs.Record:
-    """What the image is like; nothing where it cannot be read any more, which is no reason to lose the report."""
+def _describe(spec: ImageSpec, common: Common) -> DescribeRecord | None:
+    """What the image is like; None where it cannot be read any more, which is no reason to lose the report."""
     try:
-        return jobs.run(image_properties.DescribeJob(spec, **common))
+        return jobs.run(DescribeJob(spec, **common))
     except MkganError:
-        return {}
+        return None

@@ -3,34 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, field_validator
 
-from mkgan_core import method
-from mkgan_core.storage import Store
-
-CHECKOUT = Path(__file__).resolve().parent.parent
-
-
-def home() -> Path:
-    """Where everything is kept by default: ``MKGAN_HOME``, else the checkout's ``data`` folder, else ``./data``."""
-    if "MKGAN_HOME" in os.environ:
-        return Path(os.environ["MKGAN_HOME"]).resolve()
-    return (CHECKOUT if (CHECKOUT / "pyproject.toml").exists() else Path.cwd()) / "data"
-
-
-def default_store() -> str:
-    """URI of the default artifact store: ``MKGAN_STORE``, else ``store`` in `home`."""
-    return os.environ.get("MKGAN_STORE") or (home() / "store").as_uri()
-
-
-def public_url(store: Store, uri: str) -> str | None:
-    """Where a browser finds a file of the store: below ``MKGAN_PUBLIC_URL``; None if that is not set."""
-    base = os.environ.get("MKGAN_PUBLIC_URL")
-    return f"{base.rstrip('/')}/{uri.removeprefix(store.uri).lstrip('/')}" if base else None
-
+from mkgan_core.machine.places import default_store
+from mkgan_core.pipeline.method import DEFAULT_METHOD, DEFAULT_METHODS, parse
 
 Scale = Annotated[Literal[2, 4], Field(title="Scale", description="enlargement factor")]
 Preset = Annotated[
@@ -68,11 +46,11 @@ class BenchmarkConfig(BaseModel):
     )
     scale: Scale = 2
     methods: list[str] = Field(
-        list(method.DEFAULT_METHODS),
+        list(DEFAULT_METHODS),
         title="Methods",
         min_length=1,
         description="by name, [segmenter/]estimator+upscaler: see `mkgan methods`; `multi-` takes the best segmenter",
-        examples=[list(method.DEFAULT_METHODS)],
+        examples=[list(DEFAULT_METHODS)],
     )
     preset: Preset = "fast"
     seeds: int = Field(
@@ -84,7 +62,9 @@ class BenchmarkConfig(BaseModel):
     )
     seed: FirstSeed = 0
     limit: int | None = Field(None, title="Limit", ge=1, description="at most so many images; empty: all")
-    images: list[str] = Field([], title="Images", description="only these image IDs, such as im_13; empty: all")
+    images: list[str] = Field(
+        [], title="Images", description="only these image IDs, such as im_13 or im_13,im_33; empty: all"
+    )
     store: StoreUri = Field(default_factory=default_store)
     runner: Runner = "threads"
     dask_address: DaskAddress = Field(default_factory=lambda: os.environ.get("MKGAN_DASK_ADDRESS"))
@@ -94,8 +74,15 @@ class BenchmarkConfig(BaseModel):
     @classmethod
     def _known(cls, names: list[str]) -> list[str]:
         for name in names:
-            method.parse(name)
+            parse(name)
         return list(dict.fromkeys(names))
+
+    @field_validator("images", mode="before")
+    @classmethod
+    def _split(cls, names: list[str] | str) -> list[str]:
+        """IDs one by one, or with commas between them, as in ``im_13,im_33``."""
+        given = [names] if isinstance(names, str) else names
+        return [name.strip() for text in given for name in text.split(",") if name.strip()]
 
 
 class UpscaleConfig(BaseModel):
@@ -104,7 +91,7 @@ class UpscaleConfig(BaseModel):
     images: list[str] = Field(
         title="Images", min_length=1, description="paths or URLs of image files that the worker can read"
     )
-    method: str = Field("spectral+zssr", title="Method", description="by name, [segmenter/]estimator+upscaler")
+    method: str = Field(DEFAULT_METHOD, title="Method", description="by name, [segmenter/]estimator+upscaler")
     scale: Scale = 2
     preset: Preset = "fast"
     out: str | None = Field(
@@ -119,5 +106,5 @@ class UpscaleConfig(BaseModel):
     @field_validator("method")
     @classmethod
     def _known(cls, name: str) -> str:
-        method.parse(name)
+        parse(name)
         return name

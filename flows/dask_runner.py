@@ -12,8 +12,8 @@ from distributed.comm.addressing import get_address_host_port
 from prefect.tasks import Task
 from prefect_dask.task_runners import DaskTaskRunner, PrefectDaskFuture
 
-from mkgan_core import environment
 from mkgan_core.errors import ConfigError
+from mkgan_core.machine.cores import cores
 
 CONNECT_TIMEOUT_S = 15
 GPU = "GPU"  # the resource, as in `dask worker --resources GPU=1`
@@ -40,7 +40,7 @@ def make(address: str | None) -> DaskTaskRunner:
     if address:
         return GpuDaskRunner(address=address, client_kwargs={"timeout": CONNECT_TIMEOUT_S})
     local = {
-        "n_workers": environment.cores(),
+        "n_workers": cores(),
         "threads_per_worker": 1,
         "memory_limit": 0,  # an equal share each would kill a large training while others idle
         "dashboard_address": None,

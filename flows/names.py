@@ -6,8 +6,6 @@ import re
 
 from flows.config import BenchmarkConfig
 
-RUN_FILE = "run.json"  # in the run's folder: what was asked for, and which flow run did it
-
 
 def run_id(config: BenchmarkConfig, flow_run_id: str) -> str:
     """Name of a run's folder in the store; the same again when the flow run is retried."""

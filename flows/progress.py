@@ -13,8 +13,6 @@ import httpx
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.logging import get_run_logger
 
-from flows.walk import Fanout
-
 EVERY_S = 5
 
 # a terminal's progress line: called with finished steps, cached ones among them, and submitted steps
@@ -22,7 +20,7 @@ on_progress: ContextVar[Callable[[int, int, int], None] | None] = ContextVar("on
 
 
 class Progress:
-    """Counts finished steps.
+    """Counts finished steps, and shows them while the block lasts.
 
     Args:
         slug: data set and scale, for the artifact's key.
@@ -30,7 +28,6 @@ class Progress:
 
     def __init__(self, slug: str) -> None:
         self.listener = on_progress.get()
-        self.fanout: Fanout | None = None
         self.done = self.cached = 0
         self.shown = time.monotonic()
         self.artifact: UUID | None = None
@@ -38,16 +35,15 @@ class Progress:
             made = create_progress_artifact(progress=0.0, key=f"progress-{slug}", description="steps of this run")
             self.artifact = cast(UUID, made)  # a coroutine only in async flows
 
-    def step(self, state: str, completed: bool) -> None:
-        """One more step has finished, in a state of this name."""
+    def step(self, state: str, submitted: int) -> None:
+        """One more step has finished, in a state of this name; so many are submitted so far."""
         self.done += 1
         self.cached += state == "Cached"
-        total = self.fanout.submitted if self.fanout else 1
         if self.listener:
-            self.listener(self.done, self.cached, total)
+            self.listener(self.done, self.cached, submitted)
         if time.monotonic() - self.shown > EVERY_S:  # each update is a call to the server
             self.shown = time.monotonic()
-            self._show(self.done / total)
+            self._show(self.done / submitted)
 
     def close(self) -> None:
         """All steps are done."""
@@ -61,8 +57,8 @@ class Progress:
 
 @contextmanager
 def only_shown(what: str) -> Iterator[None]:
-    """What a run only shows must not end it: where the server cannot take it, a line in the log says so."""
+    """Display errors never end a run: if the server rejects an update, log a warning."""
     try:
         yield
     except httpx.HTTPError as fault:
-        get_run_logger().warning("the server did not take the %s of this run: %s", what, fault)
+        get_run_logger().warning("the server rejected the %s of this run: %s", what, fault)

@@ -10,9 +10,8 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from flows.config import BenchmarkConfig
-from flows.names import RUN_FILE
 from mkgan_core.errors import ConfigError, StorageError
-from mkgan_core.storage import Store
+from mkgan_core.reports.runs import RUN_FILE, RunFolder
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
@@ -32,16 +31,14 @@ def find(run: str, store_uri: str) -> Earlier:
     Raises:
         ConfigError: if there is none, or it is of a version that did not note what was asked for.
     """
-    folder = run.rsplit("/", 1)[0] if run.endswith(".parquet") and "/" in run else f"{store_uri}/runs/{run}"
-    store = Store(folder)
+    folder = RunFolder.of(run, store_uri)
     try:
-        facts = json.loads(store.read(RUN_FILE))
+        facts = json.loads(folder.store.read(RUN_FILE))
         return Earlier(UUID(facts["flow_run_id"]), BenchmarkConfig(**facts["config"]))
     except StorageError as fault:
-        known = ", ".join(Store(store_uri).list("runs")[-5:]) or "none"
-        raise ConfigError(f"no run '{run}' that can be retried in {store_uri} (runs there: {known})") from fault
+        raise ConfigError(f"no run '{run}' that can be retried in {store_uri} (runs there: {folder.recent})") from fault
     except (ValueError, KeyError, ValidationError) as fault:
-        raise ConfigError(f"{store.uri_of(RUN_FILE)} is damaged: {fault}; start the run again") from fault
+        raise ConfigError(f"{folder.store.uri_of(RUN_FILE)} is damaged: {fault}; start the run again") from fault
 
 
 def read_flow_run(earlier: Earlier) -> FlowRun:

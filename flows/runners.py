@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from prefect.context import FlowRunContext
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 
-from mkgan_core import environment
 from mkgan_core.errors import ConfigError
+from mkgan_core.machine.cores import cores
 
 if TYPE_CHECKING:
     from flows.config import BenchmarkConfig, UpscaleConfig
@@ -63,8 +63,8 @@ def make(config: BenchmarkConfig | UpscaleConfig) -> TaskRunner[Any]:
 
         return dask_runner.make(config.dask_address)
     if config.runner == "processes":
-        return ProcessPoolTaskRunner(max_workers=environment.cores())
-    return ThreadPoolTaskRunner(max_workers=max(THREADS, environment.cores()))
+        return ProcessPoolTaskRunner(max_workers=cores())
+    return ThreadPoolTaskRunner(max_workers=max(THREADS, cores()))
 
 
 def places(config: BenchmarkConfig | UpscaleConfig) -> int:
@@ -75,5 +75,5 @@ def places(config: BenchmarkConfig | UpscaleConfig) -> int:
     if config.runner == "dask":
         return UNBOUNDED  # the scheduler knows the workers, and which of them have a GPU
     if config.runner == "processes":
-        return environment.cores()
-    return max(THREADS, environment.cores()) - QUICK
+        return cores()
+    return max(THREADS, cores()) - QUICK

@@ -13,13 +13,12 @@ from prefect.states import Completed, Failed
 
 from flows import runners
 from flows.config import UpscaleConfig
-from flows.walk import Fanout, Walk
-from mkgan_core import datasets, method
-from mkgan_core.datasets import ImageSpec
+from flows.fanout import Fanout
+from mkgan_core.datasets.layout import ImageSpec, describe_image
 from mkgan_core.errors import ConfigError
-from mkgan_core.method import Method
-from mkgan_core.report import Result
-from mkgan_core.storage import Store
+from mkgan_core.machine.storage import Store
+from mkgan_core.pipeline.method import Method, check_single_image, check_size, parse
+from mkgan_core.pipeline.walk import Common, enlarge
 
 
 def plan(config: UpscaleConfig) -> tuple[list[ImageSpec], Method]:
@@ -28,20 +27,16 @@ def plan(config: UpscaleConfig) -> tuple[list[ImageSpec], Method]:
     Raises:
         MkganError: with what is wrong, where, and what to do.
     """
-    chosen = method.parse(config.method)
+    method = parse(config.method)
     runners.check(config)
-    method.check_ready("segmenter", chosen.segmenter)
-    for kind, name in (("estimator", chosen.estimator), ("segmenter", chosen.segmenter)):
-        part = method.part_class(kind, name) if name else None
-        if getattr(part, "needs_truth", False) or getattr(part, "needs_masks", False):
-            raise ConfigError(f"method '{config.method}': {kind} '{name}' needs a data set; choose another")
-    specs = [datasets.describe_image(uri, config.scale) for uri in dict.fromkeys(config.images)]
+    check_single_image(method)
+    specs = [describe_image(uri, config.scale) for uri in dict.fromkeys(config.images)]
     names = [spec.image for spec in specs]
     if double := next((name for name in names if names.count(name) > 1), None):
         raise ConfigError(f"two images are called {double}, and so would be their results; enlarge one at a time")
     for spec in specs:
-        method.check_size(chosen, spec.image, spec.shape)
-    return specs, chosen
+        check_size(method, spec.image, spec.shape)
+    return specs, method
 
 
 def run_name() -> str:
@@ -59,24 +54,22 @@ def upscale(config: UpscaleConfig) -> State:
     Returns:
         The run's state: failed, with a count, if a step did.
     """
-    specs, chosen = plan(config)
+    specs, method = plan(config)
     store = Store(config.store)
     out = Store(config.out or store.uri_of("upscaled"))
     out.check_writable()
-    results: list[Result] = []
-    fanout = Fanout(lambda state, completed: None, runners.places(config))
-    common = {"store": store.uri, "preset": config.preset, "device": config.device}
+    fanout = Fanout(lambda state, submitted: None, runners.places(config))
+    common: Common = {"store": store.uri, "preset": config.preset, "device": config.device}
     with runners.running(config):
-        for spec in specs:
-            Walk(fanout, spec, [chosen], [config.seed], common, results)
-        fanout.drain()
+        results = fanout.run([enlarge(spec, method, config.seed, common) for spec in specs])
     written = []
     for result in results:
         place = None
         if result.composed:
             image = store.read(result.composed["output_uri"])
             place = out.write(f"{result.spec.image}_x{config.scale}.png", image)
-        written.append({"image": result.spec.low.uri, "enlarged": place, "error": result.error})
+        notes = "; ".join(result.notes) or None
+        written.append({"image": result.spec.low.uri, "enlarged": place, "error": result.error, "notes": notes})
     create_table_artifact(key="upscaled", table=written, description=f"Enlarged x{config.scale} by {config.method}")
     if failed := sum(row["enlarged"] is None for row in written):
         return Failed(message=f"{failed} of {len(written)} images failed: see the artifact `upscaled`")

@@ -20,11 +20,19 @@ class RegionError(MkganError):
 
 
 class KernelError(MkganError):
-    """A blur kernel that is malformed or unusable; ``seconds`` is what estimating it took, where that is known."""
+    """A blur kernel that is malformed or unusable.
 
-    def __init__(self, message: str, seconds: float = 0.0) -> None:
-        super().__init__(message)
-        self.seconds = seconds
+    Args:
+        fault: what is wrong, as a sentence with a subject.
+        remedy: what a person can do about it; left out where another kernel is used instead.
+    """
+
+    def __init__(self, fault: str, remedy: str = "") -> None:
+        super().__init__(fault, remedy)
+        self.fault, self.remedy = fault, remedy
+
+    def __str__(self) -> str:
+        return f"{self.fault}; {self.remedy}" if self.remedy else self.fault
 
 
 class StorageError(MkganError):
@@ -33,3 +41,13 @@ class StorageError(MkganError):
 
 class WeightsError(MkganError):
     """Network weights that are missing or damaged."""
+
+
+def out_of_memory(fault: BaseException) -> bool:
+    """Whether an exception says that memory ran out, the machine's or a GPU's.
+
+    Example:
+        >>> out_of_memory(RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"))
+        True
+    """
+    return isinstance(fault, MemoryError) or "out of memory" in str(fault).lower()

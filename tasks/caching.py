@@ -10,14 +10,14 @@ from prefect.cache_policies import CacheKeyFnPolicy
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.runtime import task_run
 
-from mkgan_core.errors import MkganError, StorageError
+from mkgan_core.errors import MkganError, StorageError, out_of_memory
 
 RETRIES = 2
 RETRY_DELAY_S = 3
 
 
 def artifact_task(name: str, *, gpu: bool = False) -> Callable[[Callable[..., Any]], Task[..., Any]]:
-    """A task whose only parameter is a `mkgan_core.jobs.Job`.
+    """A task whose only parameter is a `mkgan_core.pipeline.jobs.Job`.
 
     Its cache key is the job's key, which names everything the result depends on but not the run, so a finished step is
     `Cached` in every later run. The task run is named by the job's label.
@@ -40,13 +40,13 @@ def _label() -> str:
 
 
 def _may_help(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
-    """Storage and memory come back; bad input does not get better."""
+    """Whether trying again can help: storage and memory come back, bad input does not get better."""
     try:
         state.result()
-    except (StorageError, MemoryError, OSError):
+    except (StorageError, OSError):
         return True
     except MkganError:
         return False
     except Exception as fault:
-        return "out of memory" in str(fault).lower()
+        return out_of_memory(fault)
     return False

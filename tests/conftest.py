@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests import tiny_data
+from tests import data_sets
 
 DATA = Path(os.environ.get("MKGAN_TEST_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))
 ARTIFACTS = Path(__file__).parent.parent / "out" / "test-artifacts"  # pictures to look at; git ignores them
@@ -45,10 +45,10 @@ def div2krk() -> Path:
 @pytest.fixture
 def picture() -> np.ndarray:
     """A small photograph-like picture, (96, 120, 3)."""
-    return tiny_data.picture()
+    return data_sets.picture()
 
 
 @pytest.fixture
 def dataset_folder(tmp_path: Path) -> Path:
     """A data set of two tiny images in the DIV2KRK layout, x2, with kernels and a mask."""
-    return tiny_data.write_data_set(tmp_path / "tiny")
+    return data_sets.write_data_set(tmp_path / "tiny")

@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mkgan_core.estimators.kernelgan import KernelGanSettings
-from mkgan_core.estimators.kernelgan_networks import CHANNELS, MATRICES, MIDDLE, PATCH
-from mkgan_core.estimators.kernelgan_penalties import Penalties
+from mkgan_core.estimators.kernelgan.networks import CHANNELS, MATRICES, MIDDLE, PATCH
+from mkgan_core.estimators.kernelgan.penalties import Penalties
+from mkgan_core.estimators.kernelgan.settings import KernelGanSettings
 
 
 def generate(filters: Sequence[torch.Tensor], crop: torch.Tensor) -> torch.Tensor:

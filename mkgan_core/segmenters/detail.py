@@ -6,12 +6,15 @@ remove what stays small.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from typing_extensions import override
 
-from mkgan_core.images import Image
-from mkgan_core.regions import Rules
+from mkgan_core.imaging.images import Image
+from mkgan_core.segmenters.base import Segmenter
+from mkgan_core.segmenters.rules import Rules
 
 NO_STRANDS = Rules(thin=16)
 
@@ -43,25 +46,15 @@ class AnchorsSettings:
     """Quantile down to which an anchor grows into its neighbours."""
 
 
-class Edges:
+class Edges(Segmenter[EdgesSettings]):
     """Canny edges, without short contours, grown together, enclosed areas filled."""
 
-    version = 1
-    needs_masks = False
-    weights = packages = ()
+    settings_class = EdgesSettings
     rules = NO_STRANDS
 
-    def __init__(self, settings: EdgesSettings) -> None:
-        self.settings = settings
-
-    def masks(self, image: Image, given: dict[str, np.ndarray], *, device: str = "cpu") -> dict[str, np.ndarray]:
-        """``{"object": mask}``, or nothing where there is no edge.
-
-        Args:
-            image: (H, W, 3) in [0, 1].
-            given: ignored.
-            device: ignored.
-        """
+    @override
+    def masks(self, image: Image, given: Mapping[str, np.ndarray], *, device: str = "cpu") -> Mapping[str, np.ndarray]:
+        """``{"object": mask}``, or nothing where there is no edge."""
         from scipy.ndimage import binary_fill_holes
         from skimage.feature import canny
         from skimage.morphology import isotropic_closing, remove_small_objects
@@ -79,25 +72,15 @@ class Edges:
         return {"object": area} if area.any() else {}
 
 
-class Anchors:
+class Anchors(Segmenter[AnchorsSettings]):
     """Patches of the strongest gradients are anchors; each grows over its neighbours down to a weaker gradient."""
 
-    version = 1
-    needs_masks = False
-    weights = packages = ()
+    settings_class = AnchorsSettings
     rules = NO_STRANDS
 
-    def __init__(self, settings: AnchorsSettings) -> None:
-        self.settings = settings
-
-    def masks(self, image: Image, given: dict[str, np.ndarray], *, device: str = "cpu") -> dict[str, np.ndarray]:
-        """``{"object": mask}``, or nothing in a flat image.
-
-        Args:
-            image: (H, W, 3) in [0, 1].
-            given: ignored.
-            device: ignored.
-        """
+    @override
+    def masks(self, image: Image, given: Mapping[str, np.ndarray], *, device: str = "cpu") -> Mapping[str, np.ndarray]:
+        """``{"object": mask}``, or nothing in a flat image."""
         from scipy.ndimage import uniform_filter
         from skimage.filters import apply_hysteresis_threshold
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from typing_extensions import override
 
-from mkgan_core.images import Image
-from mkgan_core.regions import Rules
-from mkgan_core.segmenters import object_names, sam, ultralytics_api
-from mkgan_core.segmenters.boxes import fill_boxes, yolo_boxes
+from mkgan_core.imaging.images import Image
+from mkgan_core.segmenters import sam, ultralytics_api
+from mkgan_core.segmenters.base import Segmenter, object_names
+from mkgan_core.segmenters.detectors import fill_boxes, yolo_boxes
 
 
 @dataclass(frozen=True)
@@ -35,33 +37,20 @@ class GrabCutSettings(PromptedSettings):
     """How far beyond the box, in fractions of its size, the background is learnt from."""
 
 
-class YoloSam:
+class YoloSam(Segmenter[PromptedSettings]):
     """The published recipe: every box prompts SAM; the union of the masks is the object."""
 
-    version = 1
-    needs_masks = False
-    weights: tuple[str, ...] = ("yolo", "sam")
-    packages: tuple[str, ...] = ("ultralytics", "segment_anything")
-    rules = Rules()
-
-    def __init__(self, settings: PromptedSettings) -> None:
-        self.settings = settings
+    settings_class = PromptedSettings
+    weights = ("yolo", "sam")
+    packages = ("ultralytics", "segment_anything")
 
     def cut_out(self, image: Image, boxes: np.ndarray, device: str) -> list[np.ndarray]:
         """The mask, bool (H, W), of the object in each box (left, top, right, bottom)."""
         return list(sam.object_masks(image, boxes, device))
 
-    def masks(self, image: Image, given: dict[str, np.ndarray], *, device: str = "cpu") -> dict[str, np.ndarray]:
-        """``{"object": mask}``; with ``per_object`` one mask for each, the surest first; nothing without objects.
-
-        Args:
-            image: (H, W, 3) in [0, 1].
-            given: ignored.
-            device: where the networks run.
-
-        Raises:
-            WeightsError: if weights are missing or damaged.
-        """
+    @override
+    def masks(self, image: Image, given: Mapping[str, np.ndarray], *, device: str = "cpu") -> Mapping[str, np.ndarray]:
+        """``{"object": mask}``; with ``per_object`` one mask for each, the surest first; nothing without objects."""
         found = self.cut_out(image, yolo_boxes(image, self.settings.confidence, device), device)
         if not found:
             return {}
@@ -76,10 +65,12 @@ class YoloGrabCut(YoloSam):
     C. Rother, V. Kolmogorov, A. Blake: "GrabCut", SIGGRAPH 2004, doi:10.1145/1015706.1015720.
     """
 
+    settings_class = GrabCutSettings
     weights = ("yolo",)
     packages = ("ultralytics",)
     settings: GrabCutSettings
 
+    @override
     def cut_out(self, image: Image, boxes: np.ndarray, device: str) -> list[np.ndarray]:
         import cv2
 

@@ -6,18 +6,21 @@ Two backends, by the weights' name: ``sam_vit_*`` runs in `segment_anything`, Mo
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
+from typing_extensions import override
 
-from mkgan_core import weights
 from mkgan_core.errors import WeightsError
-from mkgan_core.images import Image, to_uint8
-from mkgan_core.regions import Rules
+from mkgan_core.imaging.images import Image, to_uint8
+from mkgan_core.machine import weights
 from mkgan_core.segmenters import ultralytics_api
+from mkgan_core.segmenters.base import Segmenter
+from mkgan_core.segmenters.rules import Rules
 
 BOXES_AT_ONCE = 32  # the decoder's masks of one call are this many times the image's size
 _one_at_a_time = threading.Lock()  # the predictor holds one image's embedding
@@ -33,9 +36,6 @@ class SamSettings:
     """At most so many segments; the rest is background."""
 
 
-PRESETS = {"paper": SamSettings(), "fast": SamSettings(points_per_side=16)}
-
-
 class Backend(Protocol):
     """A loaded SAM."""
 
@@ -48,29 +48,18 @@ class Backend(Protocol):
         ...
 
 
-class Sam:
+class Sam(Segmenter[SamSettings]):
     """SAM's automatic masks, each a region, the largest first."""
 
-    version = 1
-    needs_masks = False
+    settings_class = SamSettings
+    presets: ClassVar = {"paper": SamSettings(), "fast": SamSettings(points_per_side=16)}
     weights = ("sam",)
     packages = ("segment_anything",)
     rules = Rules(largest_only=True)
 
-    def __init__(self, settings: SamSettings) -> None:
-        self.settings = settings
-
-    def masks(self, image: Image, given: dict[str, np.ndarray], *, device: str = "cpu") -> dict[str, np.ndarray]:
-        """``segment1``, ``segment2``, ... by falling size; nothing when SAM trusts none of its masks.
-
-        Args:
-            image: (H, W, 3) in [0, 1].
-            given: ignored.
-            device: where the network runs.
-
-        Raises:
-            WeightsError: if the weights are missing or damaged.
-        """
+    @override
+    def masks(self, image: Image, given: Mapping[str, np.ndarray], *, device: str = "cpu") -> Mapping[str, np.ndarray]:
+        """``segment1``, ``segment2``, ... by falling size; nothing when SAM trusts none of its masks."""
         with _one_at_a_time:
             found = load(device).everything(image, self.settings.points_per_side)
         found.sort(key=lambda mask: -int(mask.sum()))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from typing_extensions import override
 
-from mkgan_core.images import Image
-from mkgan_core.regions import Rules
+from mkgan_core.imaging.images import Image
+from mkgan_core.segmenters.base import Segmenter
 
 
 @dataclass(frozen=True)
@@ -24,25 +26,15 @@ class TextureSettings:
     """A class that fills less of the image than this is not an object."""
 
 
-class FftTexture:
+class FftTexture(Segmenter[TextureSettings]):
     """Textured against flat: patch FFT -> mean magnitude -> two classes by Otsu's threshold on the logarithm."""
 
+    settings_class = TextureSettings
     version = 2  # 2: holes, specks and the grid left to the rules
-    needs_masks = False
-    weights = packages = ()
-    rules = Rules()
 
-    def __init__(self, settings: TextureSettings) -> None:
-        self.settings = settings
-
-    def masks(self, image: Image, given: dict[str, np.ndarray], *, device: str = "cpu") -> dict[str, np.ndarray]:
-        """``{"object": mask}`` with the textured class, or nothing when the image has only one class.
-
-        Args:
-            image: (H, W, 3) in [0, 1].
-            given: ignored.
-            device: ignored.
-        """
+    @override
+    def masks(self, image: Image, given: Mapping[str, np.ndarray], *, device: str = "cpu") -> Mapping[str, np.ndarray]:
+        """``{"object": mask}`` with the textured class, or nothing when the image has only one class."""
         from scipy.ndimage import gaussian_filter
         from skimage.filters import threshold_otsu
         from skimage.transform import resize

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from mkgan_core import weights
 from mkgan_core.errors import ConfigError
-from mkgan_core.images import Image, to_uint8
+from mkgan_core.imaging.images import Image, to_uint8
+from mkgan_core.machine import weights
+from mkgan_core.machine.places import cache_folder
 
 
 def bgr(image: Image) -> np.ndarray:
@@ -20,8 +21,13 @@ def bgr(image: Image) -> np.ndarray:
 
 
 @lru_cache(maxsize=1)
-def yolo(path: Path, sha256: str) -> Any:
-    """A detector, loaded once; the hash makes a replaced file a new one.
+def yolo(path: Path, sha256: str, task: str | None = None) -> Any:
+    """A network, loaded once; the hash makes a replaced file a new one.
+
+    Args:
+        path: its file, or the folder of an export.
+        sha256: of the file.
+        task: ``detect`` or ``segment``; by the file's name if it is not given.
 
     Raises:
         ConfigError: if the package that runs the format is missing.
@@ -29,9 +35,12 @@ def yolo(path: Path, sha256: str) -> Any:
     """
     if why := weights.missing_runtime(path):
         raise ConfigError(why)
-    task = "segment" if "-seg" in path.name else "pose" if "-pose" in path.name else "detect"  # exports do not say
+    if task is None:
+        task = "segment" if "-seg" in path.name else "pose" if "-pose" in path.name else "detect"  # exports do not say
     try:
         return quiet().YOLO(str(path), task=task)
+    except ImportError:  # the package itself
+        raise
     except Exception as fault:  # it raises many types on damaged files
         raise weights.unusable(path, "YOLO weights", fault) from fault
 
@@ -59,7 +68,7 @@ def sam_predictor(path: Path, sha256: str, device: str) -> Any:
 def quiet() -> Any:
     """The package, told to stay off the network and to keep its settings in the cache."""
     quietly = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "false"}
-    quietly["YOLO_CONFIG_DIR"] = str(weights.cache_folder().parent / "ultralytics")
+    quietly["YOLO_CONFIG_DIR"] = str(cache_folder().parent / "ultralytics")
     threads = os.environ.get("OMP_NUM_THREADS")
     for name, value in quietly.items():
         os.environ.setdefault(name, value)

@@ -2,43 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
+from typing_extensions import override
 
-from mkgan_core.images import Image
-from mkgan_core.regions import AS_DRAWN
-
-
-@dataclass(frozen=True)
-class WholeSettings:
-    """Nothing to set."""
+from mkgan_core.imaging.images import Image
+from mkgan_core.part import NoSettings
+from mkgan_core.segmenters.base import Segmenter
+from mkgan_core.segmenters.rules import AS_DRAWN
 
 
-class Whole:
+class Whole(Segmenter[NoSettings]):
     """One region: the whole image."""
 
-    version = 1
-    needs_masks = False
-    weights = packages = ()
     rules = AS_DRAWN
 
-    def __init__(self, settings: WholeSettings) -> None:
-        self.settings = settings
-
-    def masks(self, image: Image, given: dict[str, np.ndarray], *, device: str = "cpu") -> dict[str, np.ndarray]:
-        """No mask at all: that makes the whole image."""
+    @override
+    def masks(self, image: Image, given: Mapping[str, np.ndarray], *, device: str = "cpu") -> Mapping[str, np.ndarray]:
         return {}
 
 
-class Given(Whole):
+class Given(Segmenter[NoSettings]):
     """Masks that came with the image, as they were drawn.
 
     `given` is the data set's own, the ceiling for segmenters as `ground-truth` is for estimators; `mask` is the user's.
     """
 
     needs_masks = True
+    rules = AS_DRAWN
 
-    def masks(self, image: Image, given: dict[str, np.ndarray], *, device: str = "cpu") -> dict[str, np.ndarray]:
-        """The masks as they were given, at low resolution."""
+    @override
+    def masks(self, image: Image, given: Mapping[str, np.ndarray], *, device: str = "cpu") -> Mapping[str, np.ndarray]:
         return given

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from typing_extensions import override
 
-from mkgan_core import images
-from mkgan_core.degradation import degrade_tensor
-from mkgan_core.errors import KernelError
-from mkgan_core.estimators import KernelEstimate
-from mkgan_core.images import Image
-from mkgan_core.regions import Region
+from mkgan_core.imaging import images
+from mkgan_core.imaging.degradation import degrade_tensor
+from mkgan_core.imaging.images import Image
+from mkgan_core.imaging.kernels import Kernel
+from mkgan_core.imaging.regions import Region
+from mkgan_core.upscalers.base import Upscaler, required
 from mkgan_core.upscalers.interpolation import enlarge
 
 if TYPE_CHECKING:
@@ -34,34 +35,21 @@ class BackProjectionSettings:
     """Corrections; METHOD §3 measured 20."""
 
 
-class BackProjection:
+class BackProjection(Upscaler[BackProjectionSettings]):
     """Upscaler `back-projection`: no training, the sanity check of any kernel."""
 
+    settings_class = BackProjectionSettings
     version = 4
-    needs_kernel = True
-    seeded = False
-    min_side = 8
 
-    def __init__(self, settings: BackProjectionSettings) -> None:
-        self.settings = settings
-
+    @override
     def upscale(
-        self, image: Image, region: Region, estimate: KernelEstimate | None, scale: int, *, seed: int, device: str
+        self, image: Image, region: Region, kernel: Kernel | None, scale: int, *, seed: int = 0, device: str = "cpu"
     ) -> Image:
-        """The region's box, (s h, s w, 3); the kernel is applied with the region's surroundings in view.
-
-        Raises:
-            KernelError: without a kernel.
-        """
-        if estimate is None:
-            raise KernelError("back-projection needs a kernel; name an estimator, as in spectral+back-projection")
-        top, left, _, _ = region.box
-        crop, (inner_top, inner_left) = with_surroundings(image, region, margin=len(estimate.kernel))
+        blur = required(kernel, "back-projection").array
+        crop, corner = with_surroundings(image, region, margin=len(blur))
         low = images.to_tensor(crop, device)
-        high = images.to_image(back_project(enlarge(low, scale), low, estimate.kernel, scale, self.settings.rounds))
-        height, width = region.box[2] - top, region.box[3] - left
-        high = high[inner_top * scale :, inner_left * scale :]
-        return high[: height * scale, : width * scale]
+        high = back_project(enlarge(low, scale), low, blur, scale, self.settings.rounds)
+        return inner_box(images.to_image(high), region, corner, scale)
 
 
 def back_project(high: torch.Tensor, low: torch.Tensor, kernel: np.ndarray, scale: int, rounds: int) -> torch.Tensor:
@@ -116,3 +104,19 @@ def with_surroundings(image: Image, region: Region, margin: int) -> tuple[Image,
     first_row, first_column = max(0, top - margin), max(0, left - margin)
     crop = image[first_row : bottom + margin, first_column : right + margin]
     return crop, (top - first_row, left - first_column)
+
+
+def inner_box(enlarged: Image, region: Region, corner: tuple[int, int], scale: int) -> Image:
+    """The region's box cut out of the enlargement of `with_surroundings`' crop.
+
+    Args:
+        enlarged: (s h, s w, 3), the whole crop.
+        region: whose box.
+        corner: (top, left) of the box in the crop, low-resolution pixels.
+        scale: s.
+    """
+    top, left, bottom, right = region.box
+    first_row, first_column = (edge * scale for edge in corner)
+    return enlarged[
+        first_row : first_row + (bottom - top) * scale, first_column : first_column + (right - left) * scale
+    ]

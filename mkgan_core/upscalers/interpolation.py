@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mkgan_core import images
-from mkgan_core.estimators import KernelEstimate
-from mkgan_core.images import Image
-from mkgan_core.regions import Region
+from typing_extensions import override
+
+from mkgan_core.imaging import images
+from mkgan_core.imaging.images import Image
+from mkgan_core.imaging.kernels import Kernel
+from mkgan_core.imaging.regions import Region
+from mkgan_core.part import NoSettings
+from mkgan_core.upscalers.base import Upscaler
 
 if TYPE_CHECKING:
     import torch
 
 
-@dataclass(frozen=True)
-class BicubicSettings:
-    """Nothing to set."""
-
-
-class Bicubic:
+class Bicubic(Upscaler[NoSettings]):
     """Upscaler `bicubic`; it uses no kernel."""
 
-    version = 1
     needs_kernel = False
-    seeded = False
-    min_side = 8
 
-    def __init__(self, settings: BicubicSettings) -> None:
-        self.settings = settings
-
+    @override
     def upscale(
-        self, image: Image, region: Region, estimate: KernelEstimate | None, scale: int, *, seed: int, device: str
+        self, image: Image, region: Region, kernel: Kernel | None, scale: int, *, seed: int = 0, device: str = "cpu"
     ) -> Image:
-        """The region's box of the enlarged image, (s h, s w, 3)."""
         whole = images.to_image(enlarge(images.to_tensor(image), scale))
         return crop_box(whole, region, scale)
 

@@ -14,12 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from mkgan_core import environment, metrics
-from mkgan_core.datasets import load_high, load_low, true_kernel
-from mkgan_core.estimators import KernelEstimate
-from mkgan_core.regions import whole
-from mkgan_core.sample import open_sample
-from mkgan_core.storage import Store
+from mkgan_core.datasets.layout import load_high, load_low, true_kernel
+from mkgan_core.datasets.sample import open_sample
+from mkgan_core.imaging.kernels import Kernel
+from mkgan_core.imaging.regions import whole
+from mkgan_core.imaging.scores import scores
+from mkgan_core.machine.cores import cores
+from mkgan_core.machine.storage import Store
+from mkgan_core.reports.rows import git_sha
 
 
 def machine() -> dict[str, Any]:
@@ -27,12 +29,12 @@ def machine() -> dict[str, Any]:
 
     model = [line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")]
     return {
-        "cores": environment.cores(),
+        "cores": cores(),
         "processor": model[0] if model else platform.processor(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "git": environment.git_sha(),
+        "git": git_sha(),
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
@@ -61,7 +63,7 @@ def matmul_gflops(size: int = 1024, repeat: int = 15) -> float:
     return 2 * size**3 / seconds(lambda: torch.mm(a, b, out=out), repeat) / 1e9
 
 
-def sample_images(scale: int = 2) -> dict[str, tuple[np.ndarray, np.ndarray, KernelEstimate]]:
+def sample_images(scale: int = 2) -> dict[str, tuple[np.ndarray, np.ndarray, Kernel]]:
     """Low-resolution image, ground truth and true kernel of the sample's images, by name."""
     with tempfile.TemporaryDirectory() as folder:
         found = {}
@@ -73,7 +75,7 @@ def sample_images(scale: int = 2) -> dict[str, tuple[np.ndarray, np.ndarray, Ker
 
 
 def psnr_y(image: np.ndarray, truth: np.ndarray, scale: int) -> float:
-    return metrics.scores(image[: truth.shape[0], : truth.shape[1]], truth, scale)["psnr_y"]
+    return scores(image[: truth.shape[0], : truth.shape[1]], truth, scale)["psnr_y"]
 
 
 def save(path: str | None, section: str, content: Any) -> None:

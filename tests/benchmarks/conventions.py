@@ -9,24 +9,25 @@ import sys
 
 import numpy as np
 
-from mkgan_core import images, metrics
-from mkgan_core.datasets import Dataset, load_high, load_low, true_kernel
-from mkgan_core.degradation import degrade
-from mkgan_core.regions import whole
-from mkgan_core.upscalers.interpolation import Bicubic, BicubicSettings
+from mkgan_core.datasets.layout import Dataset, load_high, load_low, true_kernel
+from mkgan_core.imaging import images
+from mkgan_core.imaging.degradation import degrade
+from mkgan_core.imaging.regions import whole
+from mkgan_core.imaging.scores import scores
+from mkgan_core.upscalers.interpolation import Bicubic
 
 CROP = 256
 
 
 def main(folder: str) -> None:
-    bicubic = Bicubic(BicubicSettings())
+    bicubic = Bicubic()
     print("image scale regeneration_dB bicubic_psnr_y bicubic_psnr_y_central_crop")
     for scale in (2, 4):
         for spec in Dataset(folder).plan(scale):
             low, high = load_low(spec), load_high(spec)
             kernel = true_kernel(spec, whole(spec.shape))
             assert kernel is not None
-            again = images.to_uint8(degrade(high, kernel.kernel, scale)) / 255.0
+            again = images.to_uint8(degrade(high, kernel.array, scale)) / 255.0
             regeneration = -10 * np.log10(np.mean((again - low) ** 2))
             top, left = ((side - CROP) // 2 for side in low.shape[:2])
             pieces = [(low, high)]
@@ -38,8 +39,8 @@ def main(folder: str) -> None:
             )
             psnrs = []
             for part, truth in pieces:
-                enlarged = bicubic.upscale(part, whole(part.shape[:2]), None, scale, seed=0, device="cpu")
-                psnrs.append(metrics.scores(enlarged[: truth.shape[0], : truth.shape[1]], truth, scale)["psnr_y"])
+                enlarged = bicubic.upscale(part, whole(part.shape[:2]), None, scale)
+                psnrs.append(scores(enlarged[: truth.shape[0], : truth.shape[1]], truth, scale)["psnr_y"])
             print(spec.image, scale, f"{regeneration:.4f}", *psnrs, flush=True)
 
 

@@ -14,12 +14,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from mkgan_core import kernels
-from mkgan_core.degradation import degrade, random_kernel
+from mkgan_core.datasets.kernel_laws import random_kernel
 from mkgan_core.errors import KernelError
-from mkgan_core.estimators import KernelEstimate, kernelgan, kernelgan_training
-from mkgan_core.regions import Region
-from mkgan_core.upscalers import zssr
+from mkgan_core.estimators.kernelgan import estimator, training
+from mkgan_core.estimators.kernelgan.problem import problem
+from mkgan_core.estimators.kernelgan.settings import PRESETS
+from mkgan_core.imaging import kernels
+from mkgan_core.imaging.degradation import degrade
+from mkgan_core.imaging.kernels import Kernel
+from mkgan_core.imaging.regions import Region
+from mkgan_core.upscalers.zssr import upscaler
+from mkgan_core.upscalers.zssr.settings import PRESETS
 from tests.benchmarks import common
 
 SHAPE = (678, 1020)  # a common low-resolution size of DIV2KRK at x2
@@ -43,15 +48,15 @@ def thirds(shape: tuple[int, int]) -> list[Region]:
 
 
 def throughput(batches: list[int], device: str, iterations: int) -> list[dict[str, float]]:
-    settings = replace(kernelgan.PRESETS["fast"], iterations=iterations)
+    settings = replace(PRESETS["fast"], iterations=iterations)
     low = image(0)
     region = Region("all", np.ones(low.shape[:2], bool))
-    most = [kernelgan.problem(low, region, seed, settings) for seed in range(max(batches))]
-    kernelgan_training.train(most[:1], replace(settings, iterations=min(5, iterations)), device)
+    most = [problem(low, region, seed, settings) for seed in range(max(batches))]
+    training.train(most[:1], replace(settings, iterations=min(5, iterations)), device)
     rows = []
     for count in batches:
         start = time.perf_counter()
-        kernelgan_training.train(most[:count], settings, device)  # ends on the host: the kernels are there
+        training.train(most[:count], settings, device)  # ends on the host: the kernels are there
         took = time.perf_counter() - start
         rows.append({"regions": count, "seconds": took, "ms_per_iteration": 1e3 * took / iterations})
         print(f"R = {count:3d}: {took:7.2f} s, {count / took:8.2f} regions/s, "
@@ -61,24 +66,24 @@ def throughput(batches: list[int], device: str, iterations: int) -> list[dict[st
 
 def whole_images(count: int, device: str, kernel_steps: int, zssr_steps: int, batch: int = 128) -> dict[str, Any]:
     """KernelGAN and ZSSR, preset fast, for every region of the images."""
-    kernel_settings = replace(kernelgan.PRESETS["fast"], iterations=kernel_steps)
-    upscaler = zssr.Zssr(replace(zssr.PRESETS["fast"], iterations=zssr_steps))
+    kernel_settings = replace(PRESETS["fast"], iterations=kernel_steps)
+    upscaler = upscaler.Zssr(replace(PRESETS["fast"], iterations=zssr_steps))
     images = [image(number) for number in range(count)]
     start = time.perf_counter()
     work = [(low, region) for low in images for region in thirds(low.shape[:2])]
-    problems = [kernelgan.problem(low, region, 0, kernel_settings) for low, region in work]
+    problems = [problem(low, region, 0, kernel_settings) for low, region in work]
     prepared = time.perf_counter()
     raw = []
     for first in range(0, len(problems), batch):
-        raw += kernelgan_training.train(problems[first : first + batch], kernel_settings, device)
+        raw += training.train(problems[first : first + batch], kernel_settings, device)
     estimated = time.perf_counter()
     failed = 0
     for (low, region), kernel in zip(work, raw, strict=True):
         try:
-            estimate = KernelEstimate(kernels.centre(kernelgan.post_process(kernel), 2))
+            estimate = Kernel(kernels.centre(estimator.post_process(kernel), 2))
         except KernelError:
             failed += 1
-            estimate = KernelEstimate(kernels.bicubic(2))
+            estimate = Kernel(kernels.bicubic(2))
         upscaler.upscale(low, region, estimate, 2, seed=0, device=device)
     done = time.perf_counter()
     peak = torch.cuda.max_memory_allocated() / 2**20 if device.startswith("cuda") else None
@@ -100,8 +105,8 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--batches", default=",".join(str(2**n) for n in range(10)))
     parser.add_argument("--images", type=int, default=100)
-    parser.add_argument("--kernelgan-iterations", type=int, default=kernelgan.PRESETS["fast"].iterations)
-    parser.add_argument("--zssr-iterations", type=int, default=zssr.PRESETS["fast"].iterations)
+    parser.add_argument("--kernelgan-iterations", type=int, default=PRESETS["fast"].iterations)
+    parser.add_argument("--zssr-iterations", type=int, default=PRESETS["fast"].iterations)
     parser.add_argument("--json")
     options = parser.parse_args()
     if options.device.startswith("cuda") and not torch.cuda.is_available():

@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from mkgan_core import images, kernels
-from mkgan_core.degradation import degrade, random_kernel
-from mkgan_core.storage import Store
+from mkgan_core.datasets.kernel_laws import random_kernel
+from mkgan_core.imaging import images, kernel_files
+from mkgan_core.imaging.degradation import degrade
+from mkgan_core.machine.storage import Store
 from tests.benchmarks import common
 
 MKGAN = Path(sys.executable).with_name("mkgan")
@@ -48,7 +49,7 @@ def data_set(folder: Path, count: int) -> str:
         kernel = random_kernel(np.random.default_rng(number), 2)
         store.write(f"gt/im_{number}.png", images.encode_png(high))
         store.write(f"lr_x2/im_{number}.png", images.encode_png(degrade(np.ascontiguousarray(high), kernel, 2)))
-        store.write(f"gt_k_x2/kernel_{number}.mat", kernels.encode_mat(kernel))
+        store.write(f"gt_k_x2/kernel_{number}.mat", kernel_files.encode_mat(kernel))
     return str(folder)
 
 

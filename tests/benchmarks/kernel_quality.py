@@ -17,11 +17,16 @@ import numpy as np
 import torch
 from PIL import Image as Picture
 
-from mkgan_core import environment, images, kernels, method
-from mkgan_core.datasets import Dataset, given_masks, load_low, true_kernel
-from mkgan_core.degradation import degrade, random_kernel
+from mkgan_core.datasets.kernel_laws import random_kernel
+from mkgan_core.datasets.layout import Dataset, given_masks, load_low, true_kernel
 from mkgan_core.errors import KernelError
-from mkgan_core.regions import AS_DRAWN, Region, from_masks, whole
+from mkgan_core.estimators.base import Context
+from mkgan_core.imaging import images, kernels
+from mkgan_core.imaging.degradation import degrade
+from mkgan_core.imaging.regions import Region, whole
+from mkgan_core.machine.cores import prepare_torch
+from mkgan_core.pipeline import parts
+from mkgan_core.segmenters.rules import AS_DRAWN, from_masks
 from tests.benchmarks import common
 
 Case = tuple[str, np.ndarray, Region, np.ndarray]
@@ -34,7 +39,7 @@ def of_div2krk(folder: str, scale: int, split: bool) -> Iterator[Case]:
         for part in parts:
             truth = true_kernel(spec, part)
             assert truth is not None
-            yield f"{spec.image} {part.name}", load_low(spec), part, truth.kernel
+            yield f"{spec.image} {part.name}", load_low(spec), part, truth.array
 
 
 def of_photographs(folders: list[str], scale: int, reduce: float) -> Iterator[Case]:
@@ -67,14 +72,14 @@ def main() -> None:
         cases = of_div2krk(options.div2krk or options.regions, options.scale, split=bool(options.regions))
     else:
         cases = of_photographs(options.photographs, options.scale, options.reduce)
-    environment.prepare_torch()
+    prepare_torch()
     torch.set_num_threads(1)
-    part = method.build("estimator", options.estimator, options.preset)
+    part = parts.build("estimator", options.estimator, options.preset)
     rows = []
     for name, low, region, truth in cases:
         start = time.process_time()
         try:
-            found = part.estimate(low, region, options.scale, seed=0, truth=None, device="cpu").kernel
+            found = part.estimate(low, region, options.scale, Context(seed=0)).array
             psnr = kernels.kernel_psnr(found, truth, options.scale)
         except KernelError as fault:
             print(f"{name}: {fault}")

@@ -16,27 +16,29 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from mkgan_core import environment, kernels
 from mkgan_core.errors import KernelError
-from mkgan_core.estimators import kernelgan, kernelgan_training
-from mkgan_core.estimators.kernelgan import DISCRIMINATOR_CROP, GENERATOR_CROP
-from mkgan_core.estimators.kernelgan_networks import initial_weights
-from mkgan_core.regions import whole
+from mkgan_core.estimators.kernelgan import estimator, training
+from mkgan_core.estimators.kernelgan.networks import initial_weights
+from mkgan_core.estimators.kernelgan.problem import Problem, problem
+from mkgan_core.estimators.kernelgan.settings import DISCRIMINATOR_CROP, GENERATOR_CROP, PRESETS
+from mkgan_core.imaging import kernels
+from mkgan_core.imaging.regions import whole
+from mkgan_core.machine.cores import cores, prepare_torch
 from tests import layered
 from tests.benchmarks import common
 
 BATCHES = (1, 2, 4, 8, 16)
 WARM, TIMED = 3, 30
 NOMINAL_GFLOP = 0.26  # what METHOD §2 says an iteration needs
-SETTINGS = kernelgan.PRESETS["paper"]
+SETTINGS = PRESETS["paper"]
 
 
-def problems(count: int) -> list[kernelgan.Problem]:
+def problems(count: int) -> list[Problem]:
     low, _, _ = common.sample_images()["coffee"]
-    return [kernelgan.problem(low, whole(low.shape[:2]), seed, SETTINGS) for seed in range(count)]
+    return [problem(low, whole(low.shape[:2]), seed, SETTINGS) for seed in range(count)]
 
 
-def layered_ms(problem: kernelgan.Problem) -> float:
+def layered_ms(problem: Problem) -> float:
     """One iteration of one region by torch's layers and automatic differentiation, median."""
     training = layered.Training(*initial_weights([problem.weight_seed], "cpu"), 0, SETTINGS)
     picture = torch.from_numpy(problem.image.transpose(2, 0, 1) * 2 - 1)
@@ -53,37 +55,37 @@ def layered_ms(problem: kernelgan.Problem) -> float:
     return 1e3 * statistics.median(times[WARM:])
 
 
-def batched_ms(batch: list[kernelgan.Problem]) -> float:
+def batched_ms(batch: list[Problem]) -> float:
     """One iteration of one region in a batch."""
-    kernelgan_training.train(batch, replace(SETTINGS, iterations=WARM))
+    training.train(batch, replace(SETTINGS, iterations=WARM))
     # starting up (weights, bicubic reductions) is measured by itself and taken off
-    start_up = common.seconds(lambda: kernelgan_training.train(batch, replace(SETTINGS, iterations=1)), 3)
-    total = common.seconds(lambda: kernelgan_training.train(batch, replace(SETTINGS, iterations=1 + TIMED)), 3)
+    start_up = common.seconds(lambda: training.train(batch, replace(SETTINGS, iterations=1)), 3)
+    total = common.seconds(lambda: training.train(batch, replace(SETTINGS, iterations=1 + TIMED)), 3)
     return 1e3 * (total - start_up) / TIMED / len(batch)
 
 
-def performed_gflop(problem: kernelgan.Problem) -> float:
+def performed_gflop(problem: Problem) -> float:
     """Arithmetic of the matrix products that one iteration of one region really does."""
     counts = []
     for iterations in (1, 2):
         with FlopCounterMode(display=False) as counter:
-            kernelgan_training.train([problem], replace(SETTINGS, iterations=iterations))
+            training.train([problem], replace(SETTINGS, iterations=iterations))
         counts.append(counter.get_total_flops())
     return (counts[1] - counts[0]) / 1e9
 
 
 def companions() -> list[dict[str, Any]]:
     """How far a region's kernel, preset fast, depends on its batch, beside how far it depends on its seed."""
-    settings = kernelgan.PRESETS["fast"]
+    settings = PRESETS["fast"]
     batch, names = [], []
     for name, (low, _, _) in common.sample_images().items():
         for seed in (0, 1):
-            batch.append(kernelgan.problem(low, whole(low.shape[:2]), seed, settings))
+            batch.append(problem(low, whole(low.shape[:2]), seed, settings))
             names.append(name)
-    together = [_clean(raw) for raw in kernelgan_training.train(batch, settings)]
+    together = [_clean(raw) for raw in training.train(batch, settings)]
     rows = []
     for index in range(0, len(batch), 2):
-        alone, other = _clean(kernelgan_training.train(batch[index : index + 1], settings)[0]), together[index + 1]
+        alone, other = _clean(training.train(batch[index : index + 1], settings)[0]), together[index + 1]
         if alone is None or together[index] is None:
             print(f"{names[index]}: did not converge")
             continue
@@ -96,7 +98,7 @@ def companions() -> list[dict[str, Any]]:
 
 def _clean(raw: np.ndarray) -> np.ndarray | None:
     try:
-        return kernelgan.post_process(raw)
+        return estimator.post_process(raw)
     except KernelError:
         return None
 
@@ -112,8 +114,8 @@ def main() -> None:
         f"arithmetic per iteration and region: {NOMINAL_GFLOP} GFLOP nominal, {performed:.3f} in matrix products here"
     )
     found: dict[str, Any] = {"nominal_gflop": NOMINAL_GFLOP, "performed_gflop": performed}
-    for threads in sorted({environment.cores(), 1}, reverse=True):
-        environment.prepare_torch()
+    for threads in sorted({cores(), 1}, reverse=True):
+        prepare_torch()
         torch.set_num_threads(threads)
         rounds = []
         for _ in range(options.rounds):

@@ -18,7 +18,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-from mkgan_core import jobs
+from mkgan_core.pipeline import jobs
 from tests.benchmarks import common
 from tests.e2e import services
 
@@ -33,17 +33,18 @@ class Done:
 
 def plain(config: Any) -> int:
     """The walk of the flow without tasks and without its report; returns the number of steps."""
-    from flows import runners, walk
+    from flows import fanout, runners
+    from flows import fanout as walk
     from flows.benchmark import plan
 
     with ThreadPoolExecutor(runners.THREADS) as pool:
         call = SimpleNamespace(submit=lambda job, wait_for: Done(pool.submit(jobs.run, job)))
         with patch.object(walk, "task_for", lambda job, done: call):
             specs, methods = plan(config)
-            fanout = walk.Fanout(lambda *_: None, runners.places(config))
+            fanout = fanout.Fanout(lambda *_: None, runners.places(config))
             common = {"store": config.store, "preset": config.preset, "device": config.device}
             for spec in specs:
-                walk.Walk(fanout, spec, methods, range(config.seeds), common, [])
+                fanout.Walk(fanout, spec, methods, range(config.seeds), common, [])
             fanout.drain()
         assert not [error for _, error in fanout.finished.values() if error]
         return len(fanout.finished)

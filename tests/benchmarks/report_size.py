@@ -31,8 +31,9 @@ def write_report(count: int, store_uri: str) -> str:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from mkgan_core import image_properties, report
-    from mkgan_core.storage import Store
+    from mkgan_core.machine.storage import Store
+    from mkgan_core.reports.image_rows import COLUMNS
+    from mkgan_core.reports.schema import COLUMNS, REGION_COLUMNS
 
     rng = np.random.default_rng(0)
     number = np.arange(count)
@@ -69,9 +70,9 @@ def write_report(count: int, store_uri: str) -> str:
         pictures[name] = rng.uniform(0, 1, len(pictures))
     store = Store(store_uri)
     for file, table, columns in (
-        ("images", pictures, image_properties.COLUMNS),
-        ("regions", regions, report.REGION_COLUMNS),
-        ("report", rows, report.COLUMNS),
+        ("images", pictures, COLUMNS),
+        ("regions", regions, REGION_COLUMNS),
+        ("report", rows, COLUMNS),
     ):
         sink = pa.BufferOutputStream()
         pq.write_table(pa.Table.from_pandas(table.reindex(columns=columns), preserve_index=False), sink)
@@ -85,12 +86,13 @@ def aggregate(uri: str) -> dict[str, float]:
     import scipy.stats  # noqa: F401
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    from mkgan_core import report, runs, statistics
+    from mkgan_core.reports import runs, statistics
+    from mkgan_core.reports.tables import comparison
 
     start = time.perf_counter()
     run = runs.open_run(uri, "memory://unused")
     opened = time.perf_counter()
-    report.comparison(run.rows)
+    comparison(run.rows)
     compared = time.perf_counter()
     table = statistics.score_table(run.rows)
     for a, b in run.pairs:
@@ -109,12 +111,15 @@ def aggregate(uri: str) -> dict[str, float]:
 
 def page_of(count: int, folder: Path) -> dict[str, Any]:
     """The page of a run of so many photographs of DIV2KRK's size (2040 x 1356), with the three cheapest methods."""
-    from mkgan_core import image_properties, images, page, runs
-    from mkgan_core.datasets import Dataset
-    from mkgan_core.degradation import degrade, random_kernel
-    from mkgan_core.kernels import encode_mat
-    from mkgan_core.storage import Store
-    from tests.plain_run import plain_run
+    from mkgan_core.datasets.kernel_laws import random_kernel
+    from mkgan_core.datasets.layout import Dataset
+    from mkgan_core.imaging import images
+    from mkgan_core.imaging.degradation import degrade
+    from mkgan_core.imaging.kernel_files import encode_mat
+    from mkgan_core.machine.storage import Store
+    from mkgan_core.reports import page, runs
+    from mkgan_core.reports.image_rows import COLUMNS
+    from tests.drive import benchmark
 
     photographs = [truth for _, truth, _ in common.sample_images().values()]
     store = Store(str(folder / "set"))
@@ -125,11 +130,11 @@ def page_of(count: int, folder: Path) -> dict[str, Any]:
         store.write(f"lr_x2/im_{number}.png", images.encode_png(degrade(np.ascontiguousarray(high), kernel, 2)))
         store.write(f"gt_k_x2/kernel_{number}.mat", encode_mat(kernel))
     methods = ["bicubic", "bicubic+back-projection", "fft-texture/bicubic+back-projection"]
-    few = runs.open_run(plain_run(folder / "set", str(folder / "store"), methods), "memory://unused")
+    few = runs.open_run(benchmark(folder / "set", str(folder / "store"), methods), "memory://unused")
     import pandas as pd
 
     names = Dataset(str(folder / "set")).ids(2)
-    assert list(few.images.columns) == image_properties.COLUMNS
+    assert list(few.images.columns) == COLUMNS
 
     def repeated(table: pd.DataFrame) -> pd.DataFrame:
         """The same pictures under other names: what they cost is the same."""

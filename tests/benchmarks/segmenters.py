@@ -28,15 +28,19 @@ from scipy.ndimage import distance_transform_edt
 from skimage.measure import label
 from skimage.segmentation import find_boundaries
 
-from mkgan_core import environment, images, method, segmenters
-from mkgan_core.regions import Region, from_masks
+from mkgan_core import segmenters
+from mkgan_core.imaging import images
+from mkgan_core.imaging.regions import Region
+from mkgan_core.machine.cores import computing, prepare_torch
+from mkgan_core.pipeline import parts
+from mkgan_core.segmenters.rules import from_masks
 from tests.benchmarks import common
 
 TOLERANCE = 0.0075
 HEADINGS = "segmenter,boundary F,precision,recall,overlap,object IoU,regions,unsplit,pieces,processor s/image".split(
     ","
 )
-WITHOUT_MASKS = [name for name in method.SEGMENTERS if name not in ("given", "mask")]
+WITHOUT_MASKS = [name for name in parts.SEGMENTERS if name not in ("given", "mask")]
 
 
 def load(folder: Path, limit: int | None) -> list[tuple[str, np.ndarray, list[np.ndarray]]]:
@@ -93,7 +97,7 @@ def iou(a: np.ndarray, b: np.ndarray) -> float:
 
 def measure(name: str, cases: list[tuple[str, np.ndarray, list[np.ndarray]]], preset: str) -> dict:
     """A segmenter on every image."""
-    part = method.build("segmenter", name, preset)
+    part = parts.build("segmenter", name, preset)
     segmenters.segment(part, name, cases[0][1], {})  # imports and loads
     rows = []
     for image_name, image, humans in cases:
@@ -160,7 +164,7 @@ def main() -> None:
     parser.add_argument("--json")
     options = parser.parse_args()
     cases = load(options.bsds, options.random or options.limit)
-    lacking = {name: method.lacking("segmenter", name) for name in options.segmenters.split(",")}
+    lacking = {name: parts.lacking("segmenter", name) for name in options.segmenters.split(",")}
     chosen = [name for name, fault in lacking.items() if fault is None]
     with tempfile.TemporaryDirectory() as folder:
         if options.random:
@@ -170,8 +174,8 @@ def main() -> None:
         headings = [HEADINGS[0], HEADINGS[-1]] if options.random else HEADINGS
         print(f"| {' | '.join(headings)} |\n|{'---|' * len(headings)}")
         rows = []
-        with environment.computing():  # one core, as in a run
-            environment.prepare_torch()
+        with computing():  # one core, as in a run
+            prepare_torch()
             for name in chosen:
                 rows.append(measure(name, cases, options.preset))
                 print(line(rows[-1], time_only=bool(options.random)), flush=True)

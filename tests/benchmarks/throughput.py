@@ -21,11 +21,13 @@ from typing import Any
 import numpy as np
 import psutil
 
-from mkgan_core import images, kernels
-from mkgan_core.estimators import KernelEstimate
-from mkgan_core.jobs import Record
-from mkgan_core.pipeline import KernelJob, UpscaleJob, load_region
-from mkgan_core.storage import Store
+from mkgan_core.imaging import images, kernel_files, kernels
+from mkgan_core.imaging.kernels import Kernel
+from mkgan_core.machine.storage import Store
+from mkgan_core.pipeline.artifacts import load_region
+from mkgan_core.pipeline.jobs import Record
+from mkgan_core.pipeline.steps.enlarge import UpscaleJob
+from mkgan_core.pipeline.steps.kernel import KernelJob
 from tests.benchmarks import common
 from tests.e2e import services
 
@@ -43,7 +45,7 @@ def data_set(folder: Path, count: int) -> str:
     shade = np.linspace(0, 255, HIGH[1], dtype=np.uint8)[None, :, None].repeat(HIGH[0], 0).repeat(3, 2)
     mask = np.zeros(HIGH, bool)
     mask[:, : HIGH[1] // 2] = True
-    kernel = kernels.encode_mat(kernels.bicubic(SCALE))
+    kernel = kernel_files.encode_mat(kernels.bicubic(SCALE))
     for number in range(count):
         shade[0, 0] = number % 256, number // 256 % 256, 0
         store.write(f"gt/im_{number}.png", images.encode_png(shade / np.float32(255)))
@@ -58,7 +60,7 @@ def fake_training(pause_s: float) -> None:
 
     def kernel(self: KernelJob, store: Store) -> Record:
         time.sleep(pause_s)
-        made = self._save(store, KernelEstimate(kernels.bicubic(SCALE), None))
+        made = self._save(store, Kernel(kernels.bicubic(SCALE), None))
         return {"device": "cpu", "fallback": None, "attempts": 1, **made}
 
     def upscale(self: UpscaleJob, store: Store) -> Record:

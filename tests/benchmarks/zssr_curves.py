@@ -17,10 +17,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from mkgan_core import environment, images
-from mkgan_core.datasets import Dataset, load_high, load_low, true_kernel
-from mkgan_core.regions import whole
-from mkgan_core.upscalers import zssr, zssr_training
+from mkgan_core.datasets.layout import Dataset, load_high, load_low, true_kernel
+from mkgan_core.imaging import images
+from mkgan_core.imaging.regions import whole
+from mkgan_core.machine.cores import prepare_torch
+from mkgan_core.upscalers.zssr import low_resolution, published
+from mkgan_core.upscalers.zssr.settings import PRESETS
 from tests.benchmarks import common
 
 SCALE = 2
@@ -29,7 +31,7 @@ MARKS = (1, 50, 100, 150, 200, 250, 300, 400, 500, 600, 800, 1000, 1250, 1500, 2
 
 def curve(preset: str, low: np.ndarray, truth: np.ndarray, kernel: Any) -> list[dict[str, float]]:
     """Points (steps, seconds, psnr_y) of one training; the last is the finished result."""
-    settings = zssr.PRESETS[preset]
+    settings = PRESETS[preset]
     points: list[dict[str, float]] = []
     spent, started, steps = 0.0, time.process_time(), 0
 
@@ -47,10 +49,10 @@ def curve(preset: str, low: np.ndarray, truth: np.ndarray, kernel: Any) -> list[
             started = time.process_time()
 
     if settings.layout == "enlarged":
-        result = zssr_training.run_published(low, kernel, SCALE, settings, 0, "cpu", watch)
+        result = published.run_published(low, kernel, SCALE, settings, 0, "cpu", watch)
     else:
         everywhere = np.ones(low.shape[:2], bool)
-        result = zssr_training.run_low_resolution(low, everywhere, kernel, SCALE, settings, 0, "cpu", watch)
+        result = low_resolution.run_low_resolution(low, everywhere, kernel, SCALE, settings, 0, "cpu", watch)
     spent += time.process_time() - started
     record(result)
     return points
@@ -76,7 +78,7 @@ def main() -> None:
     parser.add_argument("--presets", default="fast,paper")
     parser.add_argument("--json")
     options = parser.parse_args()
-    environment.prepare_torch()
+    prepare_torch()
     torch.set_num_threads(1)
     found: dict[str, dict[str, list[dict[str, float]]]] = {}
     chosen = crops(options.div2krk, options.crop) if options.div2krk else common.sample_images(SCALE)

@@ -15,12 +15,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
 import pytest
 
+from deployments import prefect_settings
+
 BIN = Path(sys.executable).parent
-PATIENCE_S = 480  # for a start or an end; a busy machine of two cores needs a good part of it
+PATIENCE_S = 600  # a limit, not a measure: a busy machine of two cores needs a good part of it
+T = TypeVar("T")
 
 
 def free_port() -> int:
@@ -33,19 +37,28 @@ def clean_environment(**more: str) -> dict[str, str]:
     """This process's environment without what would configure mkgan, Prefect or S3, and with something more."""
     own = ("PREFECT_", "MKGAN_", "AWS_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(own)}
-    return {**kept, "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1", **more}
+    return {**kept, **prefect_settings.QUIET, **more}
 
 
-def wait_until(what: str, condition: Callable[[], bool], every_s: float = 0.2) -> None:
+def until(wanted: Callable[[], T | None], what: str, every_s: float = 0.5) -> T:
+    """What ``wanted`` returns as soon as it is true."""
     deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {PATIENCE_S} s in vain: {what}"
+    while time.monotonic() < deadline:
+        if result := wanted():
+            return result
         time.sleep(every_s)
+    raise AssertionError(f"waited {PATIENCE_S} s for {what}")
+
+
+def call(program: str, *arguments: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a program of the virtual environment to its end."""
+    command = [str(BIN / program), *arguments]
+    return subprocess.run(command, env=dict(environment), capture_output=True, text=True, timeout=PATIENCE_S)
 
 
 @contextmanager
 def process(command: list[str], log: Path, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that ends with the block, and those that it started; what it says is in the log."""
+    """A process that ends with the block, and those that it started; its output goes to the log."""
     with log.open("ab") as file:
         child = subprocess.Popen(command, env=dict(environment), stdout=file, stderr=file, start_new_session=True)
     try:
@@ -72,14 +85,13 @@ def prefect_server(home: Path, database: str | None = None) -> Iterator[str]:
     """Address of the API of a Prefect server on a free port; its database is SQLite unless one is named."""
     home.mkdir(parents=True, exist_ok=True)
     port = free_port()
-    patient = {f"PREFECT_SERVER_DATABASE_{name}": "60" for name in ("TIMEOUT", "CONNECTION_TIMEOUT")}  # as deployed
-    environment = clean_environment(PREFECT_HOME=str(home), **patient)
+    environment = clean_environment(PREFECT_HOME=str(home), **prefect_settings.DATABASE)
     if database:
         environment["PREFECT_API_DATABASE_CONNECTION_URL"] = database
     command = [str(BIN / "prefect"), "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     with process(command, home / "server.log", environment) as server:
         url = f"http://127.0.0.1:{port}/api"
-        wait_until("the Prefect server", lambda: server.poll() is not None or answers(f"{url}/health"))
+        until(lambda: server.poll() is not None or answers(f"{url}/health"), "the Prefect server")
         assert server.poll() is None, (home / "server.log").read_text()
         yield url
 
@@ -96,19 +108,19 @@ def postgres() -> Iterator[str]:
     if user:
         shutil.chown(folder, user)
 
-    def call(*command: str) -> None:
+    def run(*command: str) -> None:
         done = subprocess.run(command, user=user, cwd=folder, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
 
     data = str(folder / "data")
-    call(str(programs / "initdb"), "--pgdata", data, "--username", "mkgan", "--auth", "trust", "--no-sync")
+    run(str(programs / "initdb"), "--pgdata", data, "--username", "mkgan", "--auth", "trust", "--no-sync")
     settings = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
     control = [str(programs / "pg_ctl"), "--pgdata", data, "--wait"]
     try:
-        call(*control, "--log", str(folder / "log"), "--options", settings, "start")
+        run(*control, "--log", str(folder / "log"), "--options", settings, "start")
         yield f"postgresql+asyncpg://mkgan@127.0.0.1:{port}/postgres"
     finally:
-        call(*control, "--mode", "immediate", "stop")
+        run(*control, "--mode", "immediate", "stop")
         shutil.rmtree(folder)
 
 
@@ -119,7 +131,7 @@ def s3(log: Path, bucket: str) -> Iterator[int]:
     port = free_port()
     command = [str(BIN / "moto_server"), "-H", "127.0.0.1", "-p", str(port)]
     with process(command, log, clean_environment()):
-        wait_until("the S3 server", lambda: answers(f"http://127.0.0.1:{port}/"))
+        until(lambda: answers(f"http://127.0.0.1:{port}/"), "the S3 server")
         assert httpx.put(f"http://127.0.0.1:{port}/{bucket}").status_code == 200
         yield port
 

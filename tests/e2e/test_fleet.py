@@ -18,27 +18,30 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flows.config import CHECKOUT
-from mkgan_core import images, kernels, report
-from mkgan_core.degradation import degrade, random_kernel
-from mkgan_core.storage import Store
+from mkgan_core.datasets.files import image_files
+from mkgan_core.datasets.kernel_laws import random_kernel
+from mkgan_core.imaging.degradation import degrade
+from mkgan_core.machine.places import CHECKOUT
+from mkgan_core.machine.storage import Store
+from mkgan_core.reports.runs import open_run
 from tests.e2e.services import (
     BIN,
     PATIENCE_S,
     Gate,
+    call,
     clean_environment,
     postgres,
     prefect_server,
     process,
     s3,
-    wait_until,
+    until,
 )
-
-pytestmark = pytest.mark.e2e
+from tests.pictures import power_law
 
 IMAGES = 4
 METHODS = ["bicubic", "bicubic+back-projection", "spectral+back-projection", "given/ground-truth+back-projection"]
-STEPS = IMAGES * (2 + 4 + 5 + 4)  # segmentations, kernels, enlargements, scores
+GPU_STEPS = IMAGES * (4 + 5)  # kernels, enlargements
+STEPS = IMAGES * (2 + 4) + GPU_STEPS  # segmentations, scores
 OUTAGE_S = 20
 # what may differ between two runs of the same
 OWN = ["run_id", "peak_memory_mb", "threads", "created_at", "kernel_uri", "mask_uri", "output_uri"]
@@ -50,21 +53,15 @@ ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("fleet") / "set"
     store = Store(str(folder))
-    height, width = 192, 256
-    mask = np.zeros((height, width), bool)
-    mask[:, : width // 2] = True
-    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
-    frequency[0, 0] = 1
+    mask = np.zeros((192, 256), bool)
+    mask[:, :128] = True
     for n in range(IMAGES):
-        rng = np.random.default_rng(n)
-        # falls like a photograph's spectrum, or the spectral estimator would find nothing
-        high = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((height, width))) / frequency**1.4, (height, width))
-        high = ((high - high.min()) / np.ptp(high))[..., None].repeat(3, axis=2).astype(np.float32)
-        kernel = random_kernel(rng, 2)
-        store.write(f"gt/im_{n}.png", images.encode_png(high))
-        store.write(f"lr_x2/im_{n}.png", images.encode_png(degrade(high, kernel, 2)))
-        store.write(f"gt_k_x2/kernel_{n}.mat", kernels.encode_mat(kernel))
-        store.write(f"masks/img{n}/obj_hr_mask.png", images.encode_png(mask))
+        high = power_law(mask.shape, 2.8, n)  # like a photograph, or the spectral estimator would find nothing
+        kernel = random_kernel(np.random.default_rng(n), 2)
+        for name, data in image_files(
+            f"im_{n}", high, {2: degrade(high, kernel, 2)}, {2: {"background": kernel}}, mask
+        ):
+            store.write(name, data)
     return folder
 
 
@@ -104,10 +101,10 @@ def finish(command: subprocess.Popen[str]) -> tuple[str, str]:
 
 def rows(*uris: str) -> list[pd.DataFrame]:
     """The rows of the runs' reports and of their regions, without what may differ."""
+    runs = [open_run(uri, "") for uri in uris]
     tables = []
-    for name in ("report.parquet", "regions.parquet"):
-        table = pd.concat([report.read(f"{uri.rsplit('/', 1)[0]}/{name}", "") for uri in uris])
-        own = [column for column in table if column in OWN or column.startswith("seconds_")]
+    for table in (pd.concat([run.rows for run in runs]), pd.concat([run.regions for run in runs])):
+        own = [column for column in table if column in OWN or str(column).startswith("seconds_")]
         order = table.columns.intersection(["image", "method", "region"])
         tables.append(table.drop(columns=own).sort_values(list(order), ignore_index=True))
     return tables
@@ -136,7 +133,7 @@ def expected(mkgan: Command) -> list[pd.DataFrame]:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    """A Dask cluster of three workers, of which 0 and 1 have a GPU to offer; ``cluster.done`` counts (task, worker)."""
+    """A Dask cluster of three workers, of which 0 and 1 offer a GPU; ``cluster.done`` counts (needs a GPU, worker)."""
     distributed = pytest.importorskip("distributed")
     dask = pytest.importorskip("dask")
     dask.config.set({"logging.distributed": "warning"})  # or its farewells would hide a failed test's words
@@ -149,7 +146,8 @@ def cluster() -> Iterator[Any]:
     class Placed(distributed.SchedulerPlugin):
         def transition(self, key: str, start: str, finish: str, *args: Any, worker: str = "", **more: Any) -> None:
             if finish == "memory":
-                made.done[distributed.utils.key_split(key), made.scheduler.workers[worker].name] += 1
+                needs_gpu = bool(made.scheduler.tasks[key].resource_restrictions)
+                made.done[needs_gpu, made.scheduler.workers[worker].name] += 1
 
     with distributed.SpecCluster(workers=workers, scheduler=scheduler, silence_logs=logging.WARNING) as made:
         made.done = Counter()  # of the first test
@@ -169,16 +167,19 @@ def test_dask_reports_what_threads_report(cluster: Any, mkgan: Command, expected
     assert_same(expected, uri)
     assert sum(cluster.done.values()) == STEPS
     assert {worker for _, worker in cluster.done} == {0, 1, 2}
-    assert {worker for task, worker in cluster.done if task in ("estimate_kernel", "upscale")} == {0, 1}
+    on_gpu = {worker: count for (needs_gpu, worker), count in cluster.done.items() if needs_gpu}
+    assert set(on_gpu) == {0, 1}
+    assert sum(on_gpu.values()) == GPU_STEPS
 
 
 def test_a_dask_worker_is_killed(cluster: Any, mkgan: Command, expected: list, tmp_path: Path) -> None:
     from distributed import Client
 
+    client: Any
     with Client(cluster) as client:
         pids = client.run(os.getpid)
         run = mkgan.start("--runner", "dask", "--dask-address", cluster.scheduler_address, "--store", str(tmp_path))
-        wait_until("a third of the steps", lambda: run.poll() is not None or len(records(tmp_path)) > STEPS // 3)
+        until(lambda: run.poll() is not None or len(records(tmp_path)) > STEPS // 3, "a third of the steps", 0.1)
         busy: list[str] = []
         while not busy and run.poll() is None:  # between two steps all may be idle
             busy = [worker for worker, tasks in client.processing().items() if tasks]
@@ -214,8 +215,7 @@ def test_two_prefect_workers_share_an_s3_store_that_goes_away_for_a_while(
     store = f"s3://{BUCKET}/shared"
     environment = {**mkgan.environment, **bucket[1], "MKGAN_STORE": store, "MKGAN_CHECKOUT": str(CHECKOUT)}
     # slots for all: what a limit does is another test's matter
-    deploy = [str(BIN / "mkgan"), "deploy", "--gpu-slots", "64"]
-    done = subprocess.run(deploy, env=environment, capture_output=True, text=True, timeout=PATIENCE_S)
+    done = call("mkgan", "deploy", "--gpu-slots", "64", environment=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     command = [str(BIN / "prefect"), "worker", "start", "--pool", "mkgan-gpu", "--limit", "1", "--name"]
     names, uris = ["one", "two"], []
@@ -223,7 +223,7 @@ def test_two_prefect_workers_share_an_s3_store_that_goes_away_for_a_while(
         for name in names:
             workers.enter_context(process([*command, name], tmp_path / f"{name}.log", environment))
         # both at work before there is any: the first could be free again before the second has started
-        wait_until("two workers", lambda: _online(api) >= set(names), 1)
+        until(lambda: _online(api) >= set(names), "two workers", 1)
         halves = [f"im_{n}" for n in range(IMAGES // 2)], [f"im_{n}" for n in range(IMAGES // 2, IMAGES)]
         runs = []
         # two deployments, for each allows one run at a time
@@ -232,13 +232,13 @@ def test_two_prefect_workers_share_an_s3_store_that_goes_away_for_a_while(
             config = {"dataset": str(mkgan.dataset), "methods": METHODS, "images": chosen, "store": store}
             made = api.post(f"/deployments/{found}/create_flow_run", json={"parameters": {"config": config}})
             runs.append(made.raise_for_status().json()["id"])
-        wait_until("a third of the steps", lambda: _count(Store(store)) > STEPS // 3)
+        until(lambda: _count(Store(store)) > STEPS // 3, "a third of the steps", 0.1)
         bucket[0].shut()
         time.sleep(OUTAGE_S)
         bucket[0].open()
         assert _count(Store(store)) < STEPS
         for run in runs:
-            wait_until("a run", lambda run=run: _state(api, run)["type"] in ENDED, 1)
+            until(lambda run=run: _state(api, run)["type"] in ENDED, "a run", 1)
             state = _state(api, run)
             assert state["type"] == "COMPLETED", state
             uris.append(state["message"].split("report: ")[1])

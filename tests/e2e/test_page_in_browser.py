@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mkgan_core import images, page, runs
-from mkgan_core.storage import Store
-from tests.plain_run import plain_run
+from mkgan_core.datasets.files import image_files
+from mkgan_core.datasets.kernel_laws import random_kernel
+from mkgan_core.imaging.degradation import degrade
+from mkgan_core.machine.storage import Store
+from mkgan_core.reports import page, runs
+from tests.drive import benchmark
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 METHODS = ["bicubic", "bicubic+back-projection", "given/ground-truth+back-projection"]
 IMAGES = 24
 
@@ -23,9 +24,6 @@ IMAGES = 24
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page of two dozen images, so that some lie far below the window."""
-    from mkgan_core.degradation import degrade, random_kernel
-    from mkgan_core.kernels import encode_mat
-
     folder = tmp_path_factory.mktemp("browser")
     store = Store(str(folder / "set"))
     mask = np.zeros((256, 240), bool)
@@ -36,24 +34,13 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (240, 256), Image.Resampling.BICUBIC
         )
         high, kernel = np.asarray(coarse, np.float32) / 255, random_kernel(rng, 2)
-        store.write(f"gt/im_{n}.png", images.encode_png(high))
-        store.write(f"lr_x2/im_{n}.png", images.encode_png(degrade(high, kernel, 2)))
-        store.write(f"gt_k_x2/kernel_{n}.mat", encode_mat(kernel))
-        store.write(f"masks/img{n}/obj_hr_mask.png", images.encode_png(mask))
-    run = runs.open_run(plain_run(folder / "set", str(folder / "store"), METHODS), "memory://unused")
+        for name, data in image_files(
+            f"im_{n}", high, {2: degrade(high, kernel, 2)}, {2: {"background": kernel}}, mask
+        ):
+            store.write(name, data)
+    run = runs.open_run(benchmark(folder / "set", str(folder / "store"), METHODS), "memory://unused")
     page.write(run, folder / "page.html")
     return folder / "page.html"
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine; install Debian's package chromium")
-    with playwright.sync_playwright() as tools:
-        browser = tools.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

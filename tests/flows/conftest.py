@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from flows import cli
+from flows.cli.main import main
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -24,7 +24,7 @@ def mkgan(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     def call(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["mkgan", *arguments])
         with pytest.raises(SystemExit) as stop:
-            cli.main()
+            main()
         out, err = capsys.readouterr()
         return int(stop.value.code or 0), out, err
 

@@ -14,19 +14,21 @@ from PIL import Image
 
 from flows import artifacts
 from flows.benchmark import benchmark
-from flows.config import BenchmarkConfig, public_url
+from flows.config import BenchmarkConfig
 from flows.names import run_id, sentence, slug
-from mkgan_core import gallery, runs
-from mkgan_core.runs import Run
-from mkgan_core.storage import Store
-from tests.plain_run import plain_run
+from mkgan_core.machine.places import public_url
+from mkgan_core.machine.storage import Store
+from mkgan_core.reports import runs
+from mkgan_core.reports.contact_sheet import shrunk
+from mkgan_core.reports.runs import Run
+from tests.drive import benchmark as benchmark_plainly
 
 METHODS = ["bicubic", "bicubic+back-projection", "given/bicubic+back-projection"]
 
 
 @pytest.fixture
 def run(dataset_folder: Path, tmp_path: Path) -> Run:
-    return runs.open_run(plain_run(dataset_folder, str(tmp_path / "store"), METHODS), "memory://unused")
+    return runs.open_run(benchmark_plainly(dataset_folder, str(tmp_path / "store"), METHODS), "memory://unused")
 
 
 def everything(run: Run, before: Run | None = None) -> list[list[dict]]:
@@ -82,7 +84,7 @@ def test_thousands_of_images_stay_small(run: Run) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (4000, 2000, 3), np.uint8)
     out = io.BytesIO()
     Image.fromarray(noise).save(out, "PNG")
-    assert len(gallery.shrunk(out.getvalue(), artifacts.SHEET_BYTES)) <= artifacts.SHEET_BYTES
+    assert len(shrunk(out.getvalue(), artifacts.SHEET_BYTES)) <= artifacts.SHEET_BYTES
 
 
 def test_public_addresses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -19,9 +19,10 @@ from flows.benchmark import benchmark
 from flows.config import BenchmarkConfig
 from flows.names import run_id
 from flows.progress import on_progress
-from mkgan_core import report, runs
-from mkgan_core.pipeline import UpscaleJob
-from mkgan_core.storage import Store
+from mkgan_core.machine.storage import Store
+from mkgan_core.pipeline.steps.enlarge import UpscaleJob
+from mkgan_core.reports import runs
+from mkgan_core.reports.runs import read
 
 METHODS = ["bicubic", "bicubic+back-projection", "given/ground-truth+back-projection"]
 
@@ -37,7 +38,7 @@ def run(config: BenchmarkConfig) -> tuple[State, list[TaskRun], pd.DataFrame]:
     counted = re.search(r"(\d+) steps", state.message or "")
     assert counted
     tasks = settled_tasks(flow_run_id, int(counted[1]))
-    return state, tasks, report.read(run_id(config, str(flow_run_id)), config.store)
+    return state, tasks, read(run_id(config, str(flow_run_id)), config.store)
 
 
 def settled_tasks(flow_run_id: UUID, count: int, timeout_s: float = 60) -> list[TaskRun]:
@@ -130,8 +131,8 @@ def test_a_failed_region_fails_its_image_alone(config: BenchmarkConfig, monkeypa
 
 def test_storage_faults_are_retried(config: BenchmarkConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     from mkgan_core.errors import StorageError
-    from mkgan_core.pipeline import SegmentJob
-    from tasks.walk import segment
+    from mkgan_core.pipeline.steps.segment import SegmentJob
+    from tasks.steps import TASKS
 
     compute, faults = SegmentJob.compute, []
 
@@ -142,7 +143,7 @@ def test_storage_faults_are_retried(config: BenchmarkConfig, monkeypatch: pytest
         return compute(self, store)
 
     monkeypatch.setattr(SegmentJob, "compute", once)
-    monkeypatch.setattr(segment, "retry_delay_seconds", 0)
+    monkeypatch.setattr(TASKS[SegmentJob], "retry_delay_seconds", 0)
     state, tasks, _ = run(config.model_copy(update={"methods": ["bicubic"], "limit": 1}))
     assert state.is_completed()
     assert {task.run_count for task in tasks if task.name.startswith("segment")} == {2}

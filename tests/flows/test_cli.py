@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from tests.plain_run import plain_run
+from tests.drive import benchmark
 
 
 def spoil(kind: str, folder: Path) -> list[str]:
@@ -108,8 +108,8 @@ def two_reports(dataset_folder: Path, tmp_path: Path) -> list[str]:
     """Reports of two runs on the same images; the second has a method more."""
     store, methods = str(tmp_path / "store"), ["bicubic", "bicubic+back-projection"]
     return [
-        plain_run(dataset_folder, store, methods, seeds=2, name="first"),
-        plain_run(dataset_folder, store, [*methods, "given/bicubic+back-projection"], name="second"),
+        benchmark(dataset_folder, store, methods, seeds=2, name="first"),
+        benchmark(dataset_folder, store, [*methods, "given/bicubic+back-projection"], name="second"),
     ]
 
 

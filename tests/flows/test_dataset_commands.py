@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mkgan_core import images
-from mkgan_core.storage import Store
+from mkgan_core.imaging import images
+from mkgan_core.machine.storage import Store
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""How the flow takes what becomes of its tasks."""
+"""How the flow drives walks: what is shared, what waits, and what becomes of tasks that got lost."""
 
 from __future__ import annotations
 
@@ -10,16 +10,23 @@ from typing import Any
 import pytest
 from prefect.states import Completed, Pending, State
 
-from flows import walk
-from flows.walk import Fanout
+from flows import fanout
+from flows.fanout import Fanout
+from mkgan_core.pipeline.walk import StepFailed, Walk, one_step
 
 
 @dataclass
 class Future:
-    """A finished task's future."""
+    """A task's future that ends when the test says so; at once, if it is given its end."""
 
-    state: State
+    state: State | None = None
     error: Exception | None = None
+    calls: list[Callable[[Any], None]] = field(default_factory=list)
+
+    def end(self, state: State) -> None:
+        self.state = state
+        for call in self.calls:
+            call(self)
 
     def result(self) -> dict[str, Any]:
         if self.error:
@@ -27,40 +34,126 @@ class Future:
         return {"seconds": 1.0}
 
     def add_done_callback(self, call: Callable[[Any], None]) -> None:
-        call(self)
+        self.calls.append(call)
+        if self.state:
+            call(self)
 
 
 @dataclass
-class Submissions:
-    """Stands for a task: hands out one prepared future after the other."""
+class Tasks:
+    """Stands for all tasks: hands out prepared futures, or finished ones."""
 
-    futures: list[Future]
-    waited: list[Any] = field(default_factory=list)
+    futures: list[Future] = field(default_factory=list)
+    started: list[str] = field(default_factory=list)
+    waited: dict[str, Any] = field(default_factory=dict)
 
     def submit(self, job: Any, wait_for: Any) -> Future:
-        self.waited.append(wait_for)
-        return self.futures.pop(0)
+        self.started.append(job.key)
+        self.waited[job.key] = wait_for
+        return self.futures.pop(0) if self.futures else Future(Completed())
 
 
-def outcomes(monkeypatch: pytest.MonkeyPatch, *futures: Future) -> list[tuple[Any, Any]]:
-    """What a job comes to whose submissions end like this."""
-    task, job, found = Submissions(list(futures)), SimpleNamespace(key="k"), []
-    monkeypatch.setattr(walk, "task_for", lambda job, done: task)
-    monkeypatch.setattr(walk, "is_done", lambda job: False)
-    fanout = Fanout(lambda *_: None, places=1)
-    fanout.submit(job, lambda record, error: found.append((record, error)))  # type: ignore[arg-type]
-    fanout.drain()
-    assert not task.futures
-    assert fanout.submitted == 1
+@pytest.fixture
+def tasks(monkeypatch: pytest.MonkeyPatch) -> Tasks:
+    found = Tasks()
+    monkeypatch.setattr(fanout, "task_for", lambda job, done: found)
+    monkeypatch.setattr(fanout, "is_done", lambda job: job.key.startswith("done"))
     return found
 
 
-LOST = Future(Pending(), RuntimeError("the server is busy"))
+def job(key: str, *, trains: bool = False) -> Any:
+    return SimpleNamespace(key=key, trains=trains, label=key)
 
 
-def test_a_task_that_got_lost_is_submitted_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert outcomes(monkeypatch, LOST, Future(Completed())) == [({"seconds": 1.0}, None)]
+def steps(*jobs: Any) -> Walk[list[Any]]:
+    """One job after the other; returns their records, or why there is none."""
+    records = []
+    for one in jobs:
+        try:
+            records.append((yield from one_step(one)))
+        except StepFailed as failed:
+            records.append(str(failed))
+    return records
 
 
-def test_a_task_that_gets_lost_again_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert outcomes(monkeypatch, LOST, LOST) == [(None, "RuntimeError: the server is busy")]
+def side_by_side(before: Any, between: list[Any], after: Any) -> Walk[list[Any]]:
+    yield before
+    results = yield [steps(one) for one in between]
+    yield after
+    return results
+
+
+DONE = {"seconds": 1.0}
+
+
+def test_results_come_in_the_order_of_the_walks(tasks: Tasks) -> None:
+    assert Fanout(lambda *_: None, places=1).run([steps(job("a"), job("b")), steps(job("c"))]) == [[DONE, DONE], [DONE]]
+    assert tasks.started == ["a", "c", "b"]
+
+
+def test_a_step_that_walks_share_runs_once(tasks: Tasks) -> None:
+    finished: list[int] = []
+    driver = Fanout(lambda state, submitted: finished.append(submitted), places=9)
+    assert driver.run([steps(job("a"), job("b")), steps(job("a"), job("c"))]) == [[DONE, DONE], [DONE, DONE]]
+    assert sorted(tasks.started) == ["a", "b", "c"]
+    assert driver.submitted == len(finished) == 3
+    assert driver.failed == 0
+
+
+def test_branches_run_side_by_side_and_draw_edges(tasks: Tasks) -> None:
+    (results,) = Fanout(lambda *_: None, places=9).run([side_by_side(job("a"), [job("b"), job("c")], job("d"))])
+    assert results == [[DONE], [DONE]]
+    assert tasks.started == ["a", "b", "c", "d"]
+    assert {key: len(states or ()) for key, states in tasks.waited.items()} == {"a": 0, "b": 1, "c": 1, "d": 2}
+
+
+def test_a_fault_is_raised_inside_the_walk_and_counted(tasks: Tasks) -> None:
+    tasks.futures = [Future(Completed(), ValueError("no\nluck"))]
+    driver = Fanout(lambda *_: None, places=1)
+    assert driver.run([steps(job("a"), job("b"))]) == [["a: ValueError: no luck", DONE]]
+    assert driver.failed == 1
+
+
+def test_trainings_beyond_the_places_wait_here(tasks: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the order in which they came, while steps that are quick or done go past them."""
+    open_futures = [Future(), Future()]
+    tasks.futures = list(open_futures)
+    walks = [steps(job(f"training {n}", trains=True)) for n in range(4)]
+    walks += [steps(job("quick")), steps(job("done before", trains=True))]
+    driver = Fanout(lambda *_: None, places=2)
+
+    seen: list[list[str]] = []
+
+    def look(event: Any) -> None:
+        if len(tasks.started) == 4 and not seen:  # both trainings, and what goes past them
+            seen.append(list(tasks.started))
+            for future in open_futures:
+                future.end(Completed())
+
+    real = driver._end
+    monkeypatch.setattr(driver, "_end", lambda step: (real(step), look(step)))
+    assert driver.run(walks) == [[DONE]] * 6
+    assert seen[0] == ["training 0", "training 1", "quick", "done before"]
+    assert tasks.started[4:] == ["training 2", "training 3"]
+
+
+def lost() -> Future:
+    return Future(Pending(), RuntimeError("the server is busy"))
+
+
+def test_a_task_that_got_lost_is_submitted_once_more(tasks: Tasks) -> None:
+    tasks.futures = [lost()]
+    driver = Fanout(lambda *_: None, places=1)
+    assert driver.run([steps(job("a", trains=True))]) == [[DONE]]
+    assert tasks.started == ["a", "a"]
+    assert driver.submitted == 1
+
+
+def test_a_task_that_gets_lost_again_has_failed(tasks: Tasks) -> None:
+    tasks.futures = [lost(), lost()]
+    driver = Fanout(lambda *_: None, places=1)
+    assert driver.run([steps(job("a", trains=True)), steps(job("b", trains=True))]) == [
+        ["a: RuntimeError: the server is busy"],
+        [DONE],
+    ]
+    assert tasks.started == ["a", "a", "b"]

@@ -10,16 +10,21 @@ import numpy as np
 import pytest
 import torch
 
-from mkgan_core import kernels
-from mkgan_core.degradation import degrade, random_kernel
-from mkgan_core.estimators import KernelEstimate, kernelgan
-from mkgan_core.estimators.kernelgan_training import train
-from mkgan_core.metrics import scores
-from mkgan_core.regions import whole
-from mkgan_core.upscalers import zssr
+from mkgan_core.datasets.kernel_laws import random_kernel
+from mkgan_core.estimators.kernelgan import estimator
+from mkgan_core.estimators.kernelgan.problem import Problem, problem
+from mkgan_core.estimators.kernelgan.settings import PRESETS
+from mkgan_core.estimators.kernelgan.training import train
+from mkgan_core.imaging import kernels
+from mkgan_core.imaging.degradation import degrade
+from mkgan_core.imaging.kernels import Kernel
+from mkgan_core.imaging.regions import whole
+from mkgan_core.imaging.scores import scores
+from mkgan_core.upscalers.zssr import upscaler
+from mkgan_core.upscalers.zssr.settings import PRESETS
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")
-SETTINGS = replace(kernelgan.PRESETS["fast"], iterations=200)
+SETTINGS = replace(PRESETS["fast"], iterations=200)
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +45,8 @@ def little_memory() -> Iterator[None]:
     torch.cuda.set_per_process_memory_fraction(1.0)
 
 
-def _problems(image: np.ndarray, count: int) -> list[kernelgan.Problem]:
-    return [kernelgan.problem(np.roll(image, 7 * n, 1), whole(image.shape[:2]), n, SETTINGS) for n in range(count)]
+def _problems(image: np.ndarray, count: int) -> list[Problem]:
+    return [problem(np.roll(image, 7 * n, 1), whole(image.shape[:2]), n, SETTINGS) for n in range(count)]
 
 
 def test_the_first_iterations_are_those_of_the_cpu(low: np.ndarray) -> None:
@@ -57,13 +62,13 @@ def test_a_region_does_not_depend_on_its_batch(low: np.ndarray) -> None:
 
 
 def test_a_batch_that_does_not_fit_is_halved(low: np.ndarray, little_memory: None) -> None:
-    estimator = kernelgan.KernelGan(replace(SETTINGS, iterations=20))
+    estimator = estimator.KernelGan(replace(SETTINGS, iterations=20))
     region = whole(low.shape[:2])
 
     def estimate(seed: int) -> str:
         try:
             estimator.estimate(low, region, 2, seed=seed, truth=None, device="cuda:0")
-        except kernelgan.KernelError as fault:
+        except estimator.KernelError as fault:
             return str(fault)  # 20 iterations need not converge; that they ran is the point
         return "converged"
 
@@ -73,11 +78,11 @@ def test_a_batch_that_does_not_fit_is_halved(low: np.ndarray, little_memory: Non
 
 @pytest.mark.parametrize("preset", ["fast", "paper"])
 def test_zssr_is_as_good_as_on_the_cpu(low: np.ndarray, preset: str) -> None:
-    settings = replace(zssr.PRESETS[preset], iterations=60)
+    settings = replace(PRESETS[preset], iterations=60)
     kernel = random_kernel(np.random.default_rng(1), 2)
     lower, region = degrade(low, kernel, 2), whole((low.shape[0] // 2, low.shape[1] // 2))
     psnrs = []
     for device in ("cpu", "cuda"):
-        high = zssr.Zssr(settings).upscale(lower, region, KernelEstimate(kernel), 2, seed=0, device=device)
+        high = upscaler.Zssr(settings).upscale(lower, region, Kernel(kernel), 2, seed=0, device=device)
         psnrs.append(scores(high, low, 2)["psnr_y"])
     assert psnrs[1] == pytest.approx(psnrs[0], abs=0.1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
@@ -15,34 +14,17 @@ from uuid import UUID
 import pandas as pd
 import psutil
 import pytest
-from prefect.client.schemas.objects import TaskRun
+from prefect.client.schemas.objects import FlowRun, TaskRun
 
-from flows.automations import ZOMBIES
-from mkgan_core import jobs
-from mkgan_core.datasets import Dataset
-from mkgan_core.pipeline import SegmentJob
-from tests.e2e.operating.conftest import MKGAN, PREFECT, START_S, Serving, free_port, until
-from tests.tiny_data import write_data_set
-
-pytestmark = pytest.mark.e2e
+from deployments.automations import ZOMBIES
+from deployments.server import SERVER_PROCESS
+from tests.data_sets import write_data_set
+from tests.e2e.operating.serving import Serving, mend
+from tests.e2e.services import BIN, PATIENCE_S, clean_environment, free_port, until
 
 METHODS = ["bicubic", "spectral+back-projection", "given/bicubic+back-projection"]
 ZOMBIE_AFTER_S = 45
 OPTIONS = ["--method", "bicubic", "--method", "given/bicubic+back-projection"]
-
-
-def spoil(serving: Serving, data: Path) -> Path:
-    """Make the mask of a region of im_1, unreadable; returns the file, beside which the good one is kept."""
-    spec = Dataset(str(data)).plan(2)[0]
-    job = SegmentJob(spec, store=str(serving.store), preset="fast", device="auto", segmenter="given")
-    mask = Path(jobs.run(job)["regions"][0]["mask_uri"].removeprefix("file://"))
-    mask.with_suffix(".kept").write_bytes(mask.read_bytes())
-    mask.write_bytes(b"no picture")
-    return mask
-
-
-def mend(mask: Path) -> None:
-    mask.with_suffix(".kept").rename(mask)
 
 
 def trained(tasks: list[TaskRun]) -> list[tuple[Any, Any]]:
@@ -75,14 +57,19 @@ def two_runs(serving: Serving, tmp_path_factory: pytest.TempPathFactory) -> list
 def test_two_runs_at_once_never_train_at_once(serving: Serving, two_runs: list[Started]) -> None:
     ended = [serving.ended(run.id) for run in two_runs]
     assert all(run.state and run.state.is_completed() for run in ended)
-    first, second = ((run.start_time, run.end_time) for run in ended)
-    assert first[0] < second[1] and second[0] < first[1]  # the runs were there at once
+    assert _overlap(*ended)
     times = sorted(time for run in two_runs for time in trained(serving.tasks(run.id)))
     assert len(times) == 2 * 2 * (3 + 4)  # runs, images, kernels and enlargements
     overlaps = [(a, b) for a, b in pairwise(times) if b[0] < a[1]]
     assert overlaps == []
     busy = sum((end - start).total_seconds() for start, end in times)
     print(f"GPU tasks: {len(times)}, busy {busy:.1f} of {(times[-1][1] - times[0][0]).total_seconds():.1f} s")
+
+
+def _overlap(first: FlowRun, second: FlowRun) -> bool:
+    """Whether two runs were going on at the same time."""
+    assert first.start_time and first.end_time and second.start_time and second.end_time
+    return first.start_time < second.end_time and second.start_time < first.end_time
 
 
 def test_finished_work_needs_no_slot(serving: Serving, two_runs: list[Started]) -> None:
@@ -98,17 +85,17 @@ def test_finished_work_needs_no_slot(serving: Serving, two_runs: list[Started]) 
 
 def test_somebody_is_told_and_retry_of_a_deployments_run(serving: Serving, tmp_path: Path) -> None:
     data = write_data_set(tmp_path / "told", 4)
-    mask = spoil(serving, data)
+    mask = serving.spoil(data, "im_1")
     run = serving.start("sample-smoke", dataset=str(data), methods=["bicubic", "given/bicubic+back-projection"])
     failed = serving.ended(run)
     assert failed.state and failed.state.is_failed()
     failing = "estimate kernel of im_1 object by bicubic"
-    told = until(lambda: [note["text"] for note in serving.notified if str(run) in note["text"]], 300, "the webhook")
+    told = until(lambda: [note["text"] for note in serving.notified if str(run) in note["text"]], "the webhook")
     assert "mkgan: compare 2 methods on told x2, preset fast: Failed, 1 of " in told[0]
     assert f"{serving.url}/runs/flow-run/{run}" in told[0]
 
     before = {task.id: task.run_count for task in serving.tasks(run)}
-    retried = serving.mkgan("flow-run", "retry", str(run), program=PREFECT, PREFECT_API_URL=f"{serving.url}/api")
+    retried = serving.mkgan("flow-run", "retry", str(run), program="prefect", PREFECT_API_URL=f"{serving.url}/api")
     assert retried.returncode == 0, retried.stderr
     again = serving.ended(run, runs=2)
     assert again.state and again.state.is_failed()  # nothing is mended yet
@@ -128,7 +115,7 @@ def test_somebody_is_told_and_retry_of_a_deployments_run(serving: Serving, tmp_p
 
 def test_retry_of_a_run_from_a_terminal(serving: Serving, tmp_path: Path) -> None:
     data = write_data_set(tmp_path / "terminal", 5)
-    mask = spoil(serving, data)
+    mask = serving.spoil(data, "im_1")
     first = serving.mkgan("benchmark", "--dataset", str(data), *OPTIONS)
     assert first.returncode == 1, first.stderr
     report = first.stdout.strip().splitlines()[-1].removeprefix("report: ")
@@ -156,9 +143,9 @@ def test_a_run_that_died_without_a_word(serving: Serving, tmp_path: Path) -> Non
     assert f"automation '{ZOMBIES}' updated" in serving.mkgan("deploy", "--zombie-after", str(ZOMBIE_AFTER_S)).stdout
     with serving.client() as client:
         slot = client.increment_concurrency_slots_with_lease(["tag:gpu"], 1, "concurrency", lease_duration=300).json()
-        command = [str(MKGAN), "benchmark", "--dataset", str(data), "--method", "bicubic"]
+        command = [str(BIN / "mkgan"), "benchmark", "--dataset", str(data), "--method", "bicubic"]
         process = subprocess.Popen(command, env=serving.environment, stdout=subprocess.DEVNULL)
-        folder = until(lambda: next(serving.store.glob("runs/zombie-*/run.json"), None), 120, "the run to start").parent
+        folder = until(lambda: next(serving.store.glob("runs/zombie-*/run.json"), None), "the run to start").parent
         run = UUID(pd.read_json(folder / "run.json", typ="series")["flow_run_id"])
 
         def beats() -> bool:
@@ -168,7 +155,7 @@ def test_a_run_that_died_without_a_word(serving: Serving, tmp_path: Path) -> Non
             }
             return bool(client.request("POST", "/events/filter", json={"filter": filter_}).json()["events"])
 
-        until(beats, 120, "a heartbeat")
+        until(beats, "a heartbeat")
         process.send_signal(signal.SIGKILL)
         process.wait()
         client.release_concurrency_slots_with_lease(slot["lease_id"])
@@ -183,18 +170,18 @@ def test_a_run_that_died_without_a_word(serving: Serving, tmp_path: Path) -> Non
 
 def test_a_killed_command_leaves_no_server_behind(tmp_path: Path) -> None:
     data = write_data_set(tmp_path / "killed", 7)
-    alone = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    command = [str(MKGAN), "benchmark", "--dataset", str(data), "--method", "bicubic"]
-    process = subprocess.Popen(command, env=alone | {"MKGAN_HOME": str(tmp_path)}, stdout=subprocess.DEVNULL)
+    command = [str(BIN / "mkgan"), "benchmark", "--dataset", str(data), "--method", "bicubic"]
+    process = subprocess.Popen(command, env=clean_environment(MKGAN_HOME=str(tmp_path)), stdout=subprocess.DEVNULL)
 
     def its_server() -> psutil.Process | None:
         children = psutil.Process(process.pid).children()
-        return next((child for child in children if "flows.server_process" in child.cmdline()), None)
+        return next((child for child in children if SERVER_PROCESS in child.cmdline()), None)
 
-    server = until(its_server, 120, "its server")
+    server = until(its_server, "its server")
     process.kill()
     process.wait()
-    server.wait(START_S)
+    psutil.wait_procs([server], timeout=PATIENCE_S)
+    assert not server.is_running()
 
 
 def test_an_image_that_arrives_is_enlarged(serving: Serving, tmp_path: Path) -> None:
@@ -212,7 +199,7 @@ def test_an_image_that_arrives_is_enlarged(serving: Serving, tmp_path: Path) -> 
             wanted = {"images": ["/nowhere/photo.png"], "method": "spectral+zssr"}
             return next((r for r in runs if r.parameters.get("config") == wanted), None)
 
-        arrived = until(by_event, 300, "the event to start a run")
+        arrived = until(by_event, "the event to start a run")
     assert serving.ended(run).state_name == "Completed"
     assert (tmp_path / "out" / "im_1_x2.png").exists()
     failed = serving.ended(arrived.id)  # there is no such file, and it says so

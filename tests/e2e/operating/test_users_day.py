@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -17,15 +16,9 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.client.schemas.sorting import ArtifactSort
 
-from mkgan_core import jobs
-from mkgan_core.datasets import Dataset
-from mkgan_core.pipeline import SegmentJob
-from tests.e2e.operating.conftest import RUN_S, Serving, until
+from tests.e2e.operating.serving import Serving, mend
+from tests.e2e.services import until
 
-pytestmark = pytest.mark.e2e
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-QUIET = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync"
 METHODS = ["bicubic", "bicubic+back-projection", "given/bicubic+back-projection"]
 # per image: 2 segmentations; kernels of 1 + 2 regions; 1 + 1 + 2 enlargements; 3 scores
 STEPS = 2 * (2 + 3 + 4 + 3)
@@ -34,13 +27,7 @@ STEPS = 2 * (2 + 3 + 4 + 3)
 @pytest.fixture(scope="module")
 def damaged(serving: Serving) -> Path:
     """The mask of one region of one image, made before the run and spoilt: that region cannot be read."""
-    spec = Dataset(str(serving.data)).plan(2)[1]
-    job = SegmentJob(spec, store=str(serving.store), preset="fast", device="auto", segmenter="given")
-    regions = jobs.run(job)["regions"]
-    mask = Path(next(r["mask_uri"] for r in regions if r["name"] == "object").removeprefix("file://"))
-    shutil.copy(mask, mask.with_suffix(".kept"))
-    mask.write_bytes(b"no picture")
-    return mask
+    return serving.spoil(serving.data, "im_2")
 
 
 @pytest.fixture(scope="module")
@@ -72,25 +59,14 @@ def nightly(serving: Serving, damaged: Path) -> FlowRun:
             # on a busy machine the next minute's run may be due before this one has begun: that one is cancelled
             return next((run for run in due if run.run_count), None)
 
-        run = until(first, RUN_S, "the schedule to start a run")
+        run = until(first, "the schedule to start a run")
         client.delete_deployment_schedule(deployment.id, schedule["id"])
     return serving.ended(run.id)
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine; install Debian's package chromium")
-    with playwright.sync_playwright() as tools:
-        browser = tools.chromium.launch(executable_path=CHROMIUM, args=[*QUIET.split(), "--no-first-run"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def tab(browser: Any) -> Iterator[Any]:
-    context = browser.new_context(viewport={"width": 1500, "height": 1000})
+def tab(chromium: Any) -> Iterator[Any]:
+    context = chromium.new_context(viewport={"width": 1500, "height": 1000})
     context.set_default_timeout(180_000)  # the server may stand still for a minute
     yield context.new_page()
     context.close()
@@ -127,7 +103,7 @@ def test_retry_in_the_ui_runs_that_region_again_and_nothing_else(
     serving: Serving, nightly: FlowRun, damaged: Path, tab: Any, screenshots: Path
 ) -> None:
     before = {task.id: task.run_count for task in serving.tasks(nightly.id)}
-    shutil.move(damaged.with_suffix(".kept"), damaged)
+    mend(damaged)
     tab.goto(f"{serving.url}/runs/flow-run/{nightly.id}")
     tab.get_by_role("button", name="Retry").wait_for()
     tab.wait_for_timeout(2000)  # the timeline is drawn
@@ -178,6 +154,12 @@ def test_the_form_shows_choices_and_help(serving: Serving, tab: Any, screenshots
     with serving.client() as client:
         deployment = client.read_deployment_by_name("benchmark/div2krk-x2-nightly")
     tab.goto(f"{serving.url}/deployments/deployment/{deployment.id}/run")
-    tab.get_by_text("enlargement factor").first.wait_for()
-    tab.get_by_text("settings of all parts: best per second, best there is, or as published").first.wait_for()
+    for text in ("enlargement factor", "settings of all parts: best per second, best there is, or as published"):
+        shown = tab.get_by_text(text).first
+        shown.wait_for()
+        assert shown.is_visible()
     tab.screenshot(path=screenshots / "9-form.png", full_page=True)
+    preset = tab.locator(".p-select button").filter(has_text="fast")
+    preset.press("ArrowDown")  # opens the list of choices
+    tab.get_by_role("option").first.wait_for()
+    assert tab.get_by_role("option").all_inner_texts() == ["fast", "best", "paper"]

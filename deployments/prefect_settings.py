@@ -1,0 +1,99 @@
+"""Prefect's settings: the environment of every server, worker and flow run that mkgan starts.
+
+A variable that is already set wins, except for what tells a process who it is (its addresses and folders).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+SERVER_START_S = 240  # the first start creates the database: 20 s here, more on a busy machine
+HEARTBEAT_S = 30
+
+QUIET: Mapping[str, str] = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+}
+"""Send nothing home, show no advertisement."""
+
+DATABASE: Mapping[str, str] = {
+    # on a busy machine the database may stand still for longer than Prefect's 5 and 10 s
+    "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "60",
+    "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
+}
+"""How long a server waits for its database."""
+
+RUN: Mapping[str, str] = {
+    # a run whose heartbeats stop is taken for dead (`automations`)
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S),
+    # the core's log lines appear in the run's log, in the UI
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "mkgan_core",
+    # a server whose database is busy answers 500; ask again
+    "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",
+}
+"""What every flow run needs, wherever it runs."""
+
+COMMAND: Mapping[str, str] = {
+    **QUIET,
+    **DATABASE,
+    **RUN,
+    # the longest that a step waits before it asks again for a free GPU slot
+    "PREFECT_SERVER_TASKS_TAG_CONCURRENCY_SLOT_WAIT_SECONDS": "5",
+    # the terminal shows our own progress; the run's log in the UI has everything
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "ERROR",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": str(SERVER_START_S),
+}
+"""What the command `mkgan` and the server that it starts need."""
+
+
+def apply() -> None:
+    """Set this process up as a command. Call it before Prefect is imported: Prefect reads its settings then."""
+    for name, value in COMMAND.items():
+        os.environ.setdefault(name, value)
+
+
+def of_client(api_url: str, state: Path, ui_url: str | None = None) -> dict[str, str]:
+    """How a process reaches the server, and where it keeps Prefect's own files.
+
+    Args:
+        api_url: address of the server's API.
+        state: folder for the database, the logs and the profiles.
+        ui_url: address of the UI, for links in messages.
+    """
+    links = {"PREFECT_UI_URL": ui_url} if ui_url else {}
+    return {"PREFECT_API_URL": api_url, "PREFECT_HOME": str(state), **links}
+
+
+def of_server(state: Path, url: str) -> dict[str, str]:
+    """Environment of the embedded server's process, which answers at ``url``."""
+    return {
+        **COMMAND,
+        **os.environ,
+        "PREFECT_HOME": str(state),
+        "PREFECT_UI_URL": url,
+        "PREFECT_SERVER_UI_API_URL": "/api",  # relative: the browser may know this machine by another name
+        "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
+        "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",
+    }
+
+
+def of_worker(checkout: Path, home: Path) -> dict[str, str]:
+    """Environment of the worker of `mkgan serve`."""
+    return {
+        **os.environ,
+        "MKGAN_CHECKOUT": str(checkout),
+        "MKGAN_HOME": str(home),
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "INFO",  # its console is its log file
+    }
+
+
+def of_pool(result_storage: str) -> dict[str, str]:
+    """Environment of the flow runs of a work pool.
+
+    Args:
+        result_storage: slug of the block in which they find the results of others.
+    """
+    return {"PREFECT_DEFAULT_RESULT_STORAGE_BLOCK": result_storage, **RUN}

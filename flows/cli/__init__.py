@@ -1,0 +1,1 @@
+"""The command line `mkgan`: a module for each group of commands."""

@@ -1,0 +1,128 @@
+"""`mkgan dataset make` and `mkgan dataset check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.cli.options import Seed, parse_scale
+from flows.cli.terminal import make_console
+
+if TYPE_CHECKING:
+    from mkgan_core.datasets.maker import Law
+    from mkgan_core.datasets.object_masks import MaskSource
+
+app = typer.Typer(help="Make data sets of degraded photographs, and check data sets.", no_args_is_help=True)
+
+Scales = Annotated[
+    list[int] | None,
+    typer.Option("--scale", envvar="MKGAN_SCALE", parser=parse_scale, help="2 or 4; may be repeated; both by default"),
+]
+
+
+@app.command()
+def make(
+    hr_dir: Annotated[str, typer.Argument(help="folder or URL of photographs")],
+    out: Annotated[str, typer.Argument(help="folder or URL of the data set: new, or begun with the same options")],
+    kind: Annotated[str, typer.Option(envvar="MKGAN_KIND", help="div2krk, two-blur or motion")],
+    scale: Scales = None,
+    seed: Seed = 0,
+    masks: Annotated[
+        str | None,
+        typer.Option(
+            envvar="MKGAN_MASKS", help="two-blur: folder of <id>.png, of the photograph's size, white on the object"
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(envvar="MKGAN_OBJECT_WEIGHTS", help="two-blur: YOLO segmentation network to find objects with"),
+    ] = None,
+    kernels: Annotated[
+        Path | None,
+        typer.Option(envvar="MKGAN_KERNELS", help="motion: .mat with a variable 'kernels'; random paths by default"),
+    ] = None,
+    noise: Annotated[float, typer.Option(envvar="MKGAN_NOISE", help="standard deviation of added noise, of 255")] = 0.0,
+    jpeg: Annotated[
+        int | None, typer.Option(envvar="MKGAN_JPEG", help="JPEG quality of the low-resolution images")
+    ] = None,
+) -> None:
+    """Degrade photographs into a data set in the DIV2KRK layout; started again, it goes on where it stopped."""
+    from mkgan_core.datasets.maker import Law, read_motion_kernels
+    from mkgan_core.errors import DatasetError
+    from mkgan_core.machine.storage import sha256
+
+    options: dict[str, Any] = {"kind": kind, "scales": tuple(sorted(set(scale or (2, 4)))), "seed": seed}
+    options |= {"noise": noise, "jpeg": jpeg}
+    Law(**options, masks="" if masks or weights else None, motion_kernels="" if kernels else None)  # before any loading
+    source = _mask_source(masks, weights)
+    motion_kernels = []
+    if kernels:
+        try:
+            data = kernels.read_bytes()
+        except OSError as fault:
+            raise DatasetError(f"cannot read {kernels}: {fault.strerror}; name a .mat file of kernels") from fault
+        motion_kernels, options["motion_kernels"] = read_motion_kernels(data, str(kernels)), sha256(data)
+    law = Law(**options, masks=source.about if source else None)
+    _make(hr_dir, out, law, source, motion_kernels)
+
+
+def _mask_source(masks: str | None, weights: Path | None) -> MaskSource | None:
+    from mkgan_core.datasets.object_masks import MaskFolder, YoloMasks
+    from mkgan_core.errors import ConfigError
+
+    if masks and weights:
+        raise ConfigError("--masks and --weights: give one of them")
+    if masks:
+        return MaskFolder(masks)
+    return YoloMasks(weights) if weights else None
+
+
+def _make(hr_dir: str, out: str, law: Law, masks: MaskSource | None, motion_kernels: list) -> None:
+    from mkgan_core.datasets.maker import DatasetMaker
+
+    console = make_console()
+    maker = DatasetMaker(hr_dir, out, law, masks, motion_kernels)
+    counts = {"made": 0, "there before": 0, "left out": 0}
+
+    def show(record: dict[str, Any], was_done: bool) -> None:
+        counts["left out" if not record["files"] else "there before" if was_done else "made"] += 1
+        if record["note"]:
+            console.print(f"{record['image']} left out: {record['note']}", style="yellow", soft_wrap=True)
+
+    with console.status(f"degrading {len(maker.photographs)} photographs"):
+        maker.make(show)
+    console.print(", ".join(f"{count} {what}" for what, count in counts.items()))
+    console.print(f"data set: {maker.target.uri}", soft_wrap=True, highlight=False)
+
+
+@app.command()
+def check(
+    uri: Annotated[str, typer.Argument(help="folder or URL in the DIV2KRK layout")],
+    scale: Scales = None,
+) -> None:
+    """Check every image: pairs, sizes, alpha, kernel convention, and whether the low resolution can be made again.
+
+    Exit code 1 if an image has a problem.
+    """
+    from mkgan_core.datasets.check import check as findings
+
+    console = make_console()
+    console.print(f"{'image':<16} scale  low-resolution  alpha  kernel        regenerated", highlight=False)
+    problems = count = 0
+    for found in findings(uri, scale or ()):
+        count += 1
+        problems += found.problem is not None
+        size = f"{found.size[1]}x{found.size[0]}" if found.size else "-"
+        again = "-" if found.regeneration is None else f"{found.regeneration:.2f} dB"
+        alpha, kernel = "yes" if found.alpha else "no", found.convention or "none"
+        console.print(
+            f"{found.image:<16} x{found.scale:<5} {size:<15} {alpha:<6} {kernel:<13} {again}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        if found.problem:
+            console.print(f"  problem: {found.problem}", style="red", soft_wrap=True, highlight=False)
+    console.print(f"{count} images checked, {problems} with a problem")
+    raise typer.Exit(1 if problems else 0)

@@ -1,0 +1,103 @@
+"""`mkgan serve`, `deploy`, `retry` and `doctor`: running benchmarks on a Prefect server."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from deployments.settings import DataSettings, DeploySettings
+from flows.cli.options import RunName, StoreUri, options_of
+from flows.cli.terminal import make_console
+from mkgan_core.errors import ConfigError
+
+console = make_console()
+_COLOURS = {"ok": "green", "note": "yellow", "wrong": "bold red"}
+
+
+@options_of(DeploySettings)
+def serve(
+    settings: DeploySettings,
+    host: Annotated[str, typer.Option(envvar="MKGAN_HOST", help="address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(envvar="MKGAN_PORT", min=1, max=65535, help="port of API and UI")] = 4200,
+    runs: Annotated[int, typer.Option(envvar="MKGAN_RUNS", min=1, help="runs at once; the others wait")] = 2,
+) -> None:
+    """Run Prefect server, UI and worker on this machine, with all deployments, until Ctrl-C."""
+    from deployments import serve as serving
+
+    def set_up() -> list[str]:
+        from deployments import set_up  # imports Prefect, now that the server's address is known
+
+        return set_up.set_up(settings)
+
+    raise typer.Exit(serving.serve(host, port, runs, set_up, lambda line: console.print(line, highlight=False)))
+
+
+@options_of(DeploySettings)
+def deploy(settings: DeploySettings) -> None:
+    """Put pool, queues, GPU slots, result storage, automations and deployments on an existing Prefect server."""
+    api_url = _server()
+    from deployments import set_up
+
+    for line in set_up.set_up(settings) or ["nothing to do"]:
+        console.print(line, soft_wrap=True, highlight=False)
+    console.print(f"deployed to {api_url}; on each machine: prefect worker start --pool {set_up.POOL}")
+
+
+def retry(run: RunName, store: StoreUri = None) -> None:
+    """Run the failed regions of an earlier run again and score their images; everything else is cached.
+
+    A deployment's run goes back to its work pool, as with the UI's Retry button; any other is run here and now.
+    """
+    from deployments.server import ensure_prefect_api
+    from flows import retry as retrying
+    from mkgan_core.machine.places import default_store
+
+    earlier = retrying.find(run, store or default_store())
+    server = ensure_prefect_api()
+    from flows.cli.run import run_benchmark  # imports Prefect, now that the server's address is known
+
+    if server is None and retrying.read_flow_run(earlier).deployment_id:
+        flow_run = retrying.put_back(earlier, here=False)
+        console.print(f"'{flow_run.name}' is scheduled again; a worker of {flow_run.work_pool_name} takes it")
+        return
+    code = run_benchmark(earlier.config, server, console, lambda: retrying.put_back(earlier, here=server is not None))
+    raise typer.Exit(code)
+
+
+@options_of(DataSettings)
+def doctor(settings: DataSettings) -> None:
+    """Check this machine and its Prefect server, and say what to do about each fault. Exit code 1 if there is one."""
+    from rich.table import Table
+
+    from deployments.doctor import examine
+
+    table = Table("check", "", "found", "remedy")
+    wrong = 0
+    for finding in examine(settings.store, settings.div2krk):
+        state = f"[{_COLOURS[finding.state]}]{finding.state}[/]"
+        table.add_row(finding.check, state, escape(finding.found), escape(finding.remedy))
+        wrong += finding.state == "wrong"
+    console.print(table)
+    console.print(f"{wrong} thing{'s' * (wrong != 1)} wrong" if wrong else "nothing is wrong")
+    raise typer.Exit(1 if wrong else 0)
+
+
+def _server() -> str:
+    """Address of the configured server's API.
+
+    Raises:
+        ConfigError: if there is none, or it does not answer.
+    """
+    from deployments.server import answers, use_configured_api
+
+    api_url = use_configured_api()
+    if api_url is None:
+        raise ConfigError(
+            "mkgan deploy needs a Prefect server, and none is configured; set PREFECT_API_URL (http://HOST:4200/api) "
+            "or start mkgan serve"
+        )
+    if not answers(api_url):
+        raise ConfigError(f"no Prefect server answers at {api_url}; start it, or set PREFECT_API_URL to another")
+    return api_url

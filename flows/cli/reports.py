@@ -1,0 +1,47 @@
+"""`mkgan report` and `mkgan compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flows.cli.options import Html, Pairs, RunName, StoreUri, parse_pair
+from flows.cli.terminal import make_console
+from mkgan_core.machine.places import default_store
+
+if TYPE_CHECKING:
+    from mkgan_core.reports.runs import Run
+
+
+def report(run: RunName, html: Html = None, pair: Pairs = None, store: StoreUri = None) -> None:
+    """Print the comparison and the paired statistics of an earlier run; with --html write them as a page."""
+    from mkgan_core.reports.runs import open_run
+
+    _show(open_run(run, store or default_store()), pair, html)
+
+
+def compare(first: RunName, second: RunName, html: Html = None, pair: Pairs = None, store: StoreUri = None) -> None:
+    """Put two runs side by side, on the images that both have."""
+    from mkgan_core.reports.runs import beside, open_run
+
+    place = store or default_store()
+    _show(beside(open_run(first, place), open_run(second, place)), pair, html)
+
+
+def _show(run: Run, pairs: list[str] | None, html: Path | None) -> None:
+    """Print a run's tables; write its page.
+
+    Raises:
+        ConfigError: for a pair that is no pair of the run's methods.
+    """
+    from flows.cli.terminal import print_comparison, print_statistics
+
+    console = make_console()
+    run = run.with_pairs([parse_pair(text, run.rows["method"].unique()) for text in pairs or []])
+    print_comparison(run.rows, console, run.title)
+    print_statistics(run, console)
+    if html:
+        from mkgan_core.reports import page
+
+        page.write(run, html)
+        console.print(f"page: {html.absolute().as_uri()}", soft_wrap=True, highlight=False)

@@ -1,0 +1,69 @@
+"""What the command line prints."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mkgan_core.reports.runs import Run
+
+WIDE = 130  # columns of a terminal that shows the RGB scores too
+
+
+def make_console() -> Console:
+    """The terminal; output that goes to a file or pipe is not cut at 80 columns."""
+    console = Console()
+    return console if console.is_terminal else Console(width=200)
+
+
+def print_comparison(rows: pd.DataFrame, console: Console, title: str | None = None) -> None:
+    """The comparison table, then what a mean would hide: images behind bicubic, fallbacks, failures."""
+    from mkgan_core.reports.tables import COLUMNS, comparison, figure
+
+    means = comparison(rows).to_dict("records")
+    records = rows.to_dict("records")
+    first = records[0]
+    title = title or f"{first['dataset']} x{first['scale']}, preset {first['preset']}"
+    table = Table(title=f"{title}, means over images and seeds")
+    table.add_column("method", no_wrap=True)
+    columns = {name: column for name, column in COLUMNS.items() if console.width >= WIDE or "rgb" not in name}
+    for column in columns.values():
+        table.add_column(column.heading, justify="right", no_wrap=True)
+    for row in means:
+        cells = [figure(name, row) for name in columns]
+        table.add_row(row["method"], *cells)
+    console.print(table)
+    for row in means:
+        if row["behind_bicubic"]:
+            console.print(f"{row['method']} is behind bicubic on: {row['behind_bicubic']}", style="yellow")
+    resolved = {r["method"]: r["segmenter"] for r in records if r["method"].startswith(("multi-", "auto/"))}
+    for name, segmenter in resolved.items():
+        console.print(f"{name} used the segmenter {segmenter}")
+    for row in records:
+        if row["status"] != "ok":
+            console.print(f"failed: {row['image']} {row['method']} seed {row['seed']}: {row['error']}", style="red")
+
+
+def print_statistics(run: Run, console: Console) -> None:
+    """The paired comparisons that a run is about, each with its splits by kind of image."""
+    from mkgan_core.reports import statistics
+    from mkgan_core.reports.tables import PAIR_HEADINGS, pair_cells, split_label
+
+    scores = statistics.score_table(run.rows)
+    pairs = [(a, b) for a, b in run.pairs if a in scores and b in scores]
+    if not pairs:
+        return
+    table = Table(title="PSNR Y image by image, seeds averaged; 95 % bootstrap interval, Wilcoxon p")
+    table.add_column("images", no_wrap=True)
+    for heading in PAIR_HEADINGS:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for a, b in pairs:
+        table.add_row(f"{a} − {b}", *pair_cells(vars(statistics.paired(scores, a, b))))
+        for part in statistics.splits(scores, a, b, run.images).to_dict("records"):
+            table.add_row(f"  {split_label(part)}", *pair_cells(part), style="dim")
+    console.print(table)

@@ -1,0 +1,74 @@
+"""`mkgan weights list`, `pull` and `check`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from flows.cli.terminal import make_console
+
+app = typer.Typer(help="Network weights of the segmenters: list, download, verify.", no_args_is_help=True)
+
+
+@app.command("list")
+def show() -> None:
+    """List the published weights, and the files that are here."""
+    from mkgan_core.machine import weights
+    from mkgan_core.machine.places import cache_folder
+
+    console = make_console()
+    for entry in weights.REGISTRY.values():
+        console.print(
+            f"{entry.name}: {entry.family}, {entry.size / 1e6:.0f} MB, {entry.licence}, {entry.address}, "
+            f"sha256 {entry.sha256}",
+            soft_wrap=True,
+            highlight=False,
+        )
+    console.print(f"looked for in MKGAN_WEIGHTS and {cache_folder()}; here:", soft_wrap=True, highlight=False)
+    for family in weights.FAMILIES:
+        found = weights.available(family)
+        paths = ", ".join(str(path) for path in found) or "none"
+        console.print(f"  {family}: {paths}", soft_wrap=True, highlight=False)
+
+
+@app.command()
+def pull(names: Annotated[list[str], typer.Argument(help="names from `mkgan weights list`")]) -> None:
+    """Download published weights into the cache, going on where an earlier download stopped."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    from mkgan_core.machine import downloads
+
+    for name in names:
+        downloads.known(name)
+    console = make_console()
+    for name in names:
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        with Progress(*columns, console=console, transient=True) as bar:
+            line = bar.add_task(name, total=None)
+            path = downloads.pull(name, lambda done, total, line=line: bar.update(line, completed=done, total=total))
+        console.print(str(path), soft_wrap=True, highlight=False)
+
+
+@app.command()
+def check() -> None:
+    """Verify every weights file that is here."""
+    from mkgan_core.errors import WeightsError
+    from mkgan_core.machine import weights
+
+    console = make_console()
+    damaged = []
+    for path in dict.fromkeys(weights.all_available()):
+        try:
+            sha256 = weights.verify(path)
+        except WeightsError as fault:
+            damaged.append(str(fault))
+            continue
+        entry = weights.published(path)
+        console.print(
+            f"{path}: {'as published' if entry else 'not a published file'}, sha256 {sha256}",
+            soft_wrap=True,
+            highlight=False,
+        )
+    if damaged:
+        raise WeightsError("; ".join(damaged))

@@ -1,0 +1,185 @@
+"""Drives many walks at once, every step as a Prefect task.
+
+A step is submitted when what it needs is done, so no worker thread ever waits for another task, and no image waits for
+the slowest one. Walks that need the same step share it.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from prefect.client.schemas.objects import State
+from prefect.futures import PrefectFuture
+
+from mkgan_core.pipeline.jobs import Job, is_done
+from mkgan_core.pipeline.records import Record
+from mkgan_core.pipeline.walk import StepFailed, Walk
+from tasks.steps import task_for
+
+T = TypeVar("T")
+
+
+@dataclass(eq=False)
+class _Step:
+    """One job, and the branches of walks that wait for its record.
+
+    Attributes:
+        after: steps before it, for the edges in the UI's graph.
+        future: of its task, while that runs.
+        state: its task's last one. Not the future is kept: a Dask cluster keeps what futures refer to, and computes it
+            again where a worker is lost.
+        record, fault: how it ended; both None before.
+        training: it holds one of the places.
+        resubmitted: its task was lost once.
+    """
+
+    job: Job[Any]
+    after: tuple[_Step, ...]
+    waiting: list[_Branch] = field(default_factory=list)
+    future: PrefectFuture[Any] | None = None
+    state: State[Any] | None = None
+    record: Record | None = None
+    fault: Exception | None = None
+    training: bool = False
+    resubmitted: bool = False
+
+    @property
+    def ended(self) -> bool:
+        return self.record is not None or self.fault is not None
+
+
+@dataclass(eq=False)
+class _Branch:
+    """A walk, or one of those that another runs side by side.
+
+    Attributes:
+        done: called with the walk's result.
+        last: the steps that the next one comes after.
+    """
+
+    walk: Walk[Any]
+    done: Callable[[Any], None]
+    last: tuple[_Step, ...] = ()
+
+
+class Fanout:
+    """Runs walks in the flow's thread, their steps as tasks.
+
+    Args:
+        on_finish: called as each step finishes, with the name of its task's state and the number of steps so far.
+        places: for steps that train; more of them wait here, where they keep no thread from steps that are quick.
+    """
+
+    def __init__(self, on_finish: Callable[[str, int], None], places: int) -> None:
+        self._on_finish, self._places = on_finish, places
+        self._steps: dict[str, _Step] = {}
+        self._queued: deque[_Step] = deque()
+        self._training = self._running = 0
+        self._events: queue.SimpleQueue[_Step] = queue.SimpleQueue()
+
+    @property
+    def submitted(self) -> int:
+        """How many steps there are so far, each counted once."""
+        return len(self._steps)
+
+    @property
+    def failed(self) -> int:
+        """How many of them failed."""
+        return sum(step.fault is not None for step in self._steps.values())
+
+    def run(self, walks: Sequence[Walk[T]]) -> list[T]:
+        """The results of the walks, in their order; returns when all steps have finished."""
+        results: dict[int, T] = {}
+        for index, walk in enumerate(walks):
+            self._advance(_Branch(walk, lambda result, index=index: results.update({index: result})))
+        while self._running:
+            self._end(self._events.get())
+        return [results[index] for index in range(len(walks))]
+
+    def _advance(self, branch: _Branch, reply: Any = None, failed: StepFailed | None = None) -> None:
+        """Hand a branch what it waited for, and do what it wants next."""
+        try:
+            wanted = branch.walk.throw(failed) if failed else branch.walk.send(reply)
+        except StopIteration as end:
+            branch.done(end.value)
+            return
+        if isinstance(wanted, list):
+            self._split(branch, wanted)
+        else:
+            self._submit(wanted, branch)
+
+    def _split(self, branch: _Branch, walks: Sequence[Walk[Any]]) -> None:
+        """Run walks side by side, then go on with their results."""
+        results: dict[int, Any] = {}
+        children: list[_Branch] = []
+
+        def done(index: int, result: Any) -> None:
+            results[index] = result
+            if len(results) == len(walks):
+                branch.last = tuple(dict.fromkeys(step for child in children for step in child.last))
+                self._advance(branch, [results[index] for index in range(len(walks))])
+
+        for index, walk in enumerate(walks):
+            children.append(_Branch(walk, lambda result, index=index: done(index, result), branch.last))
+        for child in children:
+            self._advance(child)
+
+    def _submit(self, job: Job[Any], branch: _Branch) -> None:
+        """Run a job, or share it with the branches that wanted it before."""
+        step = self._steps.get(job.key)
+        if step and step.ended:
+            self._reply(step, branch)
+            return
+        if step is None:
+            step = self._steps[job.key] = _Step(job, branch.last)
+            there = is_done(job)
+            if there or not job.trains or self._training < self._places:
+                self._start(step, there)
+            else:
+                self._queued.append(step)
+        step.waiting.append(branch)
+
+    def _start(self, step: _Step, there: bool = False) -> None:
+        if step.job.trains and not there and not step.training:
+            step.training = True
+            self._training += 1
+        self._running += 1
+        wait_for = [before.state for before in step.after if before.state]
+        step.future = task_for(step.job, done=there).submit(step.job, wait_for=wait_for or None)
+        step.future.add_done_callback(lambda _: self._events.put(step))
+
+    def _end(self, step: _Step) -> None:
+        """Take a finished task's result to whoever waits for it."""
+        assert step.future is not None
+        future, step.future = step.future, None
+        self._running -= 1
+        try:
+            step.record = future.result()
+        except Exception as fault:  # the task's own, or that of a worker that was lost time and again
+            if not step.resubmitted and not future.state.is_final():
+                # its work did not fail: the server did not answer when it asked for a slot, or its worker was lost
+                step.resubmitted = True
+                self._start(step)
+                return
+            step.fault = fault
+        step.state = future.state
+        self._on_finish(future.state.name or "", self.submitted)
+        waiting, step.waiting = step.waiting, []
+        for branch in waiting:
+            self._reply(step, branch)
+        # only now: what followed on this step queues behind those that wait already
+        self._training -= step.training
+        step.training = False
+        while self._queued and self._training < self._places:
+            self._start(self._queued.popleft())
+
+    def _reply(self, step: _Step, branch: _Branch) -> None:
+        branch.last = (step,)
+        if step.fault is not None:
+            self._advance(branch, failed=StepFailed(step.job, step.fault))
+        else:
+            self._advance(branch, step.record)

@@ -1,0 +1,180 @@
+"""Checking a data set in the DIV2KRK layout, image by image: does it hold together, and is its low resolution what the
+ground truth and the kernels say it is?
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mkgan_core.datasets.files import low_folder
+from mkgan_core.datasets.layout import (
+    PICTURES,
+    SCALES,
+    Dataset,
+    FileRef,
+    ImageSpec,
+    load_high,
+    read_reference,
+    stem,
+)
+from mkgan_core.errors import DatasetError, MkganError
+from mkgan_core.imaging import images, kernel_files, kernels
+from mkgan_core.imaging.degradation import degrade, degrade_by_region
+from mkgan_core.imaging.images import Image
+from mkgan_core.imaging.scores import psnr_rgb
+from mkgan_core.machine.storage import Store
+
+CLEAN_DB = 40.0  # DIV2KRK regenerates at 42.4 dB (im_33, x2) or better; unshifted kernels give about 39 (METHOD §1)
+_NOISE_MARGIN_DB = 1.0
+_SURE_DB = 50.0  # near the rounding limit: no need to try other readings of the kernel
+_PROOF_DB = 1.0  # another reading must be so much better to be believed
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found about one image at one scale.
+
+    Attributes:
+        size: (H, W) of the low-resolution image, None where it cannot be read.
+        alpha: whether the low-resolution file has an alpha channel (it is dropped).
+        convention: of the kernel file (`kernels.convention`), ``other``, or None without a kernel.
+        regeneration: PSNR in dB over RGB of the low-resolution image made again, infinite where it is the same to the
+            last bit; None where it cannot be made.
+        problem: what makes the image unusable or doubtful, None if nothing does.
+    """
+
+    image: str
+    scale: int
+    size: tuple[int, int] | None = None
+    alpha: bool = False
+    convention: str | None = None
+    regeneration: float | None = None
+    problem: str | None = None
+
+
+def check(uri: str, scales: Sequence[int] = ()) -> Iterator[Finding]:
+    """Check every image of a data set.
+
+    Args:
+        uri: the folder.
+        scales: only these; empty means those that have a folder.
+
+    Raises:
+        DatasetError: if there is no data set at all.
+    """
+    dataset = Dataset(uri)
+    present = [scale for scale in scales or SCALES if scales or dataset.store.list(low_folder(scale))]
+    if not present:
+        raise DatasetError(f"data set {uri} has neither lr_x2 nor lr_x4; put the low-resolution images there")
+    hashes, floor = _manifest(dataset.store)
+    for scale in present:
+        names = dataset.ids(scale)
+        for name in names:
+            yield _examine(dataset, name, scale, hashes, floor)
+        for name in dataset.store.list("gt"):
+            if (image := stem(name)) not in names and name.lower().endswith(PICTURES):
+                yield Finding(image, scale, problem=f"gt/{name} has no low-resolution image in lr_x{scale}")
+
+
+def _manifest(store: Store) -> tuple[dict[str, str], float]:
+    """The hashes that a data set's manifest vouches for, and the regeneration that its law allows to expect, in dB."""
+    if not store.exists("manifest.json"):
+        return {}, CLEAN_DB
+    content = store.read_json("manifest.json")
+    hashes = {name: digest for image in content.get("images", ()) for name, digest in image.get("files", {}).items()}
+    floor = CLEAN_DB
+    if noise := content.get("noise"):
+        floor = min(floor, -20 * np.log10(noise / 255) - _NOISE_MARGIN_DB)
+    return hashes, 0.0 if content.get("jpeg") else floor  # what JPEG costs depends on the picture
+
+
+def _examine(dataset: Dataset, name: str, scale: int, hashes: dict[str, str], floor: float) -> Finding:
+    try:
+        (spec,) = dataset.plan(scale, [name])
+        low_data = read_reference(spec.low)
+        low, high = images.decode(low_data, spec.low.uri), load_high(spec)
+        found = Finding(name, scale, spec.shape, _has_alpha(low_data), _conventions(spec))
+        changed = [ref.uri for ref in _files(spec) if hashes.get(_inside(dataset, ref), ref.sha256) != ref.sha256]
+        if changed:
+            return replace(
+                found, problem=f"{', '.join(changed)} is not what the manifest says; make the data set again"
+            )
+        if not spec.truth:
+            return found
+        psnr = _psnr(_again(spec, high), low)
+        problem = _better_reading(spec, low, high, psnr) if psnr < _SURE_DB else None
+        if problem is None and psnr < floor:
+            problem = (
+                f"regenerates at {psnr:.1f} dB, {floor:.1f} expected: the kernel does not belong to this image, or the "
+                "image was made otherwise; replace one of them"
+            )
+        return replace(found, regeneration=psnr, problem=problem)
+    except MkganError as fault:
+        return Finding(name, scale, problem=str(fault))
+
+
+def _again(spec: ImageSpec, high: Image) -> Image:
+    """The low-resolution image made again from the ground truth and the kernels, without noise."""
+    if "background" not in spec.truth:
+        raise DatasetError(f"image {spec.image} has no kernel for its background; add kernel_<n>.mat")
+    if "object" in spec.truth and spec.mask is None:
+        raise DatasetError(f"image {spec.image} has a kernel for its object but no mask of it; add obj_hr_mask.png")
+    mask = images.decode_mask(read_reference(spec.mask), spec.mask.uri) if spec.mask else None
+    blurs = {region: kernels.adopt(_stored(reference), spec.scale) for region, reference in spec.truth.items()}
+    return degrade_by_region(high, mask, blurs, spec.scale)
+
+
+def _better_reading(spec: ImageSpec, low: Image, high: Image, psnr: float) -> str | None:
+    """Whether the kernel as it is stored, or turned by 180 degrees, explains the image clearly better."""
+    if "object" in spec.truth:
+        return None
+    stored = _stored(spec.truth["background"])
+    stored = np.pad(stored, ((0, 1 - len(stored) % 2),) * 2)
+    readings = {
+        "as it is stored": stored,
+        "turned by 180 degrees": kernels.centre(stored[::-1, ::-1], spec.scale),
+        "as it is stored, turned by 180 degrees": stored[::-1, ::-1],
+    }
+    psnrs = {how: _psnr(degrade(high, k.copy(), spec.scale), low) for how, k in readings.items()}
+    best = max(psnrs, key=lambda how: psnrs[how])
+    if psnrs[best] < psnr + _PROOF_DB:
+        return None
+    return (
+        f"regenerates at {psnr:.1f} dB, but at {psnrs[best]:.1f} with the kernel {best}: image and kernel follow "
+        "different conventions; make one of them again"
+    )
+
+
+def _psnr(image: Image, truth: Image) -> float:
+    """PSNR in dB over RGB of the image made again."""
+    if image.shape != truth.shape:
+        raise DatasetError(f"the image made again is {image.shape}, the stored one {truth.shape}; sizes must agree")
+    return psnr_rgb(image, truth)
+
+
+def _conventions(spec: ImageSpec) -> str | None:
+    found = [kernels.convention(_stored(reference), spec.scale) or "other" for reference in spec.truth.values()]
+    return ", ".join(dict.fromkeys(found)) or None
+
+
+def _stored(reference: FileRef) -> np.ndarray:
+    return kernel_files.decode(read_reference(reference), reference.uri)
+
+
+def _files(spec: ImageSpec) -> list[FileRef]:
+    return [ref for ref in (spec.low, spec.high, spec.mask, *spec.truth.values()) if ref]
+
+
+def _inside(dataset: Dataset, reference: FileRef) -> str:
+    return reference.uri.removeprefix(dataset.store.uri + "/")
+
+
+def _has_alpha(data: bytes) -> bool:
+    from PIL import Image as Pillow
+
+    with Pillow.open(io.BytesIO(data)) as picture:
+        return "A" in picture.getbands() or "transparency" in picture.info

@@ -1,0 +1,84 @@
+"""The files of a data set in the DIV2KRK layout: how each is called, and what is in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from mkgan_core.imaging import images, kernel_files
+from mkgan_core.imaging.images import Image
+
+
+def low_folder(scale: int) -> str:
+    """The folder of the low-resolution images at a scale.
+
+    Example:
+        >>> low_folder(2)
+        'lr_x2'
+    """
+    return f"lr_x{scale}"
+
+
+def low_file(image: str, scale: int) -> str:
+    """Where a low-resolution image belongs in a data set."""
+    return f"{low_folder(scale)}/{image}.png"
+
+
+def truth_file(image: str) -> str:
+    """Where a ground truth belongs."""
+    return f"gt/{image}.png"
+
+
+def mask_file(image: str) -> str:
+    """Where the mask of an image's object belongs.
+
+    Example:
+        >>> mask_file("im_13")
+        'masks/img13/obj_hr_mask.png'
+    """
+    return f"masks/img{_number(image)}/obj_hr_mask.png"
+
+
+def kernel_folder(scale: int) -> str:
+    """The folder of the true kernels at a scale."""
+    return f"gt_k_x{scale}"
+
+
+def kernel_file(image: str, scale: int, region: str = "background") -> str:
+    """Where the true kernel of a region belongs: of the whole image, or of what is not ``object``.
+
+    Example:
+        >>> kernel_file("im_13", 4, "object")
+        'gt_k_x4/kernel_13_obj.mat'
+    """
+    return f"{kernel_folder(scale)}/kernel_{_number(image)}{'_obj' if region == 'object' else ''}.mat"
+
+
+def image_files(
+    image: str,
+    high: Image,
+    lows: Mapping[int, Image],
+    blurs: Mapping[int, Mapping[str, np.ndarray]],
+    mask: np.ndarray | None = None,
+) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each of an image's files, the ground truth last.
+
+    Args:
+        image: ID.
+        high: the ground truth, (H, W, 3).
+        lows: scale -> low-resolution image.
+        blurs: scale -> region (``background``, ``object``) -> true kernel (K, K).
+        mask: bool (H, W), true on the object.
+    """
+    for scale, low in lows.items():
+        for region, kernel in blurs[scale].items():
+            yield kernel_file(image, scale, region), kernel_files.encode_mat(kernel)
+        yield low_file(image, scale), images.encode_png(low)
+    if mask is not None:
+        yield mask_file(image), images.encode_png(mask)
+    yield truth_file(image), images.encode_png(high)
+
+
+def _number(image: str) -> str:
+    return image.removeprefix("im_")

@@ -1,0 +1,247 @@
+"""Data sets: any folder in the DIV2KRK layout, by path or fsspec URL, and how its images are checked and loaded.
+
+Layout: ``gt/<id>.png``, ``lr_x2/<id>.png``, ``lr_x4/<id>.png``, ``gt_k_x2/kernel_<n>.mat``, ``gt_k_x4/...`` where
+``<n>`` is ``<id>`` without a leading ``im_``. Optional: ``masks/img<n>/obj_hr_mask.png`` (white on the object), and
+where object and background are blurred differently ``kernel_<n>_obj.mat`` for the object.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mkgan_core.datasets.files import kernel_file, kernel_folder, low_folder, mask_file
+from mkgan_core.errors import DatasetError, StorageError
+from mkgan_core.imaging import images, kernel_files, kernels
+from mkgan_core.imaging.kernels import Kernel
+from mkgan_core.imaging.regions import Region
+from mkgan_core.machine.storage import Store, sha256
+
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+SCALES = (2, 4)
+
+
+@dataclass(frozen=True)
+class FileRef:
+    """A file and the SHA-256 of what was in it when the run was planned."""
+
+    uri: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """One image at one scale: everything a task needs, without pixels.
+
+    Attributes:
+        dataset: name for the report.
+        image: ID, the file's stem.
+        scale: 2 or 4.
+        low: the low-resolution image.
+        high: its ground truth, None where there is none.
+        truth: true kernels, keyed ``background`` (or the only one) and ``object``.
+        mask: object mask at high resolution.
+        shape: (H, W) of the low-resolution image.
+        masks: a person's own masks at low resolution, by name; they come before ``mask``.
+    """
+
+    dataset: str
+    image: str
+    scale: int
+    low: FileRef
+    high: FileRef | None
+    truth: dict[str, FileRef]
+    mask: FileRef | None
+    shape: tuple[int, int]
+    masks: Mapping[str, FileRef] = field(default_factory=dict)
+
+
+class Dataset:
+    """A folder in the DIV2KRK layout.
+
+    Raises:
+        DatasetError: if the folder is missing or holds no images at any scale.
+    """
+
+    def __init__(self, uri: str, name: str | None = None) -> None:
+        try:
+            self.store = Store(uri)
+            entries = self.store.list("")
+        except StorageError as fault:
+            raise DatasetError(f"cannot read data set {uri}: {fault}") from fault
+        if not entries:
+            raise DatasetError(f"data set {uri} does not exist or is empty; expected folders gt, lr_x2, gt_k_x2 in it")
+        self.name = name or posixpath.basename(self.store.root.rstrip("/")) or "dataset"
+
+    def ids(self, scale: int) -> list[str]:
+        """IDs of the images at a scale, in natural order.
+
+        Raises:
+            DatasetError: for an unknown scale, or when there is no image.
+        """
+        return list(self._pictures(scale))
+
+    def plan(self, scale: int, ids: Sequence[str] = (), limit: int | None = None) -> list[ImageSpec]:
+        """Check the images of a run and describe them.
+
+        Args:
+            scale: 2 or 4.
+            ids: only these; empty means all.
+            limit: at most so many.
+
+        Raises:
+            DatasetError: naming the file, for anything that would stop the run later: unknown IDs, files that are no
+                images, sizes that do not fit, missing ground truth.
+        """
+        available = self._pictures(scale)
+        unknown = [name for name in ids if name not in available]
+        if unknown:
+            raise DatasetError(
+                f"no image {', '.join(unknown)} in {self.store.uri}/{low_folder(scale)}; it has {_some(list(available))}"
+            )
+        chosen = list(ids) or list(available)
+        truths = {stem(name): name for name in self.store.list("gt")}
+        kernels_there = set(self.store.list(kernel_folder(scale)))
+        return [self._inspect(name, scale, available[name], truths.get(name), kernels_there) for name in chosen[:limit]]
+
+    def _pictures(self, scale: int) -> dict[str, str]:
+        if scale not in SCALES:
+            raise DatasetError(f"scale {scale} is not supported; choose 2 or 4")
+        folder = low_folder(scale)
+        found = {stem(n): n for n in self.store.list(folder) if n.lower().endswith(PICTURES)}
+        if not found:
+            raise DatasetError(f"no images in {self.store.uri}/{folder}; put the low-resolution images there")
+        return dict(sorted(found.items(), key=lambda item: natural(item[0])))
+
+    def _inspect(
+        self, name: str, scale: int, low_name: str, high_name: str | None, kernels_there: set[str]
+    ) -> ImageSpec:
+        low, low_data = self._reference(f"{low_folder(scale)}/{low_name}")
+        shape = images.picture_size(low_data, low.uri)
+        if high_name is None:
+            raise DatasetError(f"{self.store.uri}/gt has no image {name}; a benchmark needs the ground truth")
+        high, high_data = self._reference(f"gt/{high_name}")
+        size = images.picture_size(high_data, high.uri)
+        if any(not 0 <= side * scale - full < scale for side, full in zip(shape, size, strict=True)):
+            raise DatasetError(
+                f"{high.uri} is {size[1]}x{size[0]} but {low.uri} is {shape[1]}x{shape[0]}; "
+                f"at scale {scale} the ground truth must be {scale} times as large"
+            )
+        truth = {}
+        for region in ("background", "object"):
+            file = kernel_file(name, scale, region)
+            if posixpath.basename(file) in kernels_there:
+                truth[region], data = self._reference(file)
+                kernel_files.decode(data, truth[region].uri)
+        mask_name = mask_file(name)
+        mask = None
+        if self.store.exists(mask_name):
+            mask, data = self._reference(mask_name)
+            if images.picture_size(data, mask.uri) != size:
+                raise DatasetError(f"{mask.uri} does not have the size of {high.uri} ({size[1]}x{size[0]})")
+        return ImageSpec(self.name, name, scale, low, high, truth, mask, shape)
+
+    def _reference(self, name: str) -> tuple[FileRef, bytes]:
+        try:
+            data = self.store.read(name)
+        except StorageError as fault:
+            raise DatasetError(str(fault)) from fault
+        return FileRef(self.store.uri_of(name), sha256(data)), data
+
+
+def describe_image(uri: str, scale: int) -> ImageSpec:
+    """An image file that belongs to no data set, to be enlarged.
+
+    Raises:
+        DatasetError: if it cannot be read or is no image.
+    """
+    folder, _, name = uri.rpartition("/")
+    try:
+        store = Store(folder or ".")
+        data = store.read(name)
+    except StorageError as fault:
+        raise DatasetError(f"{fault}; name an image file that this machine can read") from fault
+    low = FileRef(store.uri_of(name), sha256(data))
+    return ImageSpec("images", stem(name), scale, low, None, {}, None, images.picture_size(data, uri))
+
+
+def read_reference(reference: FileRef) -> bytes:
+    """The bytes of a planned file.
+
+    Raises:
+        DatasetError: if it is gone, or is no longer what was planned.
+    """
+    folder, name = reference.uri.rsplit("/", 1)
+    data = Store(folder).read(name)
+    if sha256(data) != reference.sha256:
+        raise DatasetError(f"{reference.uri} changed while the run was going on; start the run again")
+    return data
+
+
+def load_low(spec: ImageSpec) -> images.Image:
+    """The low-resolution image, (H, W, 3)."""
+    return images.decode(read_reference(spec.low), spec.low.uri)
+
+
+def load_high(spec: ImageSpec) -> images.Image:
+    """The ground truth; up to ``scale - 1`` pixels smaller each way than the enlarged image.
+
+    Raises:
+        DatasetError: without ground truth.
+    """
+    if spec.high is None:
+        raise DatasetError(f"image {spec.image} has no ground truth")
+    return images.decode(read_reference(spec.high), spec.high.uri)
+
+
+def given_masks(spec: ImageSpec) -> dict[str, np.ndarray]:
+    """The masks that come with an image, name -> bool (H, W) at low resolution; empty where it has none.
+
+    A person's own masks, or the data set's, of which every ``scale``-th pixel is taken.
+    """
+    if spec.masks:
+        return {name: images.decode_mask(read_reference(ref), ref.uri) for name, ref in spec.masks.items()}
+    if spec.mask is None:
+        return {}
+    mask = images.decode_mask(read_reference(spec.mask), spec.mask.uri)[:: spec.scale, :: spec.scale]
+    return {"object": mask}
+
+
+def true_kernel(spec: ImageSpec, region: Region) -> Kernel | None:
+    """The true kernel of a region in our convention: where the blur differs over the image, that of most of its pixels.
+
+    Files may follow any of the conventions in circulation (`kernels.adopt`).
+    """
+    name = "background"
+    if "object" in spec.truth and (given_masks(spec)["object"] & region.mask).sum() > region.area / 2:
+        name = "object"
+    if name not in spec.truth:
+        return None
+    reference = spec.truth[name]
+    kernel = kernels.adopt(kernel_files.decode(read_reference(reference), reference.uri), spec.scale)
+    half = None
+    if spec.scale == 4:  # the x2 kernel behind it, where the data set has it: x4 is x2 applied twice
+        folder, file = reference.uri.rsplit("/", 1)
+        sibling = Store(folder.removesuffix(kernel_folder(4)) + kernel_folder(2))
+        if sibling.exists(file):
+            half = kernels.adopt(kernel_files.decode(sibling.read(file), file), 2)
+    return Kernel(kernel, half)
+
+
+def stem(name: str) -> str:
+    """The ID of the image in a file of this name."""
+    return posixpath.splitext(name)[0]
+
+
+def natural(name: str) -> tuple[str, int, str]:
+    """Sort key that puts im_2 before im_13."""
+    head = name.rstrip("0123456789")
+    digits = name[len(head) :]
+    return head, int(digits) if digits else -1, name
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -1,0 +1,286 @@
+"""Making data sets in the DIV2KRK layout from any folder of photographs (METHOD §7), seeded and resumable.
+
+An image's chance depends on the seed and on its own name only, so photographs can be added later without changing the
+others. What was finished is told by ``records/<id>.json``, written after an image's files; ``law.json`` is the first
+file of a data set and ``manifest.json`` the last.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from mkgan_core.datasets.files import image_files, kernel_file
+from mkgan_core.datasets.kernel_laws import random_kernel, random_motion_kernel
+from mkgan_core.datasets.layout import PICTURES, natural, stem
+from mkgan_core.datasets.object_masks import MaskSource
+from mkgan_core.errors import ConfigError, DatasetError, StorageError
+from mkgan_core.imaging import images, kernel_files, kernels, recording
+from mkgan_core.imaging.degradation import degrade_by_region
+from mkgan_core.imaging.images import Image
+from mkgan_core.machine.storage import Store, content_key, sha256
+
+KINDS = {
+    "div2krk": "one kernel per image: Gaussian, variances U(0.6, 5) px^2, any angle, up to 25 % noise per entry",
+    "two-blur": "two kernels of the law div2krk per image: one on the object, one behind it",
+    "motion": "one motion blur per image",
+}
+FORMAT = 1  # of law.json, the records and the manifest; raise it when what is made from the same options changes
+_MULTIPLE = 4  # photographs are cut to multiples of this, so that both scales cover them exactly
+_MIN_SIDE = 64
+
+
+@dataclass(frozen=True)
+class Law:
+    """What is done to the photographs.
+
+    Attributes:
+        kind: a key of `KINDS`.
+        scales: any of 2 and 4.
+        seed: source of all chance.
+        noise: standard deviation of white noise on the low-resolution images, on the 0-255 scale.
+        jpeg: their JPEG quality, None for none.
+        motion_kernels: SHA-256 of the file that motion kernels are drawn from, None for the random law.
+        masks: where object masks come from, in words and hashes; None without.
+
+    Raises:
+        ConfigError: for values that cannot be used.
+    """
+
+    kind: str
+    scales: tuple[int, ...]
+    seed: int = 0
+    noise: float = 0.0
+    jpeg: int | None = None
+    motion_kernels: str | None = None
+    masks: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ConfigError(f"--kind '{self.kind}': choose {', '.join(KINDS)}")
+        if not 0 <= self.noise <= 100:
+            raise ConfigError(f"--noise {self.noise}: give a standard deviation between 0 and 100 (of 255)")
+        if self.jpeg is not None and not 1 <= self.jpeg <= 95:
+            raise ConfigError(f"--jpeg {self.jpeg}: give a quality between 1 and 95")
+        if self.seed < 0:
+            raise ConfigError(f"--seed {self.seed}: give a number from 0 on")
+        if (self.kind == "two-blur") != (self.masks is not None):
+            remedy = "needs --masks or --weights" if self.masks is None else "takes no --masks and no --weights"
+            raise ConfigError(f"--kind {self.kind} {remedy}; object masks make sense with two-blur alone")
+        if self.motion_kernels and self.kind != "motion":
+            raise ConfigError(f"--kernels: only --kind motion draws kernels from a file, this is {self.kind}")
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A picture to be degraded: its ID, its file's name and the file's SHA-256."""
+
+    image: str
+    name: str
+    sha256: str
+
+
+class DatasetMaker:
+    """Makes one data set.
+
+    Args:
+        photographs: folder or URL of the high-resolution pictures.
+        out: folder or URL of the data set, new or begun with the same law.
+        law: what is done.
+        masks: the object masks of a two-blur set.
+        motion_kernels: (K, K) kernels to draw from, K odd; empty for the random law.
+
+    Raises:
+        DatasetError: if there are no photographs, one cannot be read, or ``out`` holds something else.
+    """
+
+    def __init__(
+        self,
+        photographs: str,
+        out: str,
+        law: Law,
+        masks: MaskSource | None = None,
+        motion_kernels: Sequence[np.ndarray] = (),
+    ) -> None:
+        self.law, self.masks, self.motion_kernels = law, masks, motion_kernels
+        try:
+            self.source = Store(photographs)
+            self.photographs = self._photographs()
+            self.target = Store(out)
+            self._check_target()
+            self.target.check_writable()
+        except StorageError as fault:
+            raise DatasetError(f"{fault}; choose readable photographs and a writable folder") from fault
+
+    def make(self, on_image: Callable[[dict[str, Any], bool], None] = lambda record, was_done: None) -> dict[str, Any]:
+        """Make what is missing.
+
+        Args:
+            on_image: called with each image's record, and with whether it was finished before.
+
+        Returns:
+            The manifest, as it is written.
+        """
+        self.target.write("law.json", _pretty(self._law()))
+        records = []
+        for photograph in self.photographs:
+            key = self._key(photograph)
+            record = self._finished(photograph, key)
+            was_done = record is not None
+            if record is None:
+                record = {"key": key, **self._make(photograph)}
+                self.target.write(self._record_name(photograph), _pretty(record))
+            on_image(record, was_done)
+            records.append({name: value for name, value in record.items() if name != "key"})
+        manifest = {
+            **self._law(),
+            "images": [record for record in records if record["files"]],
+            "left_out": [record for record in records if not record["files"]],
+        }
+        self.target.write("manifest.json", _pretty(manifest))
+        return manifest
+
+    def _photographs(self) -> list[Photograph]:
+        found: dict[str, Photograph] = {}
+        for name in sorted((n for n in self.source.list("") if n.lower().endswith(PICTURES)), key=natural):
+            data = self.source.read(name)
+            image, (height, width) = stem(name), images.picture_size(data, self.source.uri_of(name))
+            # the names of an image's files must not be another's, nor those of its object's kernel
+            clash = next((f.name for f in found.values() if _own_files(f.image) & _own_files(image)), None)
+            if clash:
+                raise DatasetError(f"{clash} and {name} in {self.source.uri} would share a kernel file; rename one")
+            if min(height, width) < _MIN_SIDE:
+                raise DatasetError(
+                    f"{self.source.uri_of(name)} is {width}x{height} pixels; at least {_MIN_SIDE} each way are needed"
+                )
+            found[image] = Photograph(image, name, sha256(data))
+        if not found:
+            raise DatasetError(f"no photographs in {self.source.uri}; name a folder of {', '.join(PICTURES)} files")
+        if self.masks is not None:
+            self.masks.check(list(found))
+        return list(found.values())
+
+    def _check_target(self) -> None:
+        """A folder is ours if it says so with the same law; one that holds other files is left alone."""
+        present = [name for name in self.target.list("") if not name.endswith(".part")]
+        if "law.json" in present:
+            before = json.loads(self.target.read("law.json"))
+            if before != (wanted := json.loads(_pretty(self._law()))):
+                names = sorted({*before, *wanted})
+                changed = [
+                    f"{n} {before.get(n)} (now {wanted.get(n)})" for n in names if before.get(n) != wanted.get(n)
+                ]
+                raise DatasetError(
+                    f"{self.target.uri} holds a data set made with {'; '.join(changed)}; "
+                    "give the same options to go on with it, or choose another folder"
+                )
+        elif present:
+            raise DatasetError(f"{self.target.uri} is not empty and was not begun by mkgan; choose another folder")
+
+    def _law(self) -> dict[str, Any]:
+        about = KINDS[self.law.kind]
+        if self.law.kind == "motion":
+            about += " from the file's motion kernels" if self.motion_kernels else ": random paths on 13 x 13 px"
+        return {"format": FORMAT, **asdict(self.law), "about": f"{about}; x4 is x2 applied twice"}
+
+    def _key(self, photograph: Photograph) -> str:
+        mask = self.masks.identity(photograph.image) if self.masks else None
+        return content_key({**self._law(), "image": photograph.image, "source": photograph.sha256, "mask": mask})
+
+    def _record_name(self, photograph: Photograph) -> str:
+        return f"records/{photograph.image}.json"
+
+    def _finished(self, photograph: Photograph, key: str) -> dict[str, Any] | None:
+        """The record of an image that was made from the same things and whose files are all there."""
+        name = self._record_name(photograph)
+        if not self.target.exists(name):
+            return None
+        record = self.target.read_json(name)
+        return record if record["key"] == key and all(map(self.target.exists, record["files"])) else None
+
+    def _make(self, photograph: Photograph) -> dict[str, Any]:
+        """Write an image's files; the record without its key."""
+        data = self.source.read(photograph.name)
+        high = images.decode(data, self.source.uri_of(photograph.name))
+        record: dict[str, Any] = {
+            "image": photograph.image,
+            "source": {"name": photograph.name, "sha256": photograph.sha256},
+            "files": {},
+            "kernels": [],
+            "note": None,
+        }
+        if sha256(data) != photograph.sha256:
+            raise DatasetError(f"{self.source.uri_of(photograph.name)} changed meanwhile; start again")
+        mask = None
+        if self.masks is not None:
+            mask, record["note"] = self.masks.mask(photograph.image, high)
+            if mask is None:
+                return record
+        height, width = (side // _MULTIPLE * _MULTIPLE for side in high.shape[:2])
+        high, mask = high[:height, :width], None if mask is None else mask[:height, :width]
+        regions = ("background",) if mask is None else ("background", "object")
+        scales = sorted(self.law.scales)
+        blurs = {
+            scale: {region: self._kernel(photograph.image, region, scale) for region in regions} for scale in scales
+        }
+        lows = {scale: self._low(photograph.image, high, mask, blurs[scale], scale) for scale in scales}
+        for name, content in image_files(photograph.image, high, lows, blurs, mask):
+            self.target.write(name, content)
+            record["files"][name] = sha256(content)
+        record["kernels"] = [
+            {
+                "file": kernel_file(photograph.image, scale, region),
+                "scale": scale,
+                "region": region,
+                "size": len(kernel),
+                "covariance": np.round(kernels.covariance(kernel), 4).tolist(),
+            }
+            for scale in scales
+            for region, kernel in blurs[scale].items()
+        ]
+        return record
+
+    def _low(
+        self, image: str, high: Image, mask: np.ndarray | None, blurs: Mapping[str, np.ndarray], scale: int
+    ) -> Image:
+        low = degrade_by_region(high, mask, blurs, scale)
+        return recording.record(low, self._chance(image, f"noise x{scale}"), self.law.noise, self.law.jpeg)
+
+    def _kernel(self, image: str, region: str, scale: int) -> np.ndarray:
+        """A region's kernel; at x2 and x4 from the same chance, so that x4 is the x2 one applied twice."""
+        rng = self._chance(image, f"kernel {region}")
+        if self.law.kind != "motion":
+            return random_kernel(rng, scale)
+        if not self.motion_kernels:
+            return random_motion_kernel(rng, scale)
+        half = kernels.centre(self.motion_kernels[int(rng.integers(len(self.motion_kernels)))], 2)
+        return half if scale == 2 else kernels.compose_x4(half, crop=False)
+
+    def _chance(self, image: str, purpose: str) -> np.random.Generator:
+        return np.random.default_rng(int(sha256(f"{self.law.seed}/{image}/{purpose}".encode()), 16))
+
+
+def read_motion_kernels(data: bytes, name: str) -> list[np.ndarray]:
+    """The kernels in a ``.mat`` file (variable ``kernels``) that are motion blurs: those that are no Gaussians.
+
+    Raises:
+        KernelError: if the file cannot be read.
+        DatasetError: if all of them are Gaussians.
+    """
+    found = [kernel for kernel in kernel_files.decode_collection(data, name) if not kernels.is_gaussian(kernel)]
+    if not found:
+        raise DatasetError(f"{name} has Gaussian kernels only; leave --kernels out for random motion, or use div2krk")
+    return found
+
+
+def _own_files(image: str) -> set[str]:
+    number = image.removeprefix("im_")
+    return {number, f"{number}_obj"}
+
+
+def _pretty(content: Any) -> bytes:
+    return (json.dumps(content, indent=1, sort_keys=True) + "\n").encode()

@@ -1,0 +1,134 @@
+"""Where the object masks of a two-blur set come from: files, or YOLO on the high-resolution photograph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from mkgan_core.errors import DatasetError, MkganError, WeightsError
+from mkgan_core.imaging import images
+from mkgan_core.imaging.images import Image
+from mkgan_core.machine.storage import Store, sha256
+from mkgan_core.segmenters.rules import clean
+from mkgan_core.segmenters.ultralytics_api import bgr, yolo
+
+MIN_SHARE, MAX_SHARE = 0.05, 0.9  # of the image: less, or more, and one of the two blurs can hardly be seen
+MIN_PIECE = 0.005  # pieces and holes below this share of the image go
+CONFIDENCE = 0.3  # 8-bit weights score low: a cow 0.35, a cat 0.44, people 0.4 to 0.7; wrong finds lie below 0.3
+
+
+class MaskSource(Protocol):
+    """Gives each photograph its object mask."""
+
+    about: str
+    """The source in words and hashes, for the data set's law."""
+
+    def check(self, names: Sequence[str]) -> None:
+        """Raise before anything is written if these photographs cannot be served at all."""
+        ...
+
+    def identity(self, image: str) -> str | None:
+        """What an image's mask depends on besides ``about`` and the photograph."""
+        ...
+
+    def mask(self, image: str, photograph: Image) -> tuple[np.ndarray | None, str | None]:
+        """The mask, bool (H, W), true on the object; or None and why there is none."""
+        ...
+
+
+class MaskFolder:
+    """Masks drawn by hand or by another program: ``<id>.png`` of the photograph's size, white on the object."""
+
+    def __init__(self, uri: str) -> None:
+        self.store = Store(uri)
+        self.about = "given"
+        self._names = {name.rpartition(".")[0] for name in self.store.list("") if name.lower().endswith(".png")}
+
+    def check(self, names: Sequence[str]) -> None:
+        """Raises:
+        DatasetError: if there is no mask for any photograph.
+        """
+        if not self._names.intersection(names):
+            raise DatasetError(
+                f"no masks in {self.store.uri}; expected files such as {names[0]}.png, white on the object"
+            )
+
+    def identity(self, image: str) -> str | None:
+        return sha256(self.store.read(f"{image}.png")) if image in self._names else None
+
+    def mask(self, image: str, photograph: Image) -> tuple[np.ndarray | None, str | None]:
+        """Raises:
+        DatasetError: if the mask's size is not the photograph's.
+        """
+        if image not in self._names:
+            return None, f"no mask {image}.png in the folder of masks"
+        name = self.store.uri_of(f"{image}.png")
+        mask = images.decode_mask(self.store.read(f"{image}.png"), name)
+        if mask.shape != photograph.shape[:2]:
+            (height, width), (rows, columns) = photograph.shape[:2], mask.shape
+            raise DatasetError(f"{name} is {columns}x{rows}, its photograph {width}x{height}; masks must have its size")
+        return _usable(mask)
+
+
+class YoloMasks:
+    """All objects that a YOLO segmentation network finds, as one mask with its holes filled.
+
+    Args:
+        weights: file of the network: an ultralytics ``.pt``, or ``.tflite`` (which needs ``ai-edge-litert``).
+        confidence: least score of an object.
+
+    Raises:
+        WeightsError: if the file or the packages are missing, or the file is no segmentation network.
+    """
+
+    def __init__(self, weights: Path, confidence: float = CONFIDENCE) -> None:
+        try:
+            digest = sha256(weights.read_bytes())
+        except OSError as fault:
+            raise WeightsError(f"cannot read {weights}: {fault.strerror}; name a YOLO segmentation network") from fault
+        self.about = f"yolo {digest} confidence {confidence}"
+        self._confidence = confidence
+        self._network = _load(weights, digest)
+
+    def check(self, names: Sequence[str]) -> None:
+        """Any photograph may hold an object."""
+
+    def identity(self, image: str) -> str | None:
+        return None
+
+    def mask(self, image: str, photograph: Image) -> tuple[np.ndarray | None, str | None]:
+        from scipy.ndimage import binary_fill_holes
+
+        (found,) = self._network.predict(bgr(photograph), conf=self._confidence, retina_masks=True, verbose=False)
+        if found.masks is None:
+            return None, f"no object found (confidence {self._confidence})"
+        union = found.masks.data.bool().any(dim=0).cpu().numpy()
+        return _usable(np.asarray(binary_fill_holes(union)))
+
+
+def _load(weights: Path, sha256: str) -> Any:
+    try:
+        network = yolo(weights, sha256, task="segment")
+        network.predict(np.zeros((64, 64, 3), np.uint8), verbose=False)  # exported formats are opened here
+    except ImportError as fault:
+        raise WeightsError(
+            f"--weights needs the packages ultralytics and, for .tflite, ai-edge-litert ({fault}); "
+            "install them, or give masks with --masks"
+        ) from fault
+    except MkganError:
+        raise
+    except Exception as fault:  # the loaders of damaged or foreign files raise anything
+        raise WeightsError(f"{weights} is not a YOLO segmentation network ({fault}); name another file") from fault
+    return network
+
+
+def _usable(mask: np.ndarray) -> tuple[np.ndarray | None, str | None]:
+    """The mask without specks, if it is neither too small nor too large."""
+    mask = clean(mask, round(MIN_PIECE * mask.size))
+    share = float(mask.mean())
+    if not MIN_SHARE <= share <= MAX_SHARE:
+        return None, f"the object covers {share:.1%} of the image; {MIN_SHARE:.0%} to {MAX_SHARE:.0%} are of use"
+    return mask, None

@@ -1,0 +1,107 @@
+"""KernelGAN's generator: linear, so that its filters amount to one 13 x 13 kernel, which is what is applied.
+
+Composing the filters leaves the function and its gradients as they are (METHOD §2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from mkgan_core.estimators.kernelgan.networks import CHANNELS, KERNEL
+from mkgan_core.estimators.kernelgan.settings import DISCRIMINATOR_CROP, GENERATOR_CROP
+
+
+def _full_convolution(first: int, second: int) -> torch.Tensor:
+    """(first² second², (first + second - 1)²) matrix of zeros and ones: products of taps -> taps of the composition."""
+    size = first + second - 1
+    table = torch.zeros(first, first, second, second, size, size)
+    a, b, c, d = np.indices((first, first, second, second))
+    table[a, b, c, d, a + c, b + d] = 1
+    return table.reshape(first**2 * second**2, size**2)
+
+
+_JOIN_5_3 = _full_convolution(5, 3)
+_JOIN_7_7 = _full_convolution(7, 7)
+
+
+class Composition:
+    """The 13 x 13 kernels (R, 169), `kernel`, that the generators' filters amount to; innermost filter first."""
+
+    def __init__(self, filters: Sequence[torch.Tensor]) -> None:
+        w7, w5, w3, *pointwise = filters
+        regions = len(w7)
+        self.shapes = [w.shape for w in filters]
+        self.pointwise = [w.reshape(regions, -1, CHANNELS) for w in pointwise]
+        self.w3 = w3.reshape(regions, CHANNELS, -1)
+        self.w5 = w5.reshape(regions, CHANNELS, -1)
+        self.w7 = w7.reshape(regions, CHANNELS, -1)
+        self.join3, self.join7 = _JOIN_5_3.to(w7), _JOIN_7_7.to(w7)
+        self.heads = [self.pointwise[2]]  # from the output inwards, each (R, 1, 64)
+        for w in (self.pointwise[1], self.pointwise[0]):
+            self.heads.append(torch.bmm(self.heads[-1], w))
+        self.taps3 = torch.bmm(self.heads[2], self.w3).reshape(regions, CHANNELS, 9)
+        products = torch.bmm(self.w5.transpose(1, 2), self.taps3)  # (R, 64 x 25, 9)
+        self.taps7 = products.reshape(regions, CHANNELS, -1) @ self.join3  # (R, 64, 49)
+        products = torch.bmm(self.w7.transpose(1, 2), self.taps7)  # (R, 49, 49)
+        self.kernel = products.reshape(regions, -1) @ self.join7
+
+    def gradients(self, pull: torch.Tensor) -> list[torch.Tensor]:
+        """Gradients of the filters for a pull (R, 169) on the kernel."""
+        regions = len(pull)
+        products = (pull @ self.join7.T).reshape(regions, 49, 49)
+        to_w7 = torch.bmm(self.taps7, products.transpose(1, 2))
+        products = (torch.bmm(self.w7, products) @ self.join3.T).reshape(regions, -1, 9)
+        to_w5 = torch.bmm(self.taps3, products.transpose(1, 2))
+        to_taps3 = torch.bmm(self.w5, products).reshape(regions, 1, -1)
+        to_w3 = torch.bmm(self.heads[2].transpose(1, 2), to_taps3)
+        to_head = torch.bmm(to_taps3, self.w3.transpose(1, 2))
+        to_pointwise = []
+        for w, head in ((self.pointwise[0], self.heads[1]), (self.pointwise[1], self.heads[0])):
+            to_pointwise.append(torch.bmm(head.transpose(1, 2), to_head))
+            to_head = torch.bmm(to_head, w.transpose(1, 2))
+        gradients = (to_w7, to_w5, to_w3, *to_pointwise, to_head)
+        return [g.reshape(shape) for g, shape in zip(gradients, self.shapes, strict=True)]
+
+
+def row_patches(crops: torch.Tensor) -> torch.Tensor:
+    """What `downscale` needs of crops (R, 3, 64, 64): 13 neighbours along each row at every second column.
+
+    Returns:
+        (R, 3 x 64 x 26, 13). A full im2col would be 13 times as large.
+    """
+    return crops.unfold(-1, KERNEL, 2).reshape(len(crops), -1, KERNEL)
+
+
+def downscale(kernel: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """Crops downscaled with each region's kernel: along rows first, one product for all, then down the columns.
+
+    Args:
+        kernel: (R, 169).
+        rows: from `row_patches`.
+
+    Returns:
+        (R, 3, 26, 26).
+    """
+    regions, side = len(kernel), DISCRIMINATOR_CROP
+    sums = torch.bmm(rows, kernel.reshape(regions, KERNEL, KERNEL).transpose(1, 2))  # per kernel row
+    return _diagonals(sums).sum(dim=3).reshape(regions, 3, side, side)
+
+
+def downscale_gradient(pull: torch.Tensor, rows: torch.Tensor, spread: torch.Tensor) -> torch.Tensor:
+    """Gradient (R, 169) of the kernel for a pull (R, 3, 26, 26) on the downscaled crops.
+
+    Args:
+        spread: shaped as the rows, zero when first given; the same entries are overwritten every time.
+    """
+    side = DISCRIMINATOR_CROP
+    _diagonals(spread).copy_(pull.reshape(-1, side, side, 1).expand(-1, -1, -1, KERNEL))
+    return torch.bmm(spread.transpose(1, 2), rows).reshape(len(rows), -1)
+
+
+def _diagonals(x: torch.Tensor) -> torch.Tensor:
+    """The view (3 R, 26, 26, 13) of (R, 3 x 64 x 26, 13) whose [n, i, j, u] is x[n, 2 i + u, j, u]; no entry twice."""
+    out, width = DISCRIMINATOR_CROP, DISCRIMINATOR_CROP * KERNEL
+    return x.as_strided((3 * len(x), out, out, KERNEL), (GENERATOR_CROP * width, 2 * width, KERNEL, width + 1))

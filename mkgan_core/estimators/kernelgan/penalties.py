@@ -1,0 +1,70 @@
+"""The penalties on KernelGAN's kernel and the schedule of their weights (METHOD §2, regularisers)."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from mkgan_core.estimators.kernelgan.networks import KERNEL
+from mkgan_core.estimators.kernelgan.settings import KernelGanSettings
+from mkgan_core.imaging import kernels
+
+SUM, BORDER, CENTRE, SPARSITY = 0.5, 0.5, 1.0, 5.0  # weights; the last two from the first fall of the bicubic one on
+POWER = 0.2
+TINY = 1e-12  # the power has no slope at zero
+
+
+class Penalties:
+    """Penalties on the kernels of R regions, each region with its own schedule; nothing branches on a region."""
+
+    def __init__(self, regions: int, settings: KernelGanSettings, device: str) -> None:
+        self.period = settings.stretch(200)
+        self.weight = torch.full((regions, 1), 5.0, device=device)
+        self.streak = torch.zeros((regions, 1), device=device)
+        self.settled = torch.zeros((regions, 1), dtype=torch.bool, device=device)
+        self.shaped = torch.zeros((regions, 1), device=device)
+        self.bicubic = torch.from_numpy(kernels.bicubic(2)).float().reshape(1, -1).to(device)
+        self.border = torch.from_numpy(border_penalty()).float().reshape(1, -1).to(device)
+        index = torch.arange(KERNEL, device=device).float()
+        self.coordinates = torch.stack([index.repeat_interleave(KERNEL), index.repeat(KERNEL)])  # (2, 169)
+        self.target = kernels.target_centre(KERNEL, 2)
+
+    def value(self, kernel: torch.Tensor) -> torch.Tensor:
+        """The penalty (R,) of kernels (R, 169), but for the bicubic term, whose gradient the training adds itself."""
+        total = kernel.sum(dim=1, keepdim=True)
+        centre = kernel @ self.coordinates.T / total
+        shaped = CENTRE * (centre - self.target).square().mean(dim=1)
+        shaped = shaped + SPARSITY * (kernel.abs() + TINY).pow(POWER).mean(dim=1)
+        always = SUM * (1 - total[:, 0]).abs() + BORDER * (kernel * self.border).abs().mean(dim=1)
+        return always + torch.where(self.shaped[:, 0] > 0, shaped, 0)
+
+    def gradient(self, kernel: torch.Tensor) -> torch.Tensor:
+        """Gradient (R, 169) of `value`."""
+        total = kernel.sum(dim=1, keepdim=True)
+        sign = kernel.sign()
+        # early kernels may sum to nothing; their centre is not used yet, but must not become a NaN
+        safe = torch.where(self.shaped > 0, total, 1)
+        centre = kernel @ self.coordinates.T / safe  # (R, 2)
+        off = centre - self.target
+        to_centre = (off @ self.coordinates - (off * centre).sum(dim=1, keepdim=True)) / safe  # mean of two squares
+        to_sparsity = POWER * (kernel.abs() + TINY).pow(POWER - 1) * sign
+        shaped = CENTRE * to_centre + (SPARSITY / KERNEL**2) * to_sparsity
+        always = (BORDER / KERNEL**2) * sign * self.border - SUM * (1 - total).sign()
+        return torch.addcmul(always, shaped, self.shaped)
+
+    def advance(self, bicubic_error: torch.Tensor, iteration: int) -> None:
+        """Move the schedule on, given this iteration's MSE (R, 1) against the bicubic downscaling."""
+        self.streak = (self.streak + 1) * (bicubic_error < 0.4)
+        self.settled = self.settled | (self.streak >= 3)
+        if (iteration + 1) % self.period == 0:
+            self.weight = torch.where(self.settled, (self.weight / 100).clamp(min=5e-6), self.weight)
+            self.shaped = (self.weight < 5e-3).to(self.weight)
+
+
+def border_penalty(size: int = KERNEL, strength: float = 30.0) -> np.ndarray:
+    """30 (1 - Gaussian(sigma = 13), peak 1), zero in the centre: what mass near the border costs."""
+    offset = np.arange(size) - size // 2
+    bump = np.exp(-(offset**2) / (2 * size**2))
+    mask = 1 - np.outer(bump, bump)
+    mask[2:-2, 2:-2] = 0
+    return strength * mask

@@ -1,0 +1,40 @@
+"""KernelGAN's settings, presets and sizes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+BATCH_LIMIT = {"cpu": 16, "cuda": 512}  # regions trained at once
+BATCH_WAIT_S = 0.5
+GENERATOR_CROP = 64
+DISCRIMINATOR_CROP = 26
+
+
+@dataclass(frozen=True)
+class KernelGanSettings:
+    """Settings of KernelGAN; the defaults are the published ones (METHOD §2)."""
+
+    iterations: int = 3000
+    """Generator and discriminator steps; every schedule below shortens in proportion to 3000."""
+    learning_rate: float = 2e-4
+    """Adam's rate for both networks, divided by 10 every 750 of 3000 iterations."""
+    shave: int = 10
+    """Pixels left out at each border, where a synthetic blur saw mirrored pixels."""
+    against_spectrum: bool = False
+    """Refuse kernels that contradict the image's spectrum (`plausibility`), which the published program does not."""
+
+    def stretch(self, published: int) -> int:
+        """A period of the published 3000-iteration schedule in this schedule.
+
+        Example:
+            >>> KernelGanSettings(iterations=600).stretch(750)
+            150
+        """
+        return max(1, round(published * self.iterations / 3000))
+
+
+PAPER = KernelGanSettings()
+# A fifth of the schedule with five times the rate: the weights have the same way to go.
+FAST = replace(PAPER, iterations=600, learning_rate=1e-3, against_spectrum=True)
+# The published schedule finds no better kernels than the fast one (BENCHMARKS.md).
+PRESETS = {"paper": PAPER, "fast": FAST, "best": FAST}

@@ -1,0 +1,37 @@
+"""Estimator `michaeli-irani`: the right kernel makes patches of the downscaled image alike to those of the image."""
+
+from __future__ import annotations
+
+import numpy as np
+from typing_extensions import override
+
+from mkgan_core.errors import KernelError
+from mkgan_core.estimators.base import Context, Estimator
+from mkgan_core.estimators.michaeli_irani.settings import MichaeliIraniSettings
+from mkgan_core.estimators.spectral import plausibility
+from mkgan_core.imaging import kernels
+from mkgan_core.imaging.images import Image
+from mkgan_core.imaging.kernels import Kernel
+from mkgan_core.imaging.regions import Region
+
+
+class MichaeliIrani(Estimator[MichaeliIraniSettings]):
+    """Patches and kernel are found in turns, at x2; a x4 kernel is its composition with itself (METHOD §1)."""
+
+    settings_class = MichaeliIraniSettings
+    version = 2
+    seeded = True
+    min_side = 32
+
+    @override
+    def estimate(self, image: Image, region: Region, scale: int, context: Context) -> Kernel:
+        from mkgan_core.estimators.michaeli_irani import rounds
+
+        half = rounds.estimate(image, region, self.settings, context.seed, context.device)
+        if not np.isfinite(half).all() or half.sum() <= 0:
+            raise KernelError(
+                f"no patch of region '{region.name}' recurs in it at half the size", "use spectral or kernelgan"
+            )
+        kernel = Kernel.from_half(kernels.centre(half, 2), scale)
+        plausibility.check(kernel.array, image, region, scale)
+        return kernel

@@ -1,0 +1,188 @@
+"""The model behind the spectral estimator (METHOD §6), fitted to measured spectra."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.optimize import least_squares
+
+from mkgan_core.estimators.spectral.settings import SpectralSettings
+from mkgan_core.estimators.spectral.spectrum import Spectrum
+
+START_DEVIATIONS = (1.2, 1.8)  # high-resolution pixels at x2
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The blur found.
+
+    Attributes:
+        covariance: (2, 2) in squared high-resolution pixels, axes row and column.
+        uncertainty: standard deviation of the log of the covariance's trace, by the curvature of the fit.
+        cost: half the sum of squared (softened) deviations from spectra and priors.
+    """
+
+    covariance: np.ndarray
+    uncertainty: float
+    cost: float
+
+
+def _prior(spectrum: Spectrum, settings: SpectralSettings) -> tuple[np.ndarray, np.ndarray]:
+    """Expected slope and orientation terms, and their standard deviations."""
+    slope = settings.slope + settings.slope_by_contrast * spectrum.contrast
+    return np.array([slope, 0, 0]), np.array([settings.slope_std, settings.tilt_std, settings.tilt_std])
+
+
+class _Model:
+    """Log power at the frequencies in use, as a function of the parameters, with its derivatives.
+
+    The model of the low-resolution power at a frequency f, with w = (f + m) / s for each alias m and the angle t of w:
+
+        S(f) = sum over m of |K(w)|² A |w|^-alpha exp(b cos 2t + c sin 2t) + sigma²,  |K(w)|² = exp(-4 pi² w^T C w)
+
+    Parameters: log A, alpha, b, c (orientation), the three entries a00, a10, a11 of a Cholesky factor of the blur's
+    covariance C (diagonal as logs), log of the noise above rounding.
+    """
+
+    def __init__(self, spectrum: Spectrum, scale: int, settings: SpectralSettings) -> None:
+        side = settings.window
+        rows, columns = np.meshgrid(np.fft.fftfreq(side), np.fft.rfftfreq(side), indexing="ij")
+        use = np.hypot(rows, columns) * side >= settings.lowest
+        use &= ~((columns == 0) & (rows < 0))  # the other half of a symmetric line
+        self.measured = np.log(spectrum.power[use] + 1e-14)
+        self.noise = spectrum.noise
+        # the scale² frequencies of the high-resolution image that sampling folds onto each of these, as (aliases, N)
+        shifts = np.arange(scale)
+        w_rows, w_columns = (
+            ((f[use] + shift + 0.5 * scale) % scale - 0.5 * scale) / scale
+            for f, shift in ((rows, np.repeat(shifts, scale)[:, None]), (columns, np.tile(shifts, scale)[:, None]))
+        )
+        self.w = w_rows, w_columns
+        self.log_radius = np.log(np.hypot(w_rows, w_columns))
+        angle = 2 * np.arctan2(w_rows, w_columns)
+        self.cosine, self.sine = np.cos(angle), np.sin(angle)
+
+    def __call__(self, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Log power (N,) and its derivatives (N, 8)."""
+        amplitude, slope, b, c, a00, a10, a11, noise = p
+        rows, columns = self.w
+        first, second = rows * np.exp(a00) + columns * a10, columns * np.exp(a11)  # |L^T w|² is w^T Sigma w
+        image = amplitude - slope * self.log_radius + b * self.cosine + c * self.sine
+        parts = np.exp(image - 4 * np.pi**2 * (first**2 + second**2))
+        floor = self.noise * np.exp(noise)
+        total = parts.sum(axis=0) + floor
+        k = -8 * np.pi**2
+        slopes = (
+            np.ones_like(parts),
+            -self.log_radius,
+            self.cosine,
+            self.sine,
+            k * first * rows * np.exp(a00),
+            k * first * columns,
+            k * second * second,
+        )
+        derivatives = [(parts * s).sum(axis=0) / total for s in slopes]
+        return np.log(total), np.stack([*derivatives, floor / total], axis=1)
+
+
+def fit(spectra: Sequence[Spectrum], scale: int, settings: SpectralSettings) -> Fit:
+    """Maximum a posteriori fit of one blur to the spectra of one or more regions.
+
+    The blur is shared; amplitude, slope, orientation and noise are fitted per region.
+
+    Soft-L1 deviations of the log spectrum, Gaussian priors. A bin's deviation counts as one unit: neighbouring bins
+    deviate together, so there are far fewer independent ones than bins, and the priors keep their weight.
+    """
+    models = [_Model(spectrum, scale, settings) for spectrum in spectra]
+    slack = settings.robustness
+    priors = [_prior(spectrum, settings) for spectrum in spectra]
+    pull = np.zeros((4, 8))
+    pull[[0, 1, 2], [1, 2, 3]] = 1 / priors[0][1]
+    # parameters: the blur's three, then five of each region; as the model's eight
+    order = [[3 + 5 * i, 4 + 5 * i, 5 + 5 * i, 6 + 5 * i, 0, 1, 2, 7 + 5 * i] for i in range(len(models))]
+
+    expected = np.log(settings.deviation * scale / 2)
+    pull_blur = np.zeros((2, 3 + 5 * len(models)))
+    pull_blur[[0, 1], [0, 2]] = 1 / settings.deviation_std
+
+    def residuals(every: np.ndarray) -> np.ndarray:
+        parts = [(every[[0, 2]] - expected) / settings.deviation_std]
+        for model, own, (centre, spread) in zip(models, order, priors, strict=True):
+            p = every[own]
+            soft = _soften(model(p)[0] - model.measured, slack)
+            parts += [soft, (p[1:4] - centre) / spread, [_noise_weight(p[7], settings) * p[7]]]
+        return np.concatenate(parts)
+
+    def jacobian(every: np.ndarray) -> np.ndarray:
+        parts = [pull_blur]
+        for model, own in zip(models, order, strict=True):
+            p = every[own]
+            predicted, derivatives = model(p)
+            z = np.abs(predicted - model.measured) / slack
+            root = np.sqrt(1 + z * z)
+            # d soft / d deviation; towards zero it tends to one
+            steep = np.where(z > 1e-4, z / root / np.sqrt(np.maximum(2 * (root - 1), 1e-12)), 1.0)
+            pull[3, 7] = _noise_weight(p[7], settings)
+            part = np.zeros((len(steep) + len(pull), len(every)))
+            part[:, own] = np.concatenate([derivatives * steep[:, None], pull])
+            parts.append(part)
+        return np.concatenate(parts)
+
+    derivatives: Any = jacobian  # scipy's stub knows only the names of finite differences
+
+    def search(deviation: float) -> Any:
+        blur = np.log(deviation * scale / 2)
+        start = np.array([blur, 0, blur, *[0, 0, 0, 0, 0.2] * len(models)])
+        for spectrum, model, own, (centre, _) in zip(spectra, models, order, priors, strict=True):
+            start[own[1]] = centre[0]
+            heard = model.measured > np.log(spectrum.noise) + 2
+            offset = model.measured - model(start[own])[0]
+            start[own[0]] = np.median(offset[heard if heard.any() else slice(None)])
+        return least_squares(residuals, start, jac=derivatives, x_scale="jac", max_nfev=100)
+
+    best = min((search(deviation) for deviation in START_DEVIATIONS), key=lambda found: found.cost)
+    a00, a10, a11 = best.x[:3]
+    factor = np.array([[np.exp(a00), 0], [a10, np.exp(a11)]])
+    covariance = factor @ factor.T
+    # the trace is exp(2 a00) + a10² + exp(2 a11)
+    towards = np.array([2 * np.exp(2 * a00), 2 * a10, 2 * np.exp(2 * a11)]) / np.trace(covariance)
+    posterior = np.linalg.pinv(best.jac.T @ best.jac)[:3, :3]
+    return Fit(covariance, float(np.sqrt(towards @ posterior @ towards)), float(best.cost))
+
+
+def explain(kernel: np.ndarray, spectrum: Spectrum, scale: int, settings: SpectralSettings) -> float:
+    """How badly a given kernel explains a spectrum, image and noise fitted to it: comparable to `Fit.cost`.
+
+    Args:
+        kernel: (K, K) by the convention.
+    """
+    model = _Model(spectrum, scale, settings)
+    taps = np.arange(len(kernel))
+    rows, columns = (np.exp(-2j * np.pi * w[..., None] * taps) for w in model.w)  # (aliases, N, K)
+    blur = np.abs(np.einsum("anr,rc,anc->an", rows, kernel, columns, optimize=True)) ** 2
+    centre, spread = _prior(spectrum, settings)
+
+    def residuals(p: np.ndarray) -> np.ndarray:
+        amplitude, slope, b, c, noise = p
+        image = np.exp(amplitude - slope * model.log_radius + b * model.cosine + c * model.sine)
+        predicted = np.log((image * blur).sum(axis=0) + model.noise * np.exp(noise))
+        soft = _soften(predicted - model.measured, settings.robustness)
+        return np.concatenate([soft, (p[1:4] - centre) / spread, [_noise_weight(noise, settings) * noise]])
+
+    start = np.array([0, *centre, 0.2])
+    start[0] = -np.median(residuals(start)[: len(model.measured)])
+    return float(least_squares(residuals, start, x_scale="jac", max_nfev=50).cost)
+
+
+def _soften(deviation: np.ndarray, slack: float) -> np.ndarray:
+    """Small deviations as they are, large ones by their root (soft L1)."""
+    z = deviation / slack
+    return slack * np.sign(z) * np.sqrt(2 * (np.sqrt(1 + z * z) - 1))
+
+
+def _noise_weight(noise: float, settings: SpectralSettings) -> float:
+    """Of the prior on the log of the noise above rounding; less than rounding leaves is not to be had."""
+    return (1 if noise > 0 else 10) / settings.noise_std

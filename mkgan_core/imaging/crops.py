@@ -1,0 +1,63 @@
+"""Where to train: crops drawn by image structure and by region."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from mkgan_core.imaging.images import Image
+
+MIN_FILL = 0.6  # METHOD §2: crops only where the region fills this much of the crop
+
+
+def gradient_map(image: Image) -> np.ndarray:
+    """Where the image has structure worth learning from (METHOD §2), (H, W), sum 1.
+
+    |gx|, |gy| and the magnitude, each reduced to what exceeds its 97th percentile, normalised, summed, 5 x 5 box.
+    """
+    from scipy.ndimage import uniform_filter
+
+    gy, gx = np.gradient(image.mean(axis=2))
+    total = np.zeros(image.shape[:2])
+    for strength in (np.abs(gx), np.abs(gy), np.hypot(gx, gy)):
+        excess = np.maximum(strength - np.percentile(strength, 97), 0)
+        total += excess / max(float(excess.sum()), 1e-12)
+    smooth = np.maximum(uniform_filter(total, 5), 0)
+    return smooth / smooth.sum() if smooth.sum() > 0 else np.full_like(smooth, 1 / smooth.size)
+
+
+def draw_crops(
+    weights: np.ndarray, mask: np.ndarray, crop: int, count: int, rng: np.random.Generator, *, step: int = 2
+) -> np.ndarray:
+    """Corners (count, 2) of crops, drawn in proportion to the weights around their centres, inside the image.
+
+    Only crops that the mask fills to 60 % are drawn; when there is none, the best-filled ones.
+
+    Args:
+        weights: (H, W), not negative.
+        mask: bool (H, W), the region.
+        crop: side of a crop.
+        count: how many.
+        rng: source of chance.
+        step: corners are multiples of this.
+    """
+    from scipy.ndimage import uniform_filter
+
+    height, width = weights.shape
+    tops, lefts = np.arange(0, height - crop + 1, step), np.arange(0, width - crop + 1, step)
+    probability = uniform_filter(weights, crop // 2)[np.ix_(tops + crop // 2, lefts + crop // 2)]
+    probability = np.maximum(probability, 0)  # running sums leave tiny negatives
+    filled = np.pad(mask.astype(np.float64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    fill = (filled[crop:, crop:] - filled[:-crop, crop:] - filled[crop:, :-crop] + filled[:-crop, :-crop]) / crop**2
+    fill = fill[np.ix_(tops, lefts)]
+    probability[fill < min(MIN_FILL, fill.max())] = 0
+    if probability.sum() <= 0:  # a region without any structure: every allowed crop is as good
+        probability = (fill >= min(MIN_FILL, fill.max())).astype(np.float64)
+    chosen = rng.choice(probability.size, size=count, p=(probability / probability.sum()).ravel())
+    return np.stack([tops[chosen // len(lefts)], lefts[chosen % len(lefts)]], axis=1)
+
+
+def seed_of(array: np.ndarray) -> int:
+    """A number that stands for an array's content, to seed a region's own random stream."""
+    return int.from_bytes(hashlib.sha256(np.ascontiguousarray(array).tobytes()).digest()[:8], "big")

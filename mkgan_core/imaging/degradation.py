@@ -1,0 +1,74 @@
+"""The forward model: blur with a kernel, keep every s-th sample (METHOD §1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mkgan_core.imaging import images
+from mkgan_core.imaging.images import Image
+
+if TYPE_CHECKING:
+    import torch
+
+
+def degrade_tensor(image: torch.Tensor, kernel: np.ndarray, scale: int) -> torch.Tensor:
+    """Correlate each channel with the kernel (mirror border), keep the top-left sample of each block.
+
+    Args:
+        image: (B, C, H, W).
+        kernel: (K, K), K odd, centred by the convention.
+        scale: subsampling factor.
+
+    Returns:
+        (B, C, ceil(H / scale), ceil(W / scale)).
+    """
+    import torch
+    import torch.nn.functional as F
+
+    margin = len(kernel) // 2
+    weight = torch.as_tensor(kernel, dtype=image.dtype, device=image.device)[None, None]
+    planes = image.reshape(-1, 1, *image.shape[-2:])
+    # reflection needs more pixels than the margin; tiny images take the rest by repeating the edge
+    reflect = min(margin, min(image.shape[-2:]) - 1)
+    planes = F.pad(planes, (reflect,) * 4, mode="reflect")
+    if reflect < margin:
+        planes = F.pad(planes, (margin - reflect,) * 4, mode="replicate")
+    low = F.conv2d(planes, weight, stride=scale)
+    return low.reshape(*image.shape[:2], *low.shape[-2:])
+
+
+def degrade(image: Image, kernel: np.ndarray, scale: int) -> Image:
+    """The low-resolution image of a high-resolution one, I_LR = (I_HR * k) sub s, unrounded."""
+    return images.to_image(degrade_tensor(images.to_tensor(image), kernel, scale))
+
+
+def degrade_two_blurs(
+    image: Image, object_mask: np.ndarray, object_kernel: np.ndarray, background_kernel: np.ndarray, scale: int
+) -> Image:
+    """One blur on the object, another behind it; each low-resolution pixel takes the blur of its own sample.
+
+    Args:
+        object_mask: bool (H, W) at high resolution.
+    """
+    mask = object_mask[::scale, ::scale, None]
+    inside, outside = (degrade(image, kernel, scale) for kernel in (object_kernel, background_kernel))
+    return np.where(mask, inside, outside)
+
+
+def degrade_by_region(
+    image: Image, object_mask: np.ndarray | None, blurs: Mapping[str, np.ndarray], scale: int
+) -> Image:
+    """The low-resolution image by one blur, or by two where ``blurs`` has one for the object.
+
+    Args:
+        image: (s H, s W, 3).
+        object_mask: bool (s H, s W); may be None where there is one blur.
+        blurs: ``background`` (or the only one) and perhaps ``object``, each (K, K).
+        scale: s.
+    """
+    if "object" in blurs and object_mask is not None:
+        return degrade_two_blurs(image, object_mask, blurs["object"], blurs["background"], scale)
+    return degrade(image, blurs["background"], scale)

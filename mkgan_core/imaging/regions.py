@@ -1,0 +1,110 @@
+"""Regions: named masks that partition a low-resolution image, and how their enlargements become one image again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mkgan_core.errors import RegionError
+from mkgan_core.imaging.images import Image
+
+
+@dataclass(frozen=True)
+class Region:
+    """A named part of a low-resolution image.
+
+    Attributes:
+        name: ``whole``, ``object``, ``background``, ...
+        mask: bool (H, W) at low resolution.
+    """
+
+    name: str
+    mask: np.ndarray
+
+    @property
+    def area(self) -> int:
+        """Number of low-resolution pixels."""
+        return int(self.mask.sum())
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """Bounding box (top, left, bottom, right), the far edges exclusive."""
+        rows, columns = (np.flatnonzero(self.mask.any(axis=axis)) for axis in (1, 0))
+        return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
+
+    @property
+    def is_whole(self) -> bool:
+        return bool(self.mask.all())
+
+
+def whole(shape: tuple[int, int]) -> Region:
+    """The single region of an image that is not split."""
+    return Region("whole", np.ones(shape, bool))
+
+
+def check_shapes(masks: Mapping[str, np.ndarray], shape: tuple[int, int]) -> None:
+    """Raise unless all masks have the image's size.
+
+    Raises:
+        RegionError: naming the mask and both sizes.
+    """
+    for name, mask in masks.items():
+        if mask.shape != tuple(shape):
+            raise RegionError(f"mask '{name}' is {mask.shape}, the image {tuple(shape)}; masks must have its size")
+
+
+def enlarge_mask(mask: np.ndarray, scale: int) -> np.ndarray:
+    """The high-resolution mask (s H, s W) of a low-resolution one; ``[::s, ::s]`` of it gives the mask back."""
+    return mask.repeat(scale, axis=0).repeat(scale, axis=1)
+
+
+def feather_weights(mask: np.ndarray, scale: int, width: float) -> np.ndarray:
+    """How much a region counts in each high-resolution pixel, (s H, s W) in [0, 1], to blend regions across borders.
+
+    Over all regions of a partition the weights add up to one.
+
+    Args:
+        mask: bool (H, W), the region at low resolution.
+        scale: enlargement factor s.
+        width: std of the blend in high-resolution pixels; 0 is the hard mask.
+    """
+    hard = enlarge_mask(mask, scale).astype(np.float32)
+    if width <= 0:
+        return hard
+    from scipy.ndimage import gaussian_filter
+
+    return gaussian_filter(hard, width, mode="nearest")
+
+
+def compose(parts: Sequence[tuple[Region, Image]], scale: int, feather: float = 0.0) -> Image:
+    """One high-resolution image from regions enlarged on their bounding boxes.
+
+    Args:
+        parts: (region, image) pairs; each image covers its region's box, (s h, s w, 3). The regions partition the
+            low-resolution image.
+        scale: enlargement factor s.
+        feather: std, in high-resolution pixels, over which neighbours are blended, as far as their boxes reach;
+            0 for hard masks.
+
+    Raises:
+        RegionError: if an image does not have the size of its box, or the regions leave gaps.
+    """
+    height, width = parts[0][0].mask.shape
+    whole = np.zeros((height * scale, width * scale, 3), np.float32)
+    total = np.zeros((height * scale, width * scale, 1), np.float32)
+    covered = np.zeros((height, width), bool)
+    for region, image in parts:
+        top, left, bottom, right = region.box
+        expected = ((bottom - top) * scale, (right - left) * scale, 3)
+        if image.shape != expected:
+            raise RegionError(f"region '{region.name}' was enlarged to {image.shape}, its box needs {expected}")
+        window = np.s_[top * scale : bottom * scale, left * scale : right * scale]
+        weight = feather_weights(region.mask, scale, feather)[window][..., None]
+        whole[window] += weight * image
+        total[window] += weight
+        covered |= region.mask
+    if not covered.all():
+        raise RegionError(f"{(~covered).sum()} pixels belong to no region; the regions must cover the image")
+    return whole / total if feather > 0 else whole

@@ -1,0 +1,39 @@
+"""Where things are kept: the home folder, the artifact store, the weights' cache, and the store's public address."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from mkgan_core.machine.storage import Store
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+def home() -> Path:
+    """Where everything is kept by default: ``MKGAN_HOME``, else the checkout's ``data`` folder, else ``./data``."""
+    if "MKGAN_HOME" in os.environ:
+        return Path(os.environ["MKGAN_HOME"]).resolve()
+    return (CHECKOUT if (CHECKOUT / "pyproject.toml").exists() else Path.cwd()) / "data"
+
+
+def default_store() -> str:
+    """URI of the default artifact store: ``MKGAN_STORE``, else ``store`` in `home`."""
+    return os.environ.get("MKGAN_STORE") or (home() / "store").as_uri()
+
+
+def public_url(store: Store, uri: str) -> str | None:
+    """Where a browser finds a file of the store: below ``MKGAN_PUBLIC_URL``; None if that is not set."""
+    base = os.environ.get("MKGAN_PUBLIC_URL")
+    return f"{base.rstrip('/')}/{uri.removeprefix(store.uri).lstrip('/')}" if base else None
+
+
+def cache_folder() -> Path:
+    """Where downloads go and where weights are looked for last."""
+    return Path(os.environ.get("MKGAN_CACHE") or "~/.cache/mkgan").expanduser() / "weights"
+
+
+def add_weights(places: str | None) -> None:
+    """Search these files and folders first, also in child processes; separated like ``PATH``."""
+    if places:
+        os.environ["MKGAN_WEIGHTS"] = places

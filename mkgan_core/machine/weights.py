@@ -1,0 +1,287 @@
+"""Network weights: the known ones, where they are looked for, and how a file is verified before it is used.
+
+Places, in this order: what ``MKGAN_WEIGHTS`` names (files or folders, separated like ``PATH``), then the cache,
+``MKGAN_CACHE`` or ``~/.cache/mkgan``, its folder ``weights``. A file is recognised by its name. Nothing is downloaded
+unless asked for (`mkgan_core.downloads`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from functools import cache
+from pathlib import Path
+
+from mkgan_core.errors import WeightsError
+from mkgan_core.machine.places import cache_folder
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A published weights file.
+
+    Attributes:
+        name: what `mkgan weights pull` calls it.
+        family: the kind of network, a key of `FAMILIES`.
+        address: where it is published; its last part is the file's name.
+        size: bytes.
+        sha256: of the file.
+        licence: its terms.
+    """
+
+    name: str
+    family: str
+    address: str
+    size: int
+    sha256: str
+    licence: str
+
+    @property
+    def file(self) -> str:
+        return self.address.rsplit("/", 1)[-1]
+
+
+# The best of a family first: the order of preference where several lie in one folder.
+REGISTRY = {
+    entry.name: entry
+    for entry in (
+        Weights(
+            "yolov8n",
+            "yolo",
+            "https://github.com/ultralytics/assets/releases/download/v8.3.0/yolov8n.pt",
+            6549796,
+            "f59b3d833e2ff32e194b5bb8e08d211dc7c5bdf144b90d2c8412c47ccfc83b36",
+            "AGPL-3.0",
+        ),
+        Weights(
+            "sam-vit-h",
+            "sam",
+            "https://dl.fbaipublicfiles.com/segment_anything/sam_vit_h_4b8939.pth",
+            2564550879,
+            "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
+            "Apache-2.0",
+        ),
+        Weights(
+            "sam-vit-l",
+            "sam",
+            "https://dl.fbaipublicfiles.com/segment_anything/sam_vit_l_0b3195.pth",
+            1249524607,
+            "3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
+            "Apache-2.0",
+        ),
+        Weights(
+            "sam-vit-b",
+            "sam",
+            "https://dl.fbaipublicfiles.com/segment_anything/sam_vit_b_01ec64.pth",
+            375042383,
+            "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
+            "Apache-2.0",
+        ),
+        Weights(
+            "sam2.1-t",
+            "sam",
+            "https://github.com/ultralytics/assets/releases/download/v8.4.0/sam2.1_t.pt",
+            78105722,
+            "3c1e81ca9b037dd39d70a014ddb9a813d6c4c4e12555420db7eaff31689bd4e3",
+            "Apache-2.0",
+        ),
+        Weights(
+            "mobile-sam",
+            "sam",
+            "https://github.com/ChaoningZhang/MobileSAM/raw/master/weights/mobile_sam.pt",
+            40728226,
+            "6dbb90523a35330fedd7f1d3dfc66f995213d81b29a5ca8108dbcdd4e37d6c2f",
+            "Apache-2.0",
+        ),
+        Weights(
+            "faster-rcnn",
+            "faster-rcnn",
+            "https://download.pytorch.org/models/fasterrcnn_resnet50_fpn_coco-258fb6c6.pth",
+            167502836,
+            "258fb6c638b15964ddcdd1ae0748c5eef1be9e732750120cc857feed3faac384",
+            "BSD-3-Clause",
+        ),
+        Weights(
+            "mask-rcnn",
+            "mask-rcnn",
+            "https://download.pytorch.org/models/maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth",
+            178090079,
+            "bf2d0c1efbc936eeee2bc95a48e80ebc86b891f61b0106485937fc29f9315fc0",
+            "BSD-3-Clause",
+        ),
+        Weights(
+            "detectron2",
+            "detectron2",
+            "https://dl.fbaipublicfiles.com/detectron2/COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x/137849600/"
+            "model_final_f10217.pkl",
+            177841981,
+            "9a737e290372f1f70994ebcbd89d8004dbb3ae30a605fd915a190fa4a782dd66",
+            "CC BY-SA 3.0",
+        ),
+    )
+}
+
+# family -> patterns of file names
+FAMILIES = {
+    "sam": ("sam_vit_*.pth", "*sam2_[tsbl].pt", "*sam2.1_[tsbl].pt", "*mobile_sam.pt"),
+    "faster-rcnn": ("fasterrcnn_*.pth",),
+    "mask-rcnn": ("maskrcnn_*.pth",),
+    "detectron2": ("model_final_*.pkl",),
+    "yolo-seg": ("yolo*-seg*",),
+    "yolo": ("yolo*", "rtdetr*"),
+}
+# the exports that ultralytics loads: files, and folders such as yolov8n_openvino_model
+YOLO_ENDINGS = (".pt", ".torchscript", ".onnx", ".engine", ".tflite", ".pb", ".mnn", ".mlpackage", "_model")
+# no entry in the registry, for want of a hash to verify a download with
+SEGMENTING_YOLO = "https://github.com/ultralytics/assets/releases/download/v8.3.0/yolov8n-seg.pt"
+NO_DETECTORS = ("-seg", "-pose", "-cls", "-obb", "-sem", "-depth")  # used when named, never picked from a folder
+
+# format of a YOLO -> the package that runs it, and how to install it; torch's own formats need none
+RUNTIMES = {
+    ".tflite": ("ai_edge_litert", "ai-edge-litert"),
+    ".onnx": ("onnxruntime", "onnxruntime"),
+    "_openvino_model": ("openvino", "openvino"),
+    ".engine": ("tensorrt", "tensorrt"),
+    ".mnn": ("MNN", "MNN"),
+    ".pb": ("tensorflow", "tensorflow"),
+    "_saved_model": ("tensorflow", "tensorflow"),
+}
+
+
+def available(family: str) -> list[Path]:
+    """The weights of a family that are here, best first; not yet verified.
+
+    Raises:
+        WeightsError: if ``MKGAN_WEIGHTS`` names something that does not exist, or a file of no known kind.
+    """
+    found: list[Path] = []
+    for place in _named():
+        if not place.exists():
+            raise WeightsError(f"MKGAN_WEIGHTS names {place}, which does not exist; correct or unset it")
+        if place.is_dir() and not place.name.endswith(YOLO_ENDINGS):
+            found.extend(_in_folder(place, family))
+        elif family in _families_of(place):
+            found.append(place)
+    return [*found, *_in_folder(cache_folder(), family)]
+
+
+def all_available() -> list[Path]:
+    """The files that would be used, of all families."""
+    return list(dict.fromkeys(path for family in FAMILIES for path in available(family)))
+
+
+def require(family: str) -> Path:
+    """The verified weights file of a family.
+
+    Raises:
+        WeightsError: when there is none, saying which file to put where; when it is damaged.
+    """
+    found = available(family)
+    if not found:
+        raise WeightsError(how_to_get(family))
+    verify(found[0])
+    return found[0]
+
+
+def how_to_get(family: str) -> str:
+    """What is missing, and which file to put where."""
+    if family == "yolo-seg":
+        return (
+            f"no yolo-seg weights here: put a YOLO that segments, such as yolov8n-seg.pt ({SEGMENTING_YOLO}), into "
+            f"{cache_folder()}, or set MKGAN_WEIGHTS to the file or its folder."
+        )
+    best, *others = [entry for entry in REGISTRY.values() if entry.family == family]
+    choice = "".join(f", or {other.file} ({other.address})" for other in others)
+    wide = " Any other YOLO file that ultralytics loads will do too." if family == "yolo" else ""
+    return (
+        f"no {family} weights here: put {best.file} ({best.address}){choice} into {cache_folder()}, "
+        f"or set MKGAN_WEIGHTS to the file or its folder, or run `mkgan weights pull {best.name}`.{wide}"
+    )
+
+
+def missing_runtime(path: Path) -> str | None:
+    """What to install for weights in this format, None when it is there."""
+    for ending, (module, package) in RUNTIMES.items():
+        if path.name.endswith(ending) and importlib.util.find_spec(module) is None:
+            return f"{path.name} runs in the package {package}, which is not installed: pip install {package}"
+    return None
+
+
+def verify(path: Path) -> str:
+    """SHA-256 of a weights file; a file under a published name must be the published one.
+
+    Raises:
+        WeightsError: if it is not, or cannot be read.
+    """
+    found, entry = digest(path), published(path)
+    if entry and found != entry.sha256:
+        raise WeightsError(
+            f"the weights {path} are damaged: sha256 {found}, published {entry.sha256}; remove the file and run "
+            f"`mkgan weights pull {entry.name}` (weights of your own need a name of their own)"
+        )
+    return found
+
+
+def unusable(path: Path, what: str, fault: BaseException) -> WeightsError:
+    """The error for weights that a library cannot load; of its own message only the first sentence, without advice."""
+    why = f"{type(fault).__name__}: {str(fault).split('. ')[0].splitlines()[0] if str(fault) else 'no reason given'}"
+    return WeightsError(f"cannot use {path} as {what} ({why}); replace the file")
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, or of a folder's files.
+
+    Raises:
+        WeightsError: if it cannot be read.
+    """
+    try:
+        state = path.stat()
+        return _digest(path, state.st_size, state.st_mtime_ns)
+    except OSError as fault:
+        raise WeightsError(f"cannot read the weights {path}: {fault.strerror}; make it readable") from fault
+
+
+def published(path: Path) -> Weights | None:
+    """The registry's entry for a file's name."""
+    return next((entry for entry in REGISTRY.values() if entry.file == path.name), None)
+
+
+def _named() -> list[Path]:
+    return [Path(part).expanduser() for part in os.environ.get("MKGAN_WEIGHTS", "").split(os.pathsep) if part]
+
+
+def _families_of(path: Path) -> list[str]:
+    """What a file that the user named can serve as; anything in a format of ultralytics' may be a YOLO."""
+    families = [name for name, patterns in FAMILIES.items() if any(fnmatch(path.name, pattern) for pattern in patterns)]
+    if families:
+        return families  # a YOLO that segments gives boxes, too
+    if path.name.endswith(YOLO_ENDINGS):
+        return ["yolo"]
+    known = ", ".join(pattern for patterns in FAMILIES.values() for pattern in patterns)
+    raise WeightsError(f"MKGAN_WEIGHTS names {path}, of no known kind; name the file like one of {known}")
+
+
+def _in_folder(folder: Path, family: str) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    found = [path for path in folder.iterdir() if any(fnmatch(path.name, p) for p in FAMILIES[family])]
+    if family in ("yolo", "yolo-seg"):
+        found = [p for p in found if p.name.endswith(YOLO_ENDINGS)]
+    if family == "yolo":
+        found = [p for p in found if not any(kind in p.name for kind in NO_DETECTORS)]
+    order = [entry.file for entry in REGISTRY.values()]
+    return sorted(found, key=lambda p: (order.index(p.name) if p.name in order else len(order), p.name))
+
+
+@cache
+def _digest(path: Path, size: int, changed_ns: int) -> str:
+    """SHA-256 of a file, or of the files in a folder; read once while size and time of change stay the same."""
+    if path.is_dir():
+        inner = [(p, p.stat()) for p in sorted(path.rglob("*")) if p.is_file()]
+        joined = "".join(f"{p.relative_to(path)} {_digest(p, s.st_size, s.st_mtime_ns)}\n" for p, s in inner)
+        return hashlib.sha256(joined.encode()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,52 @@
+"""Regions and kernels as files in the store, by the entries and records that name them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mkgan_core.datasets.layout import ImageSpec
+from mkgan_core.imaging import images, kernel_files
+from mkgan_core.imaging.kernels import Kernel
+from mkgan_core.imaging.regions import Region, whole
+from mkgan_core.machine.storage import Store, content_key
+from mkgan_core.pipeline.records import KernelRecord, RegionEntry
+
+if TYPE_CHECKING:
+    from mkgan_core.pipeline.jobs import Job
+
+
+def whole_region(spec: ImageSpec) -> RegionEntry:
+    """The entry of the region that is the whole image; it needs no mask file."""
+    return {"name": "whole", "key": "whole", "mask_uri": None, "area_px": spec.shape[0] * spec.shape[1]}
+
+
+def load_region(store: Store, spec: ImageSpec, entry: RegionEntry) -> Region:
+    """The region of an entry in a segmentation's record."""
+    if entry["mask_uri"] is None:
+        return whole(spec.shape)
+    return Region(entry["name"], images.decode_mask(store.read(entry["mask_uri"]), entry["mask_uri"]))
+
+
+def save_region(store: Store, spec: ImageSpec, region: Region, job: Job[Any]) -> RegionEntry:
+    """Write a region's mask; returns its entry in a segmentation's record."""
+    if region.is_whole:
+        return whole_region(spec)
+    data = images.encode_png(region.mask)
+    return {
+        "name": region.name,
+        "key": content_key({"mask": np.packbits(region.mask).tobytes().hex()}),
+        "mask_uri": store.write(job.file_name(f"-{region.name}.png"), data),
+        "area_px": region.area,
+    }
+
+
+def load_kernel(store: Store, record: KernelRecord) -> Kernel:
+    """The kernel of a `KernelJob`'s record."""
+    half = record["half_uri"]
+    return Kernel(
+        kernel_files.decode(store.read(record["kernel_uri"]), record["kernel_uri"]),
+        kernel_files.decode(store.read(half), half) if half else None,
+        note=record["fallback"],
+    )

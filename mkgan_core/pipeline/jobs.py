@@ -1,0 +1,113 @@
+"""A step of the walk described by value: small, picklable, no pixels.
+
+`run` computes a job or finds it done: its record, a small JSON document, is in the store under the job's key, written
+after the files it names. The key is the file name, the resume rule, and (in `tasks`) the Prefect cache key.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Generic, TypeVar, cast
+
+from mkgan_core.datasets.layout import ImageSpec
+from mkgan_core.machine.cores import computing, usage
+from mkgan_core.machine.storage import Store, content_key
+from mkgan_core.pipeline.records import Record, RegionEntry, StepRecord
+
+log = logging.getLogger("mkgan_core")
+R = TypeVar("R", bound=StepRecord)
+
+
+@dataclass(frozen=True)
+class Job(Generic[R]):
+    """One step for one image.
+
+    Attributes:
+        spec: the image.
+        store: URI of the artifact store.
+        preset: names the settings of every part.
+        device: ``auto``, ``cpu`` or ``cuda``; not part of the key.
+    """
+
+    spec: ImageSpec
+    store: str
+    preset: str
+    device: str
+
+    step: ClassVar[str]
+    trains: ClassVar[bool] = False
+    """Whether the step may train networks, and so runs on a GPU where there is one."""
+
+    def depends_on(self) -> dict[str, Any]:
+        """Everything the result depends on."""
+        raise NotImplementedError
+
+    def compute(self, store: Store) -> Record:
+        """Do the work; the files it names are written, the record is JSON."""
+        raise NotImplementedError
+
+    @property
+    def batched(self) -> bool:
+        """Whether the step shares its training with others, and so takes cores by itself."""
+        return False
+
+    @cached_property
+    def key(self) -> str:
+        return content_key({"step": self.step, **self.depends_on()})
+
+    @property
+    def label(self) -> str:
+        """The step in words: `estimate kernel of im_13 object by kernelgan`."""
+        raise NotImplementedError
+
+    @property
+    def record_name(self) -> str:
+        return f"artifacts/{self.step}/{self.key[:2]}/{self.key}.json"
+
+    def file_name(self, ending: str) -> str:
+        """Where a file of the step belongs in the store, such as the kernel's ``.npy``."""
+        return self.record_name.removesuffix(".json") + ending
+
+
+@dataclass(frozen=True)
+class RegionJob(Job[R]):
+    """A step for one region of the image; it may train.
+
+    Attributes:
+        region: the region's entry in the segmentation's record.
+        seed: source of chance.
+    """
+
+    region: RegionEntry
+    seed: int
+
+    trains = True
+
+    @property
+    def subject(self) -> str:
+        """What the step is about, in words; an image in one piece needs no region."""
+        return self.spec.image if self.region["mask_uri"] is None else f"{self.spec.image} {self.region['name']}"
+
+
+def is_done(job: Job[Any]) -> bool:
+    """Whether the job's record is in the store."""
+    return Store(job.store).exists(job.record_name)
+
+
+def run(job: Job[R]) -> R:
+    """The job's record, computed unless it is in the store already."""
+    store = Store(job.store)
+    if store.exists(job.record_name):
+        return store.read_json(job.record_name)
+    with nullcontext() if job.batched else computing():
+        start = time.perf_counter()
+        record = job.compute(store)
+        record = {"key": job.key, "seconds": time.perf_counter() - start, **usage(), **record}
+    store.write_json(job.record_name, record)
+    remark = record.get("fallback") or record.get("note")
+    log.info("%s: %.1f s%s", job.label, record["seconds"], f" ({remark})" if remark else "")
+    return cast(R, record)

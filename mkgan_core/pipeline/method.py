@@ -1,0 +1,157 @@
+"""Methods by name: ``segmenter/estimator+upscaler``."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mkgan_core.errors import ConfigError, DatasetError
+from mkgan_core.machine.storage import content_key
+from mkgan_core.pipeline import parts
+from mkgan_core.pipeline.parts import Kind
+
+DEFAULT_METHOD = "auto+zssr"  # for a photograph whose blur nobody knows
+DEFAULT_METHODS = ("bicubic", "bicubic+zssr", "kernelgan+zssr", "multi-kernelgan+zssr", "ground-truth+zssr")
+NAMED_METHODS = (
+    "bicubic",
+    "bicubic+zssr",
+    "michaeli-irani+zssr",
+    "kernelgan+zssr",
+    "multi-kernelgan+zssr",
+    "spectral+zssr",
+    "multi-spectral+zssr",
+    "auto+zssr",
+    "ground-truth+zssr",
+)
+Changes = tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Method:
+    """Three names, and what is asked for beyond the presets.
+
+    Attributes:
+        name: as it was given.
+        segmenter: splits the image.
+        estimator: finds each region's kernel; None where the upscaler uses no kernel (plain ``bicubic``).
+        upscaler: enlarges each region.
+        segmenter_changes: settings of the segmenter that differ from the preset's.
+        upscaler_changes: likewise of the upscaler.
+        feather: std in high-resolution pixels over which regions are blended; 0 for hard borders.
+    """
+
+    name: str
+    segmenter: str
+    estimator: str | None
+    upscaler: str
+    segmenter_changes: Changes = ()
+    upscaler_changes: Changes = ()
+    feather: float = 0.0
+
+    @property
+    def parts(self) -> list[tuple[Kind, str, Changes]]:
+        """Kind, name and changed settings of each part."""
+        named: list[tuple[Kind, str | None, Changes]] = [
+            ("segmenter", self.segmenter, self.segmenter_changes),
+            ("estimator", self.estimator, ()),
+            ("upscaler", self.upscaler, self.upscaler_changes),
+        ]
+        return [(kind, name, changes) for kind, name, changes in named if name]
+
+    def settings_hash(self, preset: str) -> str:
+        """Identifies the settings and part versions behind a row of the report."""
+        return content_key({kind: parts.identity(kind, name, preset, dict(c)) for kind, name, c in self.parts})[:16]
+
+    def for_real_images(self) -> Method:
+        """The method for a photograph with noise of its own.
+
+        Raises:
+            ConfigError: if its upscaler has no settings for that.
+        """
+        changes = parts.part_class("upscaler", self.upscaler).real_images
+        if changes is None:
+            raise ConfigError(f"--real: upscaler '{self.upscaler}' has no setting for real images; use zssr")
+        return replace(self, upscaler_changes=tuple(changes.items()))
+
+    def per_object(self) -> Method:
+        """The method with one region per object instead of their union.
+
+        Raises:
+            ConfigError: if its segmenter cannot tell objects apart.
+        """
+        if not hasattr(parts.settings_of("segmenter", self.segmenter, "fast"), "per_object"):
+            raise ConfigError(
+                f"--per-object: segmenter '{self.segmenter}' knows no objects; use yolo-sam or yolo-grabcut"
+            )
+        return replace(self, segmenter_changes=(("per_object", True),))
+
+
+def parse(name: str) -> Method:
+    """The method of a name: ``bicubic``, ``kernelgan+zssr``, ``multi-kernelgan+zssr``, ``given/bicubic+zssr``, ...
+
+    ``multi-X+Y`` is ``auto/X+Y``; no segmenter means ``whole``.
+
+    Raises:
+        ConfigError: for unknown parts, with the nearest known names.
+
+    Example:
+        >>> parse("given/spectral+zssr")
+        Method(name='given/spectral+zssr', segmenter='given', estimator='spectral', upscaler='zssr', \
+segmenter_changes=(), upscaler_changes=(), feather=0.0)
+    """
+    segmenter, slash, rest = name.rpartition("/")
+    if not slash:
+        segmenter = "whole"
+        if rest.startswith("multi-"):
+            segmenter, rest = "auto", rest.removeprefix("multi-")
+    if segmenter == "auto":
+        segmenter = parts.resolve_auto()
+    estimator, plus, upscaler = rest.rpartition("+")
+    named: list[tuple[Kind, str]] = [("segmenter", segmenter), ("upscaler", upscaler)]
+    if plus:
+        named.insert(1, ("estimator", estimator))
+    for kind, part in named:
+        try:
+            parts.check_part(kind, part)
+        except ConfigError as fault:
+            near = difflib.get_close_matches(name, NAMED_METHODS, n=2, cutoff=0.5)
+            hint = f"; did you mean {' or '.join(near)}?" if near else ""
+            raise ConfigError(f"unknown method '{name}'{hint}: {fault}") from fault
+    uses_kernel = parts.part_class("upscaler", upscaler).needs_kernel
+    if uses_kernel and not plus:
+        raise ConfigError(f"method '{name}': upscaler '{upscaler}' needs an estimator, as in 'kernelgan+{upscaler}'")
+    return Method(name, segmenter, estimator if plus and uses_kernel else None, upscaler)
+
+
+def check_size(method: Method, image: str, shape: tuple[int, int]) -> None:
+    """Raise before anything starts if an image is smaller than a part's crops.
+
+    Raises:
+        DatasetError: naming the image, the part and the remedy.
+    """
+    for kind, name, _ in method.parts:
+        if min(shape) < (needed := parts.part_class(kind, name).min_side):
+            raise DatasetError(
+                f"image {image} is {shape[1]}x{shape[0]} pixels, {kind} '{name}' needs at least {needed} each way; "
+                f"leave the image out with --images, or choose another {kind}"
+            )
+
+
+def check_single_image(method: Method, *, with_masks: bool = False) -> None:
+    """Raise before anything starts for parts that cannot run, or that an image without a data set cannot serve.
+
+    Args:
+        method: what is to run.
+        with_masks: masks come with the image.
+
+    Raises:
+        ConfigError: naming the part and the remedy.
+        WeightsError: if the segmenter's network weights are missing or damaged.
+    """
+    if parts.part_class("segmenter", method.segmenter).needs_masks != with_masks:
+        verb = "takes no" if with_masks else "needs"
+        raise ConfigError(f"segmenter '{method.segmenter}' {verb} --mask; see `mkgan methods`")
+    parts.check_ready("segmenter", method.segmenter)
+    if method.estimator and parts.part_class("estimator", method.estimator).needs_truth:
+        raise ConfigError(f"estimator '{method.estimator}' needs a data set with true kernels; choose another")

@@ -1,0 +1,1 @@
+"""The steps that an image goes through, one job each."""

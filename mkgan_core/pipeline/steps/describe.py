@@ -1,0 +1,72 @@
+"""Step `describe`: measure what an image is like, and how different its regions are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from typing_extensions import override
+
+from mkgan_core.datasets.layout import ImageSpec, given_masks, load_low, read_reference
+from mkgan_core.imaging import kernel_files
+from mkgan_core.imaging.images import luma
+from mkgan_core.imaging.kernels import adopt, resize_support
+from mkgan_core.machine.storage import Store
+from mkgan_core.pipeline.jobs import Job
+from mkgan_core.pipeline.records import DescribeRecord, Record
+
+
+@dataclass(frozen=True)
+class DescribeJob(Job[DescribeRecord]):
+    """Measure the properties by which the report splits a comparison; None where the data set does not tell.
+
+    ``texture``: mean gradient of the luma at low resolution, in grey levels (of 219) per pixel.
+    ``object_share``: of the data set's mask, 0 to 1.
+    ``texture_difference``: between object and background, in octaves.
+    ``blur_difference``: half the summed absolute difference of the two true kernels, 0 (the same) to 1 (nothing in
+    common); 0 for one kernel.
+    """
+
+    step: ClassVar[str] = "describe"
+    version: ClassVar[int] = 1
+
+    @property
+    @override
+    def label(self) -> str:
+        return f"describe {self.spec.image}"
+
+    @override
+    def depends_on(self) -> dict[str, Any]:
+        files = {"low": self.spec.low, "mask": self.spec.mask, **self.spec.truth}
+        hashes = {name: reference and reference.sha256 for name, reference in files.items()}
+        return {"version": self.version, "scale": self.spec.scale, "files": hashes}
+
+    @override
+    def compute(self, store: Store) -> Record:
+        gradient = np.hypot(*np.gradient(luma(load_low(self.spec))))  # (H, W)
+        mask = given_masks(self.spec).get("object")
+        share = None if mask is None else float(mask.mean())
+        return {
+            "texture": float(gradient.mean()),
+            "object_share": share,
+            "texture_difference": _octaves(gradient, mask) if mask is not None and share not in (0, 1) else None,
+            "blur_difference": _blur_difference(self.spec),
+        }
+
+
+def _octaves(gradient: np.ndarray, mask: np.ndarray) -> float:
+    """How far the mean gradients inside and outside a mask are apart; both (H, W)."""
+    inside, outside = gradient[mask].mean(), gradient[~mask].mean()
+    return float(abs(np.log2((inside + 1e-6) / (outside + 1e-6))))
+
+
+def _blur_difference(spec: ImageSpec) -> float | None:
+    if "background" not in spec.truth:
+        return None
+    if "object" not in spec.truth:
+        return 0.0
+    blurs = [kernel_files.decode(read_reference(reference), reference.uri) for reference in spec.truth.values()]
+    size = max(map(len, blurs))
+    a, b = (resize_support(adopt(blur, spec.scale), size) for blur in blurs)
+    return float(np.abs(a - b).sum() / 2)

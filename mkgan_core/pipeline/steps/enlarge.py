@@ -1,0 +1,69 @@
+"""Step `upscale`: enlarge a region's bounding box with its kernel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from typing_extensions import override
+
+from mkgan_core.datasets.layout import load_low
+from mkgan_core.imaging import images
+from mkgan_core.machine.cores import prepare_torch, torch_device
+from mkgan_core.machine.storage import Store
+from mkgan_core.pipeline import parts
+from mkgan_core.pipeline.artifacts import load_kernel, load_region
+from mkgan_core.pipeline.jobs import RegionJob
+from mkgan_core.pipeline.method import Changes
+from mkgan_core.pipeline.records import EnlargeRecord, KernelRecord, Record
+
+
+@dataclass(frozen=True)
+class UpscaleJob(RegionJob[EnlargeRecord]):
+    """Enlarge a region's bounding box.
+
+    Attributes:
+        upscaler: its name.
+        estimator: where the kernel comes from, for the label.
+        kernel: the kernel job's record, None where the upscaler uses none.
+        changes: settings that differ from the preset's.
+    """
+
+    upscaler: str
+    estimator: str | None
+    kernel: KernelRecord | None
+    changes: Changes = ()
+
+    step: ClassVar[str] = "upscale"
+
+    @property
+    @override
+    def label(self) -> str:
+        how = f"{self.estimator}+{self.upscaler}" if self.estimator else self.upscaler
+        return f"enlarge {self.subject} by {how}"
+
+    @override
+    def depends_on(self) -> dict[str, Any]:
+        return {
+            "image": self.spec.low.sha256,
+            "mask": self.region["key"],
+            "upscaler": parts.identity("upscaler", self.upscaler, self.preset, dict(self.changes)),
+            "seed": self.seed if parts.part_class("upscaler", self.upscaler).seeded else None,
+            "scale": self.spec.scale,
+            "kernel": self.kernel["kernel_key"] if self.kernel else None,
+        }
+
+    @override
+    def compute(self, store: Store) -> Record:
+        device = torch_device(self.device)
+        prepare_torch()
+        part = parts.build("upscaler", self.upscaler, self.preset, dict(self.changes))
+        enlarged = part.upscale(
+            load_low(self.spec),
+            load_region(store, self.spec, self.region),
+            load_kernel(store, self.kernel) if self.kernel else None,
+            self.spec.scale,
+            seed=self.seed,
+            device=device,
+        )
+        return {"device": device, "output_uri": store.write(self.file_name(".png"), images.encode_png(enlarged))}

@@ -1,0 +1,114 @@
+"""Step `kernel`: estimate a region's kernel; if none is usable, take another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from typing_extensions import override
+
+from mkgan_core.datasets.layout import load_low, true_kernel
+from mkgan_core.errors import KernelError
+from mkgan_core.estimators.base import Context, Estimator
+from mkgan_core.imaging import kernel_files, kernels
+from mkgan_core.imaging.kernels import Kernel
+from mkgan_core.machine.cores import prepare_torch, torch_device
+from mkgan_core.machine.storage import Store, content_key, sha256
+from mkgan_core.pipeline import parts
+from mkgan_core.pipeline.artifacts import load_region, whole_region
+from mkgan_core.pipeline.jobs import RegionJob, run
+from mkgan_core.pipeline.records import KernelRecord, Record
+
+ATTEMPTS = 2  # seeds tried for a kernel before falling back
+SEED_STRIDE = 1000  # a retry's seed must not be another run's seed
+
+
+@dataclass(frozen=True)
+class KernelJob(RegionJob[KernelRecord]):
+    """Estimate a region's kernel.
+
+    A kernel that is not usable is tried once more with another seed, where the estimator uses one; then the whole
+    image's kernel takes its place, and that one's is taken by the bicubic kernel.
+
+    Attributes:
+        estimator: its name.
+    """
+
+    estimator: str
+
+    step: ClassVar[str] = "kernel"
+
+    @property
+    @override
+    def label(self) -> str:
+        return f"estimate kernel of {self.subject} by {self.estimator}"
+
+    @property
+    @override
+    def batched(self) -> bool:
+        return parts.part_class("estimator", self.estimator).batched
+
+    @override
+    def depends_on(self) -> dict[str, Any]:
+        part = parts.part_class("estimator", self.estimator)
+        truth = {name: ref.sha256 for name, ref in self.spec.truth.items()} if part.needs_truth else None
+        return {
+            "image": self.spec.low.sha256,
+            "mask": self.region["key"],
+            "estimator": parts.identity("estimator", self.estimator, self.preset),
+            "seed": self.seed if part.seeded else None,
+            "scale": self.spec.scale,
+            "truth": truth,
+        }
+
+    @override
+    def compute(self, store: Store) -> Record:
+        part = parts.build("estimator", self.estimator, self.preset)
+        device = torch_device(self.device)
+        kernel, why, record = self._estimate(store, part, device)
+        if kernel is not None:
+            return {**record, "fallback": None, **self._save(store, kernel)}
+        if self.region["mask_uri"] is not None:
+            whole = run(replace(self, region=whole_region(self.spec)))
+            shared = {name: whole[name] for name in ("kernel_key", "kernel_uri", "half_uri")}
+            return {**record, "fallback": f"{why}; took the whole image's kernel", **shared}
+        bicubic = parts.build("estimator", "bicubic", self.preset)
+        kernel = bicubic.estimate(
+            load_low(self.spec), load_region(store, self.spec, self.region), self.spec.scale, Context()
+        )
+        return {**record, "fallback": f"{why}; took the bicubic kernel", **self._save(store, kernel)}
+
+    def _estimate(self, store: Store, part: Estimator[Any], device: str) -> tuple[Kernel | None, str | None, Record]:
+        """The kernel, or None and why there is none; and what the record says of the attempts."""
+        image, region = load_low(self.spec), load_region(store, self.spec, self.region)
+        if not part.batched:
+            prepare_torch()
+        truth = true_kernel(self.spec, region) if part.needs_truth else None
+        record: Record = {"device": device}
+        if part.batched:
+            record["seconds"] = 0.0  # its shares of batches, without the time it waited for others
+        why = None
+        for attempt in range(ATTEMPTS if part.seeded else 1):
+            record["attempts"] = attempt + 1
+            context = Context(self.seed + attempt * SEED_STRIDE, device, truth)
+            try:
+                kernel = part.estimate(image, region, self.spec.scale, context)
+            except KernelError as fault:
+                kernel, why = None, fault.fault
+            else:
+                why = kernels.fault(kernel.array, self.spec.scale)
+            if part.batched:
+                record["seconds"] += context.batch_seconds
+            if kernel is not None and why is None:
+                return kernel, None, record
+        return None, why, record
+
+    def _save(self, store: Store, kernel: Kernel) -> Record:
+        data = kernel_files.encode_npy(kernel.array)
+        half = None if kernel.half is None else kernel_files.encode_npy(kernel.half)
+        return {
+            # of the content: estimators that agree share the enlargement
+            "kernel_key": content_key({"kernel": sha256(data), "half": half and sha256(half)}),
+            "kernel_uri": store.write(self.file_name(".npy"), data),
+            "half_uri": half and store.write(self.file_name("-half.npy"), half),
+        }

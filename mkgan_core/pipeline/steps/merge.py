@@ -1,0 +1,68 @@
+"""Step `merge`, between segmentation and kernels: join the regions whose blur does not differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from typing_extensions import override
+
+from mkgan_core.datasets.layout import load_low
+from mkgan_core.errors import ConfigError
+from mkgan_core.estimators.base import Merges
+from mkgan_core.machine.storage import Store
+from mkgan_core.pipeline import parts
+from mkgan_core.pipeline.artifacts import load_region, save_region
+from mkgan_core.pipeline.jobs import Job
+from mkgan_core.pipeline.records import Record, RegionEntry, SegmentRecord
+
+
+def can_merge(estimator: str | None) -> bool:
+    """Whether the estimator can tell if two regions are blurred alike.
+
+    Example:
+        >>> can_merge("spectral"), can_merge("kernelgan")
+        (True, False)
+    """
+    return estimator is not None and issubclass(parts.part_class("estimator", estimator), Merges)
+
+
+@dataclass(frozen=True)
+class MergeJob(Job[SegmentRecord]):
+    """Join regions of equal blur; its record is a segmentation's.
+
+    Attributes:
+        regions: the entries of the segmentation's record.
+        estimator: whose test decides.
+    """
+
+    regions: tuple[RegionEntry, ...]
+    estimator: str
+
+    step: ClassVar[str] = "merge"
+
+    @property
+    @override
+    def label(self) -> str:
+        return f"join like regions of {self.spec.image} by {self.estimator}"
+
+    @override
+    def depends_on(self) -> dict[str, Any]:
+        return {
+            "image": self.spec.low.sha256,
+            "regions": [entry["key"] for entry in self.regions],
+            "estimator": parts.identity("estimator", self.estimator, self.preset),
+            "scale": self.spec.scale,
+        }
+
+    @override
+    def compute(self, store: Store) -> Record:
+        before = [load_region(store, self.spec, entry) for entry in self.regions]
+        part = parts.build("estimator", self.estimator, self.preset)
+        if not isinstance(part, Merges):
+            raise ConfigError(f"estimator '{self.estimator}' cannot tell blurs apart; choose spectral or auto")
+        after = part.merge(load_low(self.spec), before, self.spec.scale)
+        known = {region.name: entry for region, entry in zip(before, self.regions, strict=True)}
+        note = f"{len(before)} regions, {len(after)} different blur(s)" if len(after) < len(before) else None
+        entries = [known.get(r.name) or save_region(store, self.spec, r, self) for r in after]
+        return {"regions": entries, "note": note}

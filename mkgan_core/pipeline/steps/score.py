@@ -1,0 +1,79 @@
+"""Step `compose`: put an image's regions together and score it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from typing_extensions import override
+
+from mkgan_core.datasets.layout import load_high, true_kernel
+from mkgan_core.imaging import images
+from mkgan_core.imaging.kernels import kernel_psnr
+from mkgan_core.imaging.regions import Region, compose
+from mkgan_core.imaging.scores import scores
+from mkgan_core.machine.storage import Store
+from mkgan_core.pipeline.artifacts import load_kernel, load_region
+from mkgan_core.pipeline.jobs import Job
+from mkgan_core.pipeline.records import EnlargeRecord, KernelRecord, Record, RegionEntry, ScoreRecord
+
+
+@dataclass(frozen=True)
+class ComposeJob(Job[ScoreRecord]):
+    """Put an image's regions together and score it.
+
+    Attributes:
+        method: the method's name, for the label.
+        parts: region, kernel record (None where no kernel is used) and enlargement record of each region.
+        feather: std of the blend between regions in high-resolution pixels.
+    """
+
+    method: str
+    parts: tuple[tuple[RegionEntry, KernelRecord | None, EnlargeRecord], ...]
+    feather: float = 0.0
+
+    step: ClassVar[str] = "compose"
+    version: ClassVar[int] = 2
+
+    @property
+    @override
+    def label(self) -> str:
+        return f"score {self.spec.image} by {self.method}"
+
+    @override
+    def depends_on(self) -> dict[str, Any]:
+        return {
+            "version": self.version,
+            "parts": [[region["key"], enlarged["key"]] for region, _, enlarged in self.parts],
+            "kernels": [kernel["kernel_key"] if kernel else None for _, kernel, _ in self.parts],
+            "truth": self.spec.high.sha256 if self.spec.high else None,
+            "true_kernels": {name: ref.sha256 for name, ref in self.spec.truth.items()},
+            "scale": self.spec.scale,
+            # hard borders are named by nothing, as they were before there were others
+            **({"feather": self.feather} if self.feather else {}),
+        }
+
+    @override
+    def compute(self, store: Store) -> Record:
+        loaded, psnrs = [], []
+        for entry, kernel, enlarged in self.parts:
+            region = load_region(store, self.spec, entry)
+            loaded.append((region, images.decode(store.read(enlarged["output_uri"]), enlarged["output_uri"])))
+            psnrs.append(self._kernel_psnr(store, region, kernel) if kernel else None)
+        image = compose(loaded, self.spec.scale, self.feather)
+        record: Record = {"kernel_psnr": psnrs}
+        if self.spec.high is not None:
+            truth = load_high(self.spec)
+            image = image[: truth.shape[0], : truth.shape[1]]
+            record |= scores(image, truth, self.spec.scale)
+        return {"output_uri": store.write(self.file_name(".png"), images.encode_png(image)), **_json_safe(record)}
+
+    def _kernel_psnr(self, store: Store, region: Region, kernel: KernelRecord) -> float | None:
+        truth = true_kernel(self.spec, region)
+        return kernel_psnr(load_kernel(store, kernel).array, truth.array, self.spec.scale) if truth else None
+
+
+def _json_safe(record: Record) -> Record:
+    """Infinite scores (identical images) as None: JSON and the UI know no infinity."""
+    return {name: None if isinstance(v, float) and not np.isfinite(v) else v for name, v in record.items()}

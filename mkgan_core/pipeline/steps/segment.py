@@ -1,0 +1,69 @@
+"""Step `segment`: split the image into regions."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from typing_extensions import override
+
+from mkgan_core.datasets.layout import given_masks, load_low
+from mkgan_core.errors import RegionError
+from mkgan_core.machine.cores import torch_device
+from mkgan_core.machine.storage import Store
+from mkgan_core.pipeline import parts
+from mkgan_core.pipeline.artifacts import save_region
+from mkgan_core.pipeline.jobs import Job
+from mkgan_core.pipeline.method import Changes
+from mkgan_core.pipeline.records import Record, SegmentRecord
+from mkgan_core.segmenters.base import segment
+from mkgan_core.segmenters.rules import RULES_VERSION
+
+
+@dataclass(frozen=True)
+class SegmentJob(Job[SegmentRecord]):
+    """Split the image into regions.
+
+    Attributes:
+        segmenter: its name.
+        changes: settings that differ from the preset's.
+    """
+
+    segmenter: str
+    changes: Changes = ()
+
+    step: ClassVar[str] = "segment"
+
+    @property
+    @override
+    def label(self) -> str:
+        return f"segment {self.spec.image} by {self.segmenter}"
+
+    @override
+    def depends_on(self) -> dict[str, Any]:
+        part = parts.part_class("segmenter", self.segmenter)
+        masks: Any = None
+        if part.needs_masks:
+            masks = self.spec.mask.sha256 if self.spec.mask else None
+            if self.spec.masks:
+                masks = {name: reference.sha256 for name, reference in self.spec.masks.items()}
+        return {
+            "image": self.spec.low.sha256,
+            "segmenter": parts.identity("segmenter", self.segmenter, self.preset, dict(self.changes)),
+            "rules": {"version": RULES_VERSION, **dataclasses.asdict(part.rules)},
+            "masks": masks,
+            "scale": self.spec.scale,
+        }
+
+    @override
+    def compute(self, store: Store) -> Record:
+        part = parts.build("segmenter", self.segmenter, self.preset, dict(self.changes))
+        image = load_low(self.spec)
+        given = given_masks(self.spec) if part.needs_masks else {}
+        if part.needs_masks and not given:
+            raise RegionError(f"image {self.spec.image} comes without masks; use another segmenter than 'given'")
+        device = torch_device(self.device) if part.weights else "cpu"
+        split = segment(part, self.segmenter, image, given, device=device)
+        saved = [save_region(store, self.spec, region, self) for region in split.regions]
+        return {"regions": saved, "note": split.note}

@@ -1,0 +1,174 @@
+"""The walk of an image: the order of its steps, written once.
+
+A walk is a generator that yields jobs and receives their records. It knows no threads and no Prefect: a driver decides
+how the jobs run. `run` does them one after the other, `flows.fanout` side by side as Prefect tasks. A step that fails
+is raised inside the walk as `StepFailed`, so that what it costs is decided here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, TypedDict, TypeVar
+
+from mkgan_core.datasets.layout import ImageSpec
+from mkgan_core.pipeline import jobs
+from mkgan_core.pipeline.jobs import Job
+from mkgan_core.pipeline.method import Method
+from mkgan_core.pipeline.records import KernelRecord, RegionEntry, SegmentRecord, StepRecord
+from mkgan_core.pipeline.results import RegionResult, Result
+from mkgan_core.pipeline.steps.enlarge import UpscaleJob
+from mkgan_core.pipeline.steps.kernel import KernelJob
+from mkgan_core.pipeline.steps.merge import MergeJob, can_merge
+from mkgan_core.pipeline.steps.score import ComposeJob
+from mkgan_core.pipeline.steps.segment import SegmentJob
+
+T = TypeVar("T")
+R = TypeVar("R", bound=StepRecord)
+# yields a job, whose record it receives, or a list of walks, whose results it receives; returns its own result
+Walk = Generator["Job[Any] | list[Walk[Any]]", Any, T]
+
+
+class Common(TypedDict):
+    """What all jobs of a run have in common: the store's URI, the preset's name, and the device."""
+
+    store: str
+    preset: str
+    device: str
+
+
+class StepFailed(Exception):
+    """A step failed; its ``__cause__`` is the fault."""
+
+    def __init__(self, job: Job[Any], fault: BaseException) -> None:
+        reason = " ".join(f"{type(fault).__name__}: {fault}".split())
+        super().__init__(f"{job.label}: {reason}")
+        self.__cause__ = fault
+
+
+def enlarge(spec: ImageSpec, method: Method, seed: int, common: Common) -> Walk[Result]:
+    """One method with one seed on one image: split it, enlarge every region with its kernel, put them together.
+
+    A failed region fails its image's result; the other regions are finished.
+    """
+    segmentation, error = yield from _split(spec, method, common)
+    if segmentation is None or error:
+        return Result(spec, method, seed, segmentation, [], None, error)
+    parts = yield from _side_by_side(
+        [_enlarge_region(spec, method, seed, common, region) for region in segmentation["regions"]]
+    )
+    composed, error = None, "; ".join(part.error for part in parts if part.error) or None
+    if error is None:
+        try:
+            composed = yield from one_step(_compose_job(spec, method, common, parts))
+        except StepFailed as failed:
+            error = str(failed)
+    return Result(spec, method, seed, segmentation, parts, composed, error)
+
+
+def estimate(spec: ImageSpec, method: Method, seed: int, common: Common) -> Walk[Result]:
+    """The first half of `enlarge`: the image's regions and the kernel of each; the result has no enlargements."""
+    segmentation, error = yield from _split(spec, method, common)
+    if segmentation is None or error:
+        return Result(spec, method, seed, segmentation, [], None, error)
+    parts = yield from _side_by_side(
+        [_estimate_region(spec, method, seed, common, region) for region in segmentation["regions"]]
+    )
+    return Result(spec, method, seed, segmentation, parts, None, "; ".join(p.error for p in parts if p.error) or None)
+
+
+def _split(spec: ImageSpec, method: Method, common: Common) -> Walk[tuple[SegmentRecord | None, str | None]]:
+    """The image's regions, those of equal blur joined where the estimator can tell; and what failed."""
+    before = None
+    try:
+        job = SegmentJob(spec, **common, segmenter=method.segmenter, changes=method.segmenter_changes)
+        before = yield from one_step(job)
+        if len(before["regions"]) < 2 or method.estimator is None or not can_merge(method.estimator):
+            return before, None
+        regions = tuple(before["regions"])
+        after = yield from one_step(MergeJob(spec, **common, regions=regions, estimator=method.estimator))
+    except StepFailed as failed:
+        return before, str(failed)
+    notes = "; ".join(note for note in (before["note"], after["note"]) if note) or None
+    return {**after, "seconds": before["seconds"] + after["seconds"], "note": notes}, None
+
+
+def _estimate_region(
+    spec: ImageSpec, method: Method, seed: int, common: Common, region: RegionEntry
+) -> Walk[RegionResult]:
+    if method.estimator is None:
+        return RegionResult(region)
+    try:
+        job = KernelJob(spec, **common, region=region, seed=seed, estimator=method.estimator)
+        return RegionResult(region, (yield from one_step(job)))
+    except StepFailed as failed:
+        return RegionResult(region, error=str(failed))
+
+
+def _enlarge_region(
+    spec: ImageSpec, method: Method, seed: int, common: Common, region: RegionEntry
+) -> Walk[RegionResult]:
+    estimated = yield from _estimate_region(spec, method, seed, common, region)
+    if estimated.error:
+        return estimated
+    try:
+        enlarged = yield from one_step(_upscale_job(spec, method, seed, common, region, estimated.kernel))
+    except StepFailed as failed:
+        return RegionResult(region, estimated.kernel, error=str(failed))
+    return RegionResult(region, estimated.kernel, enlarged)
+
+
+def _upscale_job(
+    spec: ImageSpec, method: Method, seed: int, common: Common, region: RegionEntry, kernel: KernelRecord | None
+) -> UpscaleJob:
+    return UpscaleJob(
+        spec,
+        **common,
+        region=region,
+        seed=seed,
+        upscaler=method.upscaler,
+        estimator=method.estimator,
+        kernel=kernel,
+        changes=method.upscaler_changes,
+    )
+
+
+def _compose_job(spec: ImageSpec, method: Method, common: Common, parts: Sequence[RegionResult]) -> ComposeJob:
+    enlarged = tuple((part.region, part.kernel, part.upscaled) for part in parts if part.upscaled)
+    return ComposeJob(spec, **common, method=method.name, parts=enlarged, feather=method.feather)
+
+
+def one_step(job: Job[R]) -> Walk[R]:
+    """The walk of a single job; its result is the job's record."""
+    return (yield job)
+
+
+def _side_by_side(walks: list[Walk[T]]) -> Walk[list[T]]:
+    """The results of walks that may run at the same time."""
+    return (yield walks)
+
+
+def run(walk: Walk[T], step: Callable[[Job[Any]], Any] = jobs.run, *, strict: bool = False) -> T:
+    """Drive a walk in plain Python, one step after the other.
+
+    Args:
+        walk: from `enlarge` or `estimate`.
+        step: computes a job's record.
+        strict: let a step's fault through as it is, instead of raising it inside the walk as `StepFailed`.
+    """
+    reply: Any = None
+    failed: StepFailed | None = None
+    while True:
+        try:
+            wanted = walk.throw(failed) if failed else walk.send(reply)
+        except StopIteration as end:
+            return end.value
+        failed = None
+        if isinstance(wanted, list):
+            reply = [run(part, step, strict=strict) for part in wanted]
+            continue
+        try:
+            reply = step(wanted)
+        except Exception as fault:
+            if strict:
+                raise
+            failed = StepFailed(wanted, fault)

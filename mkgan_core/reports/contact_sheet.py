@@ -1,0 +1,141 @@
+"""The picture a run leaves behind: for each image a detail from every method, beside the truth."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from mkgan_core.datasets.layout import load_high
+from mkgan_core.imaging.images import Image, decode, encode, to_uint8
+from mkgan_core.machine.storage import Store, content_key
+from mkgan_core.pipeline.results import Result
+
+CELL, LABEL, MARGIN = 192, 18, 4  # pixels
+SHEET_ROWS = 24  # images on a run's sheet
+
+
+def contact_sheet(
+    rows: Iterable[tuple[str, Mapping[str, Image]]], columns: Sequence[str], captions: Mapping[tuple[str, str], str]
+) -> bytes:
+    """PNG bytes of a table of details: a row per image, a column per method.
+
+    The detail is the 192-pixel square in which the first and the last picture of the row (baseline and truth) differ
+    most.
+
+    Args:
+        rows: (image ID, {column: image (H, W, 3)}), all images of a row of one size; only one row is held at a time.
+        columns: the column names, in order.
+        captions: (image ID, column) -> text under the detail, such as its PSNR.
+
+    Example:
+        >>> from mkgan_core.imaging.images import picture_size
+        >>> grey = np.full((200, 300, 3), 0.5)
+        >>> sheet = contact_sheet([("im_1", {"bicubic": grey, "truth": grey})], ["bicubic", "truth"], {})
+        >>> picture_size(sheet, "sheet")  # one row under the headings, two columns
+        (232, 396)
+    """
+    from PIL import Image as Pillow
+    from PIL import ImageDraw
+
+    size = (MARGIN + len(columns) * (CELL + MARGIN), CELL + LABEL + MARGIN)
+    header = Pillow.new("RGB", (size[0], LABEL), "white")
+    for j, column in enumerate(columns):
+        ImageDraw.Draw(header).text((MARGIN + j * (CELL + MARGIN), 3), column, fill="black")
+    strips = [header]
+    for name, row in rows:
+        strip = Pillow.new("RGB", size, "white")
+        draw = ImageDraw.Draw(strip)
+        window = busiest(row)
+        for j, column in enumerate(columns):
+            left = MARGIN + j * (CELL + MARGIN)
+            if column in row:
+                strip.paste(Pillow.fromarray(to_uint8(row[column][window])), (left, 0))
+            caption = captions.get((name, column), "")
+            draw.text((left, CELL + 3), f"{name}  {caption}" if j == 0 else caption, fill="black")
+        strips.append(strip)
+    return encode(np.concatenate([np.asarray(strip) for strip in strips]), "PNG")
+
+
+def sheet_of(results: Sequence[Result], store: Store) -> bytes:
+    """The contact sheet of a run, PNG: a detail of each image by each method with the first seed, the truth last.
+
+    The same results share one sheet in the store.
+
+    Raises:
+        StorageError, DatasetError: if an enlargement or a ground truth cannot be read.
+    """
+    by_image: dict[str, dict[str, Result]] = {}
+    for result in results:
+        if result.composed:
+            by_image.setdefault(result.spec.image, {}).setdefault(result.method.name, result)
+    shown = dict(list(by_image.items())[:SHEET_ROWS])
+    columns = [*dict.fromkeys(result.method.name for result in results), "truth"]
+    cells = [(image, name, r.composed) for image, group in shown.items() for name, r in group.items() if r.composed]
+    key = content_key({"columns": columns, "cells": [[method, composed["key"]] for _, method, composed in cells]})
+    name = f"artifacts/sheet/{key[:2]}/{key}.png"
+    if store.exists(name):
+        return store.read(name)
+
+    def rows() -> Iterator[tuple[str, dict[str, Image]]]:
+        for image, group in shown.items():
+            made = {method: r.composed["output_uri"] for method, r in group.items() if r.composed}
+            pictures = {method: decode(store.read(uri), uri) for method, uri in made.items()}
+            yield image, {**pictures, "truth": load_high(next(iter(group.values())).spec)}
+
+    psnrs = {(image, method): composed.get("psnr_y") for image, method, composed in cells}
+    captions = {place: f"{psnr:.2f} dB" for place, psnr in psnrs.items() if psnr is not None}
+    sheet = contact_sheet(rows(), columns, captions)
+    store.write(name, sheet)
+    return sheet
+
+
+def shrunk(picture: bytes, limit: int, widths: Sequence[int] = (1600, 1200, 900, 600, 400)) -> bytes:
+    """A picture as WebP of at most ``limit`` bytes, made smaller if necessary.
+
+    Args:
+        picture: in any of Pillow's formats.
+        limit: bytes.
+        widths: pixels, tried in this order; the last is taken whatever it needs.
+    """
+    from PIL import Image as Pillow
+
+    data = b""
+    for width in widths:
+        small = Pillow.open(io.BytesIO(picture)).convert("RGB")
+        small.thumbnail((width, 8 * width))
+        data = encode(np.asarray(small), "WEBP", quality=80)
+        if len(data) <= limit:
+            break
+    return data
+
+
+def busiest(row: Mapping[str, Image]) -> tuple[slice, slice]:
+    """The square of `CELL` pixels in which the first and the last picture of a row differ most.
+
+    Args:
+        row: name -> image (H, W, 3), float or uint8, at least one.
+
+    Returns:
+        Its rows and columns, for indexing; cut off where the image is smaller.
+
+    Example:
+        >>> first = np.zeros((400, 600, 3))
+        >>> last = first.copy()
+        >>> last[150:342, 300:492] = 1
+        >>> busiest({"bicubic": first, "truth": last})
+        (slice(150, 342, None), slice(300, 492, None))
+    """
+    from scipy.ndimage import uniform_filter
+
+    first, *_, last = row.values() if len(row) > 1 else [*row.values()] * 2
+    height = min(first.shape[0], last.shape[0])
+    width = min(first.shape[1], last.shape[1])
+    # whichever type they have: uint8 would wrap round
+    gap = np.subtract(first[:height, :width], last[:height, :width], dtype=np.float32)
+    blurred = uniform_filter(np.abs(gap).mean(axis=2), CELL, mode="constant")
+    rows, columns = max(1, height - CELL), max(1, width - CELL)
+    inner = blurred[CELL // 2 : CELL // 2 + rows, CELL // 2 : CELL // 2 + columns]
+    top, left = np.unravel_index(int(inner.argmax()), inner.shape) if inner.size else (0, 0)
+    return slice(int(top), int(top) + CELL), slice(int(left), int(left) + CELL)

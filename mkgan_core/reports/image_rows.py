@@ -1,0 +1,90 @@
+"""What a run's images are: the rows of `images.parquet`, one per image and scale.
+
+A row names the files of an image, with the hashes that the run saw, and the properties by which
+`reports.statistics` splits a comparison.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from mkgan_core.datasets.layout import FileRef, ImageSpec
+from mkgan_core.pipeline.records import DescribeRecord
+from mkgan_core.reports.statistics import PLACE, PROPERTIES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_FILES = ("low", "high", "mask", "kernel", "object_kernel")
+
+
+def row(spec: ImageSpec, run_id: str, properties: DescribeRecord | None) -> dict[str, Any]:
+    """The image's row of `images.parquet`.
+
+    Args:
+        spec: the image.
+        run_id: names the run.
+        properties: from `DescribeJob`; None if the image could not be measured.
+
+    Example:
+        >>> spec = ImageSpec("sample", "cat", 2, FileRef("file:///cat.png", "9f8e"), None, {}, None, (90, 120))
+        >>> made = row(spec, "run-1", None)
+        >>> made["low_uri"], made["height"], made["texture"]
+        ('file:///cat.png', 90, None)
+        >>> spec_of(made) == spec
+        True
+    """
+    files = {
+        "low": spec.low,
+        "high": spec.high,
+        "mask": spec.mask,
+        "kernel": spec.truth.get("background"),
+        "object_kernel": spec.truth.get("object"),
+    }
+    measured: Mapping[str, Any] = properties or {}
+    return {
+        "run_id": run_id,
+        "dataset": spec.dataset,
+        "image": spec.image,
+        "scale": spec.scale,
+        "height": spec.shape[0],
+        "width": spec.shape[1],
+        **{f"{name}_uri": reference and reference.uri for name, reference in files.items()},
+        **{f"{name}_sha256": reference and reference.sha256 for name, reference in files.items()},
+        **{name: measured.get(name) for name in PROPERTIES},
+    }
+
+
+def spec_of(row: Mapping[str, Any]) -> ImageSpec:
+    """The image of a row of `images.parquet`."""
+    files = {name: FileRef(row[f"{name}_uri"], row[f"{name}_sha256"]) for name in _FILES if row[f"{name}_uri"]}
+    truth = {"background": files.get("kernel"), "object": files.get("object_kernel")}
+    return ImageSpec(
+        dataset=row["dataset"],
+        image=row["image"],
+        scale=int(row["scale"]),
+        low=files["low"],
+        high=files.get("high"),
+        truth={name: reference for name, reference in truth.items() if reference},
+        mask=files.get("mask"),
+        shape=(int(row["height"]), int(row["width"])),
+    )
+
+
+def with_found_objects(images: pd.DataFrame, regions: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `images.parquet`, with ``object_share`` filled in where the data set has no masks.
+
+    It is the part of the image that the segmenters did not call background, on average over the methods that split
+    the image.
+
+    Args:
+        images: rows of `images.parquet`.
+        regions: rows of `regions.parquet`.
+    """
+    one_seed = regions.drop_duplicates([*PLACE, "method", "region"])
+    background = one_seed[one_seed["region"] == "background"].set_index([*PLACE, "method"])["area_px"]
+    whole = one_seed.groupby([*PLACE, "method"])["area_px"].sum().reindex(background.index)
+    share_found = (1 - background / whole).groupby(level=PLACE).mean()
+    share = images.set_index(PLACE)["object_share"]
+    return images.assign(object_share=share.fillna(share_found.reindex(share.index)).to_numpy(float))

@@ -1,0 +1,124 @@
+"""A report as one self-contained HTML page: tables, statistics, plots and pictures, without any network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mkgan_core.errors import StorageError
+from mkgan_core.machine.storage import Store
+from mkgan_core.reports import plots, statistics, tables
+from mkgan_core.reports.pictures import TRUTH, data_uri, pictures
+from mkgan_core.reports.runs import BASELINE, Run
+from mkgan_core.reports.statistics import PLACE
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TEMPLATES = Path(__file__).parent / "templates"
+MAX_PAIRS = 45  # ten methods, each against each; more would make the page heavy
+_CARD_SCORES = ("psnr_y", "ssim_y", "psnr_rgb", "kernel_psnr", "seconds_total")
+
+
+def write(run: Run, file: Path) -> None:
+    """Write the page of a run, or of two side by side, whole or not at all.
+
+    Raises:
+        StorageError: if the file cannot be written.
+    """
+    try:
+        Store(str(file.absolute().parent)).write(file.name, render(run).encode())
+    except StorageError as fault:
+        raise StorageError(
+            f"cannot write {file}: {fault.__cause__ or fault}; choose another place with --html"
+        ) from fault
+
+
+def render(run: Run) -> str:
+    """The page's HTML; files that are gone cost only their pictures."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}  # methods stay in the order of the report
+    means = tables.comparison(run.rows)
+    methods = list(means["method"])
+    colour = plots.colours(methods)
+    seeds = int(means["seeds"].max())
+    return environment.get_template("report.html.jinja").render(
+        title=run.title,
+        names=run.names,
+        version=run.rows["version"].iloc[0],
+        created=f"{run.rows['created_at'].max():%Y-%m-%d %H:%M} UTC",
+        images=len(run.rows[PLACE].drop_duplicates()),
+        methods=methods,
+        seeds=f"{seeds} seed{'s' if seeds != 1 else ''}",
+        spread=seeds > 1,
+        headings=[column.heading for column in tables.COLUMNS.values()],
+        comparison=[_comparison_row(row) for row in means.to_dict("records")],
+        failures=_failures(run.rows),
+        pairs=list(_pairs(run)),
+        pair_headings=tables.PAIR_HEADINGS,
+        time_plot=data_uri(plots.psnr_over_seconds(run.rows, colour), "image/svg+xml"),
+        cards=None if run.images.empty else _cards(run),
+        card_headings=[tables.COLUMNS[name].heading for name in _CARD_SCORES],
+        shown_methods=list(dict.fromkeys([BASELINE, *methods, TRUTH])),
+        several_scales=run.rows["scale"].nunique() > 1,
+    )
+
+
+def _comparison_row(row: Mapping[Any, Any]) -> dict[str, Any]:
+    cells = [tables.figure(name, row) for name in tables.COLUMNS]
+    return {"method": row["method"], "cells": cells, "behind": row["behind_bicubic"]}
+
+
+def _failures(rows: pd.DataFrame) -> list[str]:
+    failed = rows[rows["status"] != "ok"].to_dict("records")
+    return [f"{row['image']} {row['method']} seed {row['seed']}: {row['error']}" for row in failed]
+
+
+def _pairs(run: Run) -> Iterator[dict[str, Any]]:
+    """The run's own comparisons first, then all others."""
+    table = statistics.score_table(run.rows)
+    own = [pair for pair in run.pairs if pair[0] in table and pair[1] in table]
+    others = [(b, a) for a, b in combinations(table.columns, 2)]
+    named = {frozenset(pair) for pair in own}
+    for a, b in [*own, *(pair for pair in others if frozenset(pair) not in named)][:MAX_PAIRS]:
+        gaps, summary = statistics.differences(table, a, b), statistics.paired(table, a, b)
+        if gaps.empty:
+            continue
+        lines = [{"which": "all", "cells": tables.pair_cells(vars(summary))}]
+        for part in statistics.splits(table, a, b, run.images).to_dict("records"):
+            lines.append({"which": tables.split_label(part), "cells": tables.pair_cells(part)})
+        plot = data_uri(plots.paired_differences(gaps, summary), "image/svg+xml")
+        yield {"a": a, "b": b, "lines": lines, "plot": plot}
+
+
+def _cards(run: Run) -> Iterator[dict[str, Any]]:
+    """One image at a time: its figures, and its pictures for the page's script."""
+    done = run.rows[run.rows["status"] == "ok"]
+    scores = done.groupby([*PLACE, "method"], sort=False)[list(_CARD_SCORES)].mean()
+    of_image: dict[tuple[Any, Any], list[dict[Any, Any]]] = {}
+    for means in scores.reset_index().to_dict("records"):
+        of_image.setdefault((means["image"], means["scale"]), []).append(means)
+    facts = run.images.set_index(PLACE)
+    for shown in pictures(run):
+        place = (shown["image"], shown["scale"])
+        row = facts.loc[place]
+        about = [f"{row['width']} × {row['height']} low-resolution pixels"]
+        about += [f"{what} {row[n]:.2g}" for n, what in statistics.PROPERTIES.items() if not math.isnan(row[n])]
+        yield {
+            "image": shown["image"],
+            "scale": shown["scale"],
+            "about": ", ".join(about),
+            "rows": [
+                {"method": means["method"], "cells": [tables.figure(score, means) for score in _CARD_SCORES]}
+                for means in of_image.get(place, [])
+            ],
+            "missing": shown.pop("missing"),
+            "pictures": shown,
+        }

@@ -1,0 +1,144 @@
+"""From the results of a run to the rows of its report."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from mkgan_core import __version__
+from mkgan_core.pipeline.records import SegmentRecord
+from mkgan_core.pipeline.results import RegionResult, Result
+from mkgan_core.reports.runs import IMAGES, REGIONS, REPORT, RunFolder
+from mkgan_core.reports.schema import SCORES, encode, images_schema, regions_schema, report_schema
+
+Row = dict[str, Any]  # column -> value
+
+
+def rows(result: Result, run_id: str, preset: str, created_at: datetime) -> tuple[Row, list[Row]]:
+    """The row of `report.parquet` and the rows of `regions.parquet`.
+
+    Seconds are those of the computation, also where this run took its result from the store.
+
+    Args:
+        result: what became of one image x method x seed.
+        run_id: names the run.
+        preset: of the run's settings.
+        created_at: when the run began.
+
+    Returns:
+        The image's row, and one row for each of its regions.
+    """
+    shared = {
+        "run_id": run_id,
+        "image": result.spec.image,
+        "scale": result.spec.scale,
+        "method": result.method.name,
+        "seed": result.seed,
+    }
+    kernel_psnrs = result.composed["kernel_psnr"] if result.composed else [None] * len(result.regions)
+    row = shared | {"preset": preset, "created_at": created_at} | _image_row(result, preset, kernel_psnrs)
+    return row, [
+        shared | _region_row(result.segmentation, part, psnr)
+        for part, psnr in zip(result.regions, kernel_psnrs, strict=True)
+    ]
+
+
+def _image_row(result: Result, preset: str, kernel_psnrs: Sequence[float | None]) -> Row:
+    method, parts = result.method, result.regions
+    composed: Mapping[str, Any] = result.composed or {}
+    # in the order of the work, so that the row's device is that of the first step
+    records = [record for part in parts for record in (part.kernel, part.upscaled) if record]
+    seconds = {
+        "seconds_segment": result.segmentation["seconds"] if result.segmentation else None,
+        "seconds_kernel": sum(part.kernel["seconds"] for part in parts if part.kernel),
+        "seconds_upscale": sum(part.upscaled["seconds"] for part in parts if part.upscaled),
+    }
+    return {
+        "dataset": result.spec.dataset,
+        "segmenter": method.segmenter,
+        "estimator": method.estimator,
+        "upscaler": method.upscaler,
+        "regions": len(parts) or None,
+        **{name: composed.get(name) for name in SCORES},
+        "kernel_psnr": _mean_by_area(kernel_psnrs, parts),
+        **seconds,
+        "seconds_total": sum(value or 0 for value in seconds.values()),
+        "peak_memory_mb": max((record["peak_memory_mb"] for record in records), default=None),
+        "device": next((record["device"] for record in records), None),
+        "threads": max((record["threads"] for record in records), default=None),
+        "status": "failed" if result.error else "ok",
+        "error": result.error,
+        "settings_hash": method.settings_hash(preset),
+        "version": __version__,
+        "git_sha": git_sha(),
+        "output_uri": composed.get("output_uri"),
+    }
+
+
+def _mean_by_area(kernel_psnrs: Sequence[float | None], parts: Sequence[RegionResult]) -> float | None:
+    """The mean over the regions whose true kernel is known, weighted by their area."""
+    areas = [part.region["area_px"] for part in parts]
+    known = [(psnr, area) for psnr, area in zip(kernel_psnrs, areas, strict=True) if psnr is not None]
+    return sum(psnr * area for psnr, area in known) / sum(area for _, area in known) if known else None
+
+
+def _region_row(segmentation: SegmentRecord | None, part: RegionResult, kernel_psnr: float | None) -> Row:
+    notes = [segmentation["note"] if segmentation else None, part.kernel["fallback"] if part.kernel else None]
+    return {
+        "region": part.region["name"],
+        "area_px": part.region["area_px"],
+        # what was not done as asked: the image left in one piece, the kernel replaced
+        "fallback": "; ".join(note for note in notes if note) or None,
+        "kernel_psnr": kernel_psnr,
+        "kernel_uri": part.kernel["kernel_uri"] if part.kernel else None,
+        "output_uri": part.upscaled["output_uri"] if part.upscaled else None,
+        "seconds_kernel": part.kernel["seconds"] if part.kernel else None,
+        "seconds_upscale": part.upscaled["seconds"] if part.upscaled else None,
+        "attempts": part.kernel["attempts"] if part.kernel else None,
+        "status": "failed" if part.error else "ok",
+        "error": part.error,
+        "mask_uri": part.region["mask_uri"],
+    }
+
+
+def write(
+    folder: RunFolder, image_rows: Sequence[Row], region_rows: Sequence[Row], picture_rows: Sequence[Row] = ()
+) -> str:
+    """Write the three tables of a run; `report.parquet` last, so that a report is complete.
+
+    Args:
+        folder: where to.
+        image_rows: for `report.parquet`, from `rows`.
+        region_rows: for `regions.parquet`, from `rows`.
+        picture_rows: for `images.parquet`, from `image_rows.row`.
+
+    Returns:
+        The URI of `report.parquet`.
+
+    Raises:
+        StorageError: if the store cannot be written.
+    """
+    folder.store.write(IMAGES, encode(picture_rows, images_schema()))
+    folder.store.write(REGIONS, encode(region_rows, regions_schema()))
+    return folder.store.write(REPORT, encode(image_rows, report_schema()))
+
+
+@cache
+def git_sha() -> str | None:
+    """Commit of the checkout the code runs from, None outside one."""
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None

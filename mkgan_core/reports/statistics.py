@@ -1,0 +1,242 @@
+"""Statistics of a report: paired differences between two methods, over images and by kind of image.
+
+The unit is the image: seeds are averaged first, because the seeds of one image are not independent. Two methods are
+compared on the images that both finished.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mkgan_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PLACE = ["image", "scale"]
+LOWER_IS_BETTER = {"mse_rgb"}
+PROPERTIES = {
+    "object_share": "object's share of the image",
+    "blur_difference": "difference of the two blurs",
+    "texture": "texture",
+    "texture_difference": "difference of the two textures",
+}
+CONFIDENCE = 0.95
+_RESAMPLES = 9999
+_DRAWS = 20_000_000  # drawn values that a bootstrap may cost; only data sets beyond 2000 images get fewer resamples
+_BATCH = 2_000_000  # of them held at once
+_THIRDS_FROM = 30  # images from which on a split has three groups, two below
+
+
+@dataclass(frozen=True)
+class Paired:
+    """How method ``a`` does against ``b``: differences a - b of a score, one per image.
+
+    Attributes:
+        images: how many images both finished.
+        mean, median, std: of the differences, in the score's unit; std with ``images - 1``.
+        low, high: 95 % bootstrap interval of the mean (percentile).
+        win_rate: share of the images on which ``a`` is better.
+        p_value: Wilcoxon signed-rank test, two-sided, of differences symmetric about zero.
+
+    What cannot be told from so few images is NaN.
+    """
+
+    a: str
+    b: str
+    score: str
+    images: int
+    mean: float
+    median: float
+    std: float
+    low: float
+    high: float
+    win_rate: float
+    p_value: float
+
+
+def score_table(report: pd.DataFrame, score: str = "psnr_y") -> pd.DataFrame:
+    """Means over seeds: one row per image and scale, one column per method, NaN where no seed succeeded.
+
+    Args:
+        report: rows of `report.parquet`.
+        score: the column to average.
+
+    Example:
+        >>> import pandas as pd
+        >>> report = pd.DataFrame({"image": "im_1", "scale": 2, "method": ["bicubic", "zssr", "zssr"],
+        ...                        "status": "ok", "psnr_y": [30.0, 31.0, 32.0]})
+        >>> score_table(report).loc[("im_1", 2)].to_dict()
+        {'bicubic': 30.0, 'zssr': 31.5}
+    """
+    done = report.loc[report["status"] == "ok", ["method", *PLACE, score]]
+    means = done.groupby(["method", *PLACE], sort=False, observed=True)[score].mean().unstack("method")
+    return means[list(dict.fromkeys(done["method"]))]  # in the order of the report
+
+
+def differences(table: pd.DataFrame, a: str, b: str) -> pd.Series:
+    """Per image, the score of ``a`` minus that of ``b``, where both have one.
+
+    Args:
+        table: from `score_table`.
+
+    Raises:
+        ConfigError: if the report has no such method.
+    """
+    for name in (a, b):
+        if name not in table:
+            raise ConfigError(f"the report has no finished rows of method '{name}'; it has {', '.join(table.columns)}")
+    gaps = table[a] - table[b]
+    return gaps.replace([np.inf, -np.inf], np.nan).dropna()
+
+
+def paired(table: pd.DataFrame, a: str, b: str, score: str = "psnr_y") -> Paired:
+    """The comparison of two methods.
+
+    Args:
+        table: from `score_table`.
+        score: what the table holds; decides which sign is a win.
+
+    Raises:
+        ConfigError: if the report has no such method.
+
+    Example:
+        >>> import pandas as pd
+        >>> table = pd.DataFrame({"bicubic": [30.0, 31.0, 29.0], "zssr": [31.0, 32.5, 28.9]})
+        >>> summary = paired(table, "zssr", "bicubic")
+        >>> summary.images, round(summary.mean, 2), round(summary.win_rate, 2)
+        (3, 0.8, 0.67)
+    """
+    return _summary(differences(table, a, b).to_numpy(float), a, b, score)
+
+
+def splits(table: pd.DataFrame, a: str, b: str, images: pd.DataFrame, score: str = "psnr_y") -> pd.DataFrame:
+    """The comparison by kind of image: for each property the images in two or three groups of like size.
+
+    Args:
+        table: from `score_table`.
+        images: ``image``, ``scale`` and any of `PROPERTIES`.
+        score: what the table holds.
+
+    Returns:
+        One row per property and group: ``property``, ``group`` (low, middle, high), ``from``, ``to`` (the property's
+        range in the group), and the fields of `Paired`. A property that is unknown or the same everywhere has no rows.
+
+    Raises:
+        ConfigError: if the report has no such method.
+    """
+    import pandas as pd
+
+    gaps = differences(table, a, b)
+    known = images.drop_duplicates(PLACE).set_index(PLACE)
+    rows = []
+    for name in PROPERTIES:
+        if name not in known:
+            continue
+        values = known[name].reindex(gaps.index).dropna()
+        names = ["low", "middle", "high"] if len(values) >= _THIRDS_FROM else ["low", "high"]
+        # ranks, because `qcut` on the values fails where many are equal
+        if values.nunique() < len(names):
+            continue
+        groups = pd.qcut(values.rank(method="first"), len(names), labels=names)
+        for group in names:
+            inside = values[groups == group]
+            summary = _summary(gaps[inside.index].to_numpy(float), a, b, score)
+            rows.append({"property": name, "group": group, "from": inside.min(), "to": inside.max(), **vars(summary)})
+    return pd.DataFrame(rows)
+
+
+def over_seeds(report: pd.DataFrame, scores: Sequence[str]) -> pd.DataFrame:
+    """Spread over seeds: per method the number of ``seeds`` and, per score, the standard deviation of the seeds' means.
+
+    Args:
+        report: rows of `report.parquet`.
+        scores: names of its columns.
+
+    Returns:
+        One row per method that finished an image. Columns ``seeds`` and ``<score>_std``; the latter is NaN with one
+        seed.
+    """
+    done = report[report["status"] == "ok"]
+    means = done.groupby(["method", "seed"], sort=False, observed=True)[list(scores)].mean()
+    by_method = means.groupby("method", sort=False, observed=True)
+    return by_method.std().add_suffix("_std").assign(seeds=by_method.size())
+
+
+def natural_pairs(report: pd.DataFrame) -> list[tuple[str, str]]:
+    """The comparisons a report is about.
+
+    They are each method of several kernels against its single kernel, if the report has both; otherwise every method
+    against the first.
+
+    Example:
+        >>> import pandas as pd
+        >>> natural_pairs(pd.DataFrame({
+        ...     "method": ["bicubic", "spectral+zssr", "multi-spectral+zssr"],
+        ...     "segmenter": ["whole", "whole", "yolo-sam"],
+        ...     "estimator": [None, "spectral", "spectral"],
+        ...     "upscaler": ["bicubic", "zssr", "zssr"]}))
+        [('multi-spectral+zssr', 'spectral+zssr')]
+    """
+    parts = {row["method"]: row for row in report.drop_duplicates("method").to_dict("records")}
+    pairs = []
+    for name, row in parts.items():
+        single = f"{row['estimator']}+{row['upscaler']}"
+        if row["segmenter"] != "whole":
+            pairs += [(name, other) for other in parts if other == single or other.startswith(f"{single} (")]
+    names = list(parts)
+    return pairs or [(name, names[0]) for name in names[1:]]
+
+
+def _summary(gaps: np.ndarray, a: str, b: str, score: str) -> Paired:
+    wins = gaps < 0 if score in LOWER_IS_BETTER else gaps > 0
+    low, high = _interval(gaps)
+    count, nothing = len(gaps), math.nan
+    return Paired(
+        a=a,
+        b=b,
+        score=score,
+        images=count,
+        mean=float(gaps.mean()) if count else nothing,
+        median=float(np.median(gaps)) if count else nothing,
+        std=float(gaps.std(ddof=1)) if count > 1 else nothing,
+        low=low,
+        high=high,
+        win_rate=float(wins.mean()) if count else nothing,
+        p_value=_wilcoxon(gaps),
+    )
+
+
+def _interval(gaps: np.ndarray) -> tuple[float, float]:
+    from scipy.stats import bootstrap
+
+    if len(gaps) < 2:
+        return math.nan, math.nan
+    if np.ptp(gaps) == 0:
+        return float(gaps[0]), float(gaps[0])
+    result: Any = bootstrap(
+        (gaps,),
+        np.mean,
+        confidence_level=CONFIDENCE,
+        n_resamples=min(_RESAMPLES, max(999, _DRAWS // len(gaps))),
+        batch=max(1, _BATCH // len(gaps)),
+        method="percentile",
+        rng=np.random.default_rng(0),  # the same report gives the same interval
+    )
+    return float(result.confidence_interval.low), float(result.confidence_interval.high)
+
+
+def _wilcoxon(gaps: np.ndarray) -> float:
+    from scipy.stats import wilcoxon
+
+    if len(gaps) < 2:
+        return math.nan
+    if not gaps.any():
+        return 1.0  # no difference at all; scipy leaves it undefined
+    result: Any = wilcoxon(gaps)
+    return float(result.pvalue)

@@ -1,0 +1,204 @@
+"""Detectors: boxes (`yolo`, `faster-rcnn`) or masks (`yolo-seg`, `mask-rcnn`, `detectron2`), joined to one object."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from typing_extensions import override
+
+from mkgan_core.imaging.images import Image, to_tensor
+from mkgan_core.machine import weights
+from mkgan_core.segmenters import ultralytics_api
+from mkgan_core.segmenters.base import Segmenter
+from mkgan_core.segmenters.rules import Rules
+
+_one_at_a_time = threading.Lock()  # the networks are shared by the threads of a run, and keep state while they predict
+
+
+@dataclass(frozen=True)
+class DetectorSettings:
+    """Settings of every detector."""
+
+    confidence: float = 0.5
+    """Least score of an object (METHOD §4)."""
+
+
+@dataclass(frozen=True)
+class YoloSegSettings(DetectorSettings):
+    """Settings of `YoloSeg`."""
+
+    confidence: float = 0.3
+    """Exports with 8-bit weights score low; below this lie the wrong finds (BENCHMARKS.md)."""
+
+
+class Detector(Segmenter[DetectorSettings]):
+    """A network that finds objects; a subclass says how."""
+
+    settings_class = DetectorSettings
+
+    def detect(self, image: Image, device: str) -> list[np.ndarray]:
+        """Masks of the objects, bool (H, W), the surest first."""
+        raise NotImplementedError
+
+    @override
+    def masks(self, image: Image, given: Mapping[str, np.ndarray], *, device: str = "cpu") -> Mapping[str, np.ndarray]:
+        """``{"object": mask}``, the union of the objects, or nothing when none is found."""
+        found = self.detect(image, device)
+        return {"object": np.logical_or.reduce(found)} if found else {}
+
+
+class Yolo(Detector):
+    """YOLO through ultralytics, in any of its formats; whole boxes."""
+
+    weights = ("yolo",)
+    packages = ("ultralytics",)
+
+    @override
+    def detect(self, image: Image, device: str) -> list[np.ndarray]:
+        boxes = yolo_boxes(image, self.settings.confidence, device)
+        return fill_boxes(boxes, image.shape[:2])
+
+
+class YoloSeg(Detector):
+    """A YOLO that segments, through ultralytics; the objects' own masks, whose borders are kept."""
+
+    settings_class = YoloSegSettings
+    weights = ("yolo-seg",)
+    packages = ("ultralytics",)
+    rules = Rules(block_ratio=None)
+
+    @override
+    def detect(self, image: Image, device: str) -> list[np.ndarray]:
+        found = _predict("yolo-seg", image, self.settings.confidence, device)
+        return [] if found.masks is None else list(found.masks.data.cpu().numpy().astype(bool))  # (N, H, W)
+
+
+class FasterRcnn(Detector):
+    """Faster R-CNN with a ResNet-50 FPN, from torchvision; whole boxes."""
+
+    weights = ("faster-rcnn",)
+    packages = ("torchvision",)
+
+    @override
+    def detect(self, image: Image, device: str) -> list[np.ndarray]:
+        found = _torchvision("fasterrcnn_resnet50_fpn", weights.require("faster-rcnn"), image, device)
+        sure = found["scores"] >= self.settings.confidence
+        return fill_boxes(found["boxes"][sure].numpy(), image.shape[:2])
+
+
+class MaskRcnn(Detector):
+    """Mask R-CNN with a ResNet-50 FPN, from torchvision."""
+
+    weights = ("mask-rcnn",)
+    packages = ("torchvision",)
+
+    @override
+    def detect(self, image: Image, device: str) -> list[np.ndarray]:
+        found = _torchvision("maskrcnn_resnet50_fpn", weights.require("mask-rcnn"), image, device)
+        sure = found["scores"] >= self.settings.confidence
+        return list(found["masks"][sure, 0].numpy() > 0.5)  # (N, 1, H, W) in [0, 1]
+
+
+class Detectron2(Detector):
+    """Mask R-CNN from Detectron2, where that is installed."""
+
+    weights = ("detectron2",)
+    packages = ("detectron2",)
+
+    @override
+    def detect(self, image: Image, device: str) -> list[np.ndarray]:
+        path = weights.require("detectron2")
+        with _one_at_a_time:
+            predictor = _detectron2(path, weights.verify(path), self.settings.confidence, device)
+            found = predictor(ultralytics_api.bgr(image))["instances"].to("cpu")
+        if found.has("pred_masks"):
+            return list(found.pred_masks.numpy().astype(bool))  # (N, H, W)
+        return fill_boxes(found.pred_boxes.tensor.numpy(), image.shape[:2])
+
+
+def yolo_boxes(image: Image, confidence: float, device: str = "cpu") -> np.ndarray:
+    """Boxes of the objects that YOLO finds, (N, 4): left, top, right, bottom in pixels, the surest first.
+
+    Args:
+        image: (H, W, 3) in [0, 1].
+        confidence: least score.
+        device: where a network in torch's format runs; the other formats run on the CPU.
+
+    Raises:
+        WeightsError: if the weights are missing or damaged.
+        ConfigError: if the package that runs their format is missing.
+    """
+    boxes = _predict("yolo", image, confidence, device).boxes
+    return boxes.xyxy.cpu().numpy()[np.argsort(-boxes.conf.cpu().numpy(), kind="stable")]
+
+
+def _predict(family: str, image: Image, confidence: float, device: str) -> Any:
+    """What the YOLO at hand finds in one image, as ultralytics gives it; masks in the image's size."""
+    import torch
+
+    path = weights.require(family)
+    where = torch.device(device if path.suffix in (".pt", ".torchscript") else "cpu")
+    with _one_at_a_time:
+        model = ultralytics_api.yolo(path, weights.verify(path))
+        try:
+            (found,) = model.predict(
+                ultralytics_api.bgr(image), conf=confidence, device=where, retina_masks=True, save=False, verbose=False
+            )
+        except Exception as fault:  # exported formats are opened here, not when loaded
+            raise weights.unusable(path, "YOLO weights", fault) from fault
+    return found
+
+
+def fill_boxes(boxes: Sequence[Sequence[float]] | np.ndarray, shape: tuple[int, int]) -> list[np.ndarray]:
+    """A mask, bool (H, W), for every box (left, top, right, bottom); boxes are cut at the border."""
+    masks = []
+    for left, top, right, bottom in np.asarray(boxes, np.float64).reshape(-1, 4):
+        mask = np.zeros(shape, bool)
+        mask[max(0, round(top)) : max(0, round(bottom)), max(0, round(left)) : max(0, round(right))] = True
+        masks.append(mask)
+    return masks
+
+
+def _torchvision(builder: str, path: Path, image: Image, device: str) -> dict[str, Any]:
+    """What a detector of torchvision's finds in one image: tensors on the CPU, the surest first."""
+    import torch
+
+    with _one_at_a_time, torch.inference_mode():
+        model = _torchvision_model(builder, path, weights.verify(path), device)
+        (found,) = model(list(to_tensor(image, device)))
+    return {name: value.cpu() for name, value in found.items()}
+
+
+@lru_cache(maxsize=1)
+def _torchvision_model(builder: str, path: Path, sha256: str, device: str) -> Any:
+    import torch
+    from torchvision.models import detection
+
+    name = f"{builder}_v2" if "_v2" in path.name else builder
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        model = getattr(detection, name)(weights=None, weights_backbone=None)
+        model.load_state_dict(state)
+    except Exception as fault:  # torch raises many types on damaged files
+        raise weights.unusable(path, f"torchvision's {name}", fault) from fault
+    return model.eval().to(device)
+
+
+@lru_cache(maxsize=1)
+def _detectron2(path: Path, sha256: str, confidence: float, device: str) -> Any:
+    from detectron2 import model_zoo  # pyright: ignore[reportMissingImports]
+    from detectron2.config import get_cfg  # pyright: ignore[reportMissingImports]
+    from detectron2.engine import DefaultPredictor  # pyright: ignore[reportMissingImports]
+
+    config = get_cfg()
+    config.merge_from_file(model_zoo.get_config_file("COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x.yaml"))
+    config.MODEL.WEIGHTS = str(path)
+    config.MODEL.DEVICE = device
+    config.MODEL.ROI_HEADS.SCORE_THRESH_TEST = confidence
+    return DefaultPredictor(config)

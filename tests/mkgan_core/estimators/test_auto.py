@@ -1,0 +1,45 @@
+"""`auto` against pictures whose kernel is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mkgan_core.errors import KernelError
+from mkgan_core.estimators.base import Context
+from mkgan_core.imaging import kernels
+from mkgan_core.imaging.degradation import degrade
+from mkgan_core.imaging.regions import whole
+from mkgan_core.pipeline import parts
+from tests.pictures import power_law, rounded
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_it_tells_a_blur_from_a_bicubic_reduction(scale: int) -> None:
+    high = power_law((256 * scale, 256 * scale), 2.8, 1)
+    auto, spectral = (parts.build("estimator", name, "fast") for name in ("auto", "spectral"))
+    for kernel, expected in (
+        (kernels.bicubic(scale), kernels.bicubic(scale)),
+        (kernels.gaussian(2.5 * (scale / 2) ** 2 * np.eye(2), 33, scale), None),
+    ):
+        low = rounded(degrade(high, kernel, scale))
+        found, other = (
+            part.estimate(low, whole(low.shape[:2]), scale, Context(seed=0)).array for part in (auto, spectral)
+        )
+        assert np.array_equal(found, other if expected is None else expected)
+
+
+def test_it_is_cautious_where_no_gaussian_fits() -> None:
+    """A spectrum with lobes, as after motion along a curve."""
+    trace = np.zeros((17, 17))
+    trace[8, 2:9] = trace[2:9, 8] = 1 / 14
+    low = rounded(degrade(power_law((512, 512), 2.8, 2), kernels.centre(trace, 2), 2))
+    auto = parts.build("estimator", "auto", "fast")
+    found = auto.estimate(low, whole(low.shape[:2]), 2, Context(seed=0)).array
+    assert np.array_equal(found, kernels.bicubic(2))
+
+
+def test_it_refuses_what_it_cannot_tell() -> None:
+    flat = np.full((96, 96, 3), 0.5, np.float32)
+    with pytest.raises(KernelError, match="too little texture"):
+        parts.build("estimator", "auto", "fast").estimate(flat, whole((96, 96)), 2, Context(seed=0))

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from mkgan_core.machine.batching import Batcher
+from mkgan_core.machine.cores import computing, cores
+
+
+def test_concurrent_calls_are_solved_together() -> None:
+    sizes = []
+
+    def solve(problems: Sequence[int]) -> list[int]:
+        sizes.append(len(problems))
+        time.sleep(0.05)
+        return [p * p for p in problems]
+
+    batcher = Batcher(solve, limit=4, wait_s=0.2)
+    with ThreadPoolExecutor(10) as pool:
+        assert list(pool.map(batcher, range(10))) == [p * p for p in range(10)]
+    assert sum(sizes) == 10
+    assert max(sizes) == 4
+    assert batcher(7) == 49  # and alone, afterwards
+
+
+def test_the_faults_of_a_batch_reach_its_callers_only() -> None:
+    def solve(problems: Sequence[int]) -> list[int]:
+        if 3 in problems:
+            raise ValueError("no three")
+        return list(problems)
+
+    batcher = Batcher(solve, limit=1, wait_s=0.01)
+    with ThreadPoolExecutor(4) as pool:
+        futures = {p: pool.submit(batcher, p) for p in range(6)}
+        assert [f.result() for p, f in futures.items() if p != 3] == [0, 1, 2, 4, 5]
+        with pytest.raises(ValueError, match="no three"):
+            futures[3].result()
+
+
+def test_a_batch_that_does_not_fit_is_halved() -> None:
+    solved = []
+
+    def solve(problems: Sequence[int]) -> list[int]:
+        if len(problems) > 2:
+            raise RuntimeError("CUDA out of memory")
+        solved.append(len(problems))
+        return list(problems)
+
+    batcher = Batcher(solve, limit=8, wait_s=0.3)
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(batcher, range(8))) == list(range(8))
+    assert max(solved) == 2
+
+
+def test_cores_are_never_oversubscribed() -> None:
+    """Steps that want one core or all of them: never more in use than there are, and nobody starves."""
+    in_use, most, lock = [0], [0], threading.Lock()
+    total = cores()
+
+    def step(wanted: int) -> None:
+        with computing(wanted):
+            with lock:
+                in_use[0] += min(wanted, total)
+                most[0] = max(most[0], in_use[0])
+            time.sleep(0.002)
+            with computing(wanted):  # a step inside a step takes no more
+                pass
+            with lock:
+                in_use[0] -= min(wanted, total)
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(step, [1, total, 1, 1, 99] * 20))
+    assert most[0] <= total
+    assert in_use[0] == 0

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mkgan_core.errors import ConfigError, DatasetError
+from mkgan_core.estimators.base import Estimator
+from mkgan_core.estimators.fixed import Bicubic
+from mkgan_core.part import NoSettings
+from mkgan_core.pipeline import method, parts
+
+
+@pytest.mark.parametrize(
+    ("name", "named"),
+    [
+        ("bicubic", ("whole", None, "bicubic")),
+        ("bicubic+zssr", ("whole", "bicubic", "zssr")),
+        ("kernelgan+zssr", ("whole", "kernelgan", "zssr")),
+        ("multi-kernelgan+zssr", ("fft-texture", "kernelgan", "zssr")),
+        ("auto/kernelgan+zssr", ("fft-texture", "kernelgan", "zssr")),
+        ("given/ground-truth+back-projection", ("given", "ground-truth", "back-projection")),
+        ("yolo-sam/kernelgan+zssr", ("yolo-sam", "kernelgan", "zssr")),
+        ("mask/spectral+zssr", ("mask", "spectral", "zssr")),
+    ],
+)
+def test_names(name: str, named: tuple[str, str | None, str]) -> None:
+    parsed = method.parse(name)
+    assert (parsed.segmenter, parsed.estimator, parsed.upscaler) == named
+    assert parsed.name == name
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("kernelgam+zssr", "kernelgan"),
+        ("kernelgan+zsr", "zssr"),
+        ("fft-textur/kernelgan+zssr", "fft-texture"),
+        ("bicubik", "bicubic"),
+        ("yolo-grabkut/kernelgan+zssr", "yolo-grabcut"),
+        ("", "bicubic"),
+    ],
+)
+def test_unknown_names_get_the_nearest(name: str, hint: str) -> None:
+    with pytest.raises(ConfigError, match=hint):
+        method.parse(name)
+
+
+def test_an_upscaler_that_needs_a_kernel() -> None:
+    with pytest.raises(ConfigError, match="kernelgan\\+zssr"):
+        method.parse("zssr")
+
+
+def test_settings_hash_tells_presets_apart() -> None:
+    parsed = method.parse("kernelgan+zssr")
+    assert parsed.settings_hash("fast") != parsed.settings_hash("paper")
+    assert method.parse("bicubic").settings_hash("fast") == method.parse("bicubic").settings_hash("paper")
+
+
+def test_small_images_are_refused_before_anything_starts() -> None:
+    method.check_size(method.parse("bicubic"), "im_1", (20, 20))
+    with pytest.raises(DatasetError, match=r"im_1.*60x70.*kernelgan.*64"):
+        method.check_size(method.parse("kernelgan+zssr"), "im_1", (70, 60))
+
+
+def test_a_part_of_ones_own_has_a_name_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = {kind: dict(known) for kind, known in parts._registry().items()}
+    monkeypatch.setattr(parts, "_registry", lambda: registry)
+
+    @parts.register("flat")
+    class Flat(Estimator[NoSettings]):
+        """A kernel that averages."""
+
+    assert method.parse("given/flat+zssr").estimator == "flat"
+    assert parts.identity("estimator", "flat", "fast") == {"part": "flat", "version": 1, "settings": {}}
+    with pytest.raises(ConfigError, match="flat"):
+        parts.register("flat")(Bicubic)  # the name is taken
+    with pytest.raises(ConfigError, match="nothing"):
+        parts.register("nothing")(object)  # type: ignore[type-var]
+
+
+def test_parts_of_installed_packages_are_found(tmp_path: Path) -> None:
+    """By the entry-point group, in a process of its own."""
+    (tmp_path / "theirs.py").write_text(
+        "from mkgan_core.upscalers.base import Upscaler\nclass Theirs(Upscaler):\n    needs_kernel = False\n"
+    )
+    about = tmp_path / "theirs-1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1\n")
+    (about / "entry_points.txt").write_text("[mkgan.parts]\ntheirs = theirs:Theirs\n")
+    code = "from mkgan_core.pipeline.method import parse; print(parse('theirs').upscaler)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "theirs", done.stderr

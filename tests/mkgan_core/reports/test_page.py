@@ -1,0 +1,147 @@
+"""The page: everything in one file, nothing from elsewhere, faithful to the report."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mkgan_core.datasets.maker import DatasetMaker, Law
+from mkgan_core.datasets.object_masks import MaskFolder
+from mkgan_core.errors import StorageError
+from mkgan_core.imaging import images
+from mkgan_core.machine.storage import Store
+from mkgan_core.reports import page, runs
+from mkgan_core.reports import pictures as page_pictures
+from mkgan_core.reports.pictures import copy_side, pictures
+from mkgan_core.reports.runs import Run
+from tests.drive import benchmark
+
+METHODS = ["bicubic", "bicubic+back-projection", "given/ground-truth+back-projection", "given/bicubic+back-projection"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A two-blur set of three tiny photographs, four methods, two seeds."""
+    folder = tmp_path_factory.mktemp("page")
+    rng = np.random.default_rng(0)
+    mask = np.zeros((320, 280), bool)
+    mask[40:280, 40:240] = True
+    for name in ("hill", "im_1", "im_2"):
+        coarse = Image.fromarray(rng.integers(0, 255, (40, 35, 3), np.uint8)).resize(
+            (280, 320), Image.Resampling.BICUBIC
+        )
+        Store(str(folder / "hr")).write(f"{name}.png", images.encode_png(np.asarray(coarse) / 255))
+        Store(str(folder / "masks")).write(f"{name}.png", images.encode_png(mask))
+    law, source = Law("two-blur", (2,), masks="given"), MaskFolder(str(folder / "masks"))
+    DatasetMaker(str(folder / "hr"), str(folder / "set"), law, source).make()
+    uri = benchmark(folder / "set", str(folder / "store"), METHODS, seeds=2)
+    return runs.open_run(uri, "memory://unused")
+
+
+def decode(uri: str) -> np.ndarray:
+    header, _, data = uri.partition(",")
+    assert header in ("data:image/webp;base64", "data:image/png;base64")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
+
+
+def test_one_file_that_asks_for_nothing(run: Run) -> None:
+    html = page.render(run)
+    assert "default-src 'none'" in html
+    for attribute, value in re.findall(r'\b(src|href|action|data)="([^"]*)"', html):
+        assert value.startswith("data:"), attribute
+    assert not re.search(r"https?://(?!www\.w3\.org)", re.sub(r"base64,[\w+/=]+", "", html))
+    assert html.count('<article class="card"') == 3
+
+
+def test_the_figures_are_those_of_the_report(run: Run) -> None:
+    html = page.render(run)
+    for name, group in run.rows.groupby("method"):
+        assert f"<td>{name}</td><td>3</td><td>0</td><td>{group['psnr_y'].mean():.2f} ± 0.00</td>" in html
+    assert "given/bicubic+back-projection − bicubic+back-projection" in html
+    assert "difference of the two blurs" in html
+
+
+def test_pictures(run: Run) -> None:
+    shown = list(pictures(run))
+    assert [s["image"] for s in shown] == ["hill", "im_1", "im_2"]
+    truth = images.decode(runs.read_file(run.images["high_uri"].iloc[0]), "truth")
+    first = shown[0]
+    assert list(first["small"]) == list(first["detail"]) == [*METHODS, "truth"]
+    assert first["size"] == (280, 320)
+    small = decode(first["small"]["truth"]) / 255
+    assert np.sqrt(np.mean((small - truth) ** 2)) < 0.05
+    left, top, side = first["detail_at"]
+    detail = decode(first["detail"]["truth"]) / 255
+    assert np.sqrt(np.mean((detail - truth[top : top + side, left : left + side]) ** 2)) < 0.05
+
+
+def test_regions_are_tinted_where_they_are(run: Run) -> None:
+    overlay = next(pictures(run))["overlays"]
+    assert [set(o["methods"]) for o in overlay] == [{"given/ground-truth+back-projection", METHODS[3]}]
+    layer = decode(overlay[0]["uri"])
+    assert layer[160, 140, 3] == 90
+    assert layer[40, 140, 3] == 255
+    assert layer[10, 10, 3] == 0
+
+
+def test_kernels_share_a_colour_scale_and_stand_beside_the_truth(run: Run) -> None:
+    shown = next(pictures(run))["kernels"]
+    truths = sorted(k["region"] for k in shown if k["method"] == "truth")
+    assert truths in (["background", "whole, object"], ["object", "whole, background"])  # whole: as most of its pixels
+    assert {k["method"] for k in shown} == {"truth", "bicubic+back-projection", "given/bicubic+back-projection"}
+    decoded = [decode(k["uri"]) for k in shown]
+    assert {p.shape for p in decoded} == {(13, 13, 3)}
+    top = [(p == (251, 252, 191)).all(axis=2).any() for p in decoded]  # magma's last colour
+    peaked = [kernel["method"] for kernel, at_top in zip(shown, top, strict=True) if at_top]
+    assert set(peaked) == {
+        "bicubic+back-projection",
+        "given/bicubic+back-projection",
+    }  # the sharpest here, all the same
+
+
+def test_a_page_for_a_hundred_images_keeps_its_budget(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The more pictures, the smaller they are; the sum is what counts."""
+    few = copy_side(run)
+    monkeypatch.setattr(page_pictures, "BUDGET_BYTES", 400_000)
+    html = page.render(run)
+    assert copy_side(run) < few
+    shown = [json.loads(text) for text in re.findall(r'<script type="application/json">(.*?)</script>', html)]
+    copies = sum(len(uri) for s in shown for kind in ("small", "detail") for uri in s[kind].values()) * 3 / 4
+    assert copies < 1.2 * 400_000
+
+
+def test_lost_files_leave_the_figures(run: Run, tmp_path: Path) -> None:
+    gone = run.images.copy()
+    gone.loc[0, "high_uri"] = (tmp_path / "nowhere.png").as_uri()
+    html = page.render(replace(run, images=gone))
+    assert html.count("No pictures: ") == 1
+    assert html.count('<div class="pictures">') == 2
+    without = page.render(replace(run, images=run.images.iloc[:0]))
+    assert "did not record where its pictures are" in without
+
+
+def test_names_are_escaped(run: Run) -> None:
+    html = page.render(replace(run, title="<script>alert(1)</script>"))
+    assert "<script>alert" not in html
+
+
+def test_written_whole_or_not_at_all(run: Run, tmp_path: Path) -> None:
+    page.write(run, tmp_path / "page.html")
+    assert [p.name for p in tmp_path.iterdir()] == ["page.html"]
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="choose another place with --html"):
+        page.write(run, tmp_path / "file" / "page.html")
+
+
+def test_two_runs_on_one_page(run: Run) -> None:
+    html = page.render(runs.beside(run, run))
+    assert "bicubic+back-projection (B) − bicubic+back-projection (A)" in html
+    assert html.count('<article class="card"') == 3
