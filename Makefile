@@ -46,7 +46,7 @@ bench: setup
 	$(BIN)/python -m tests.benchmarks.throughput --json $(BENCH)
 
 lint: setup
-	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-logo && $(BIN)/pyright
 
 # The lock names exact versions and hashes and no index.
 lock:

@@ -28,6 +28,8 @@ def serve(host: str, port: int, runs: int, set_up: Callable[[], list[str]], say:
     """Run server and worker until a signal comes or one of them ends; returns the exit code.
 
     Args:
+        host: address to listen on.
+        port: of API and UI.
         runs: flow runs at once.
         set_up: called when the server answers, creates what mkgan needs on it; returns a line for each change.
         say: prints a line.
@@ -131,7 +133,7 @@ def _ignore_signals() -> None:
 def _signals() -> Iterator[None]:
     """Inside the block, Ctrl-C and SIGTERM raise `Stop`."""
 
-    def stop(number: int, frame: FrameType | None) -> None:
+    def stop(_number: int, _frame: FrameType | None) -> None:
         _ignore_signals()
         raise Stop
 

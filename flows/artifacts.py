@@ -34,6 +34,8 @@ def publish(run: Run, config: BenchmarkConfig, sheet: bytes) -> None:
     """Create the run's artifacts; writes `report.html` beside its report.
 
     Args:
+        run: its tables.
+        config: what was asked for.
         sheet: the contact sheet, PNG.
     """
     key, store = slug(config), Store(config.store)
@@ -91,8 +93,8 @@ def paired_statistics(run: Run) -> list[dict[str, Any]]:
         if a not in scores or b not in scores:
             continue
         lines: list[tuple[str, dict[Any, Any]]] = [("all", vars(statistics.paired(scores, a, b)))]
-        for part in statistics.splits(scores, a, b, run.images).to_dict("records"):
-            lines.append((tables.split_label(part), part))
+        splits = statistics.splits(scores, a, b, run.images).to_dict("records")
+        lines.extend((tables.split_label(part), part) for part in splits)
         for which, found in lines:
             figures = {"n": found["images"], "mean dB": found["mean"], "low": found["low"], "high": found["high"]}
             figures |= {"median": found["median"], "std": found["std"], "win rate": found["win_rate"]}

@@ -33,7 +33,7 @@ class Progress:
         self.artifact: UUID | None = None
         with only_shown("progress"):
             made = create_progress_artifact(progress=0.0, key=f"progress-{slug}", description="steps of this run")
-            self.artifact = cast(UUID, made)  # a coroutine only in async flows
+            self.artifact = cast("UUID", made)  # a coroutine only in async flows
 
     def step(self, state: str, submitted: int) -> None:
         """One more step has finished, in a state of this name; so many are submitted so far."""

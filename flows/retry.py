@@ -66,6 +66,7 @@ def put_back(earlier: Earlier, *, here: bool) -> FlowRun:
     """Set the flow run back to scheduled, as the UI's Retry button does.
 
     Args:
+        earlier: the run.
         here: this process will run it, and owns the server: a run that has not ended died with its process.
 
     Raises:

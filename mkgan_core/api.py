@@ -79,7 +79,7 @@ def super_resolve(
         method: a name such as ``auto+zssr``, ``kernelgan+zssr``, ``multi-spectral+zssr`` or ``bicubic``.
         preset: ``fast``, ``best`` or ``paper``.
         seed: source of chance; the same seed on the same machine gives the same image.
-        masks: one mask per object, (H, W) arrays or paths, true or white on the object; they take the segmenter's place.
+        masks: one mask per object, (H, W) arrays or paths, true or white on it; they replace the segmenter.
         real: the image is a photograph with noise of its own.
         per_object: one region for each object that the segmenter finds, not their union.
         feather: std in enlarged pixels over which regions are blended; 0 for hard borders.

@@ -39,7 +39,7 @@ def _label() -> str:
     return task_run.parameters["job"].label
 
 
-def _may_help(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+def _may_help(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     """Whether trying again can help: storage and memory come back, bad input does not get better."""
     try:
         state.result()

@@ -26,11 +26,15 @@ NAMES: dict[type[Job[Any]], str] = {
 }
 
 
-def _run(job: Job[Any]) -> Record:
-    return jobs.run(job)
+def _task(kind: type[Job[Any]], name: str) -> Task[..., Any]:
+    def run(job: Job[Any]) -> Record:
+        return jobs.run(job)
+
+    run.__name__ = run.__qualname__ = name  # Prefect and Dask name what they run by its function
+    return artifact_task(name, gpu=kind.trains)(run)
 
 
-TASKS = {kind: artifact_task(name, gpu=kind.trains)(_run) for kind, name in NAMES.items()}
+TASKS = {kind: _task(kind, name) for kind, name in NAMES.items()}
 
 
 def task_for(job: Job[Any], *, done: bool) -> Task[..., Any]:

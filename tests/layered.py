@@ -1,4 +1,4 @@
-"""KernelGAN written out layer by layer, from METHOD §2: the oracle of the tests and the baseline of the benchmarks.
+"""KernelGAN written out layer by layer, from method.md §2: the oracle of the tests and the baseline of the benchmarks.
 
 One region at a time, torch's own layers, automatic differentiation, the kernel read off by filtering an impulse.
 """
@@ -61,8 +61,19 @@ def discriminator(
     return nn.Sequential(*parts, nn.Sigmoid()).train()
 
 
+def hold_vectors(network: nn.Sequential, held: bool = True) -> None:
+    """Whether calls of a discriminator leave the vectors of its spectral norm where they are."""
+    for module in network:
+        if isinstance(module, nn.Conv2d):
+            module.train(not held)
+
+
 class Training:
-    """The training of one region: `step` is one iteration of both networks."""
+    """The training of one region: `step` is one iteration of both networks.
+
+    The discriminator's real and its fake pass see the same weights: the vectors of the spectral norm advance once for
+    both, as in ours.
+    """
 
     def __init__(
         self,
@@ -74,7 +85,7 @@ class Training:
     ) -> None:
         self.filters = [f[region].detach().clone().requires_grad_() for f in filters]
         self.discriminator = discriminator(weights, vectors, region)
-        self.penalties = Penalties(1, settings, "cpu")
+        self.penalties = Penalties(1, settings, "cpu", self.filters[0].dtype)
         self.optimisers = [
             torch.optim.Adam(group, lr=settings.learning_rate, betas=(0.5, 0.999))
             for group in (self.filters, self.discriminator.parameters())
@@ -102,7 +113,9 @@ class Training:
         with torch.no_grad():
             fake = generate(self.filters, coarse)
         on_real = self.discriminator((real + real_noise).unsqueeze(0))
+        hold_vectors(self.discriminator)
         on_fake = self.discriminator((fake + fake_noise).unsqueeze(0))
+        hold_vectors(self.discriminator, False)
         loss = 0.5 * ((1 - on_real).abs().mean() + on_fake.abs().mean())
         self.optimisers[1].zero_grad()
         loss.backward()

@@ -91,7 +91,7 @@ def _option(name: str, field: FieldInfo, renamed: Mapping[str, str]) -> inspect.
     kind, settings = _type(field.annotation)
     default = field.default if isinstance(field.default, str | int | float) else None
     if get_origin(kind) is list or default is None:
-        kind, default = Union[kind, None], None
+        kind, default = kind | None, None
     option = typer.Option(
         flag, envvar="MKGAN_" + flag.removeprefix("--").replace("-", "_").upper(), help=_help(field), **settings
     )

@@ -29,7 +29,9 @@ def run_benchmark(
     """Check, run, print; returns the exit code: 0 done, 1 some regions failed.
 
     Args:
+        config: what to run.
         server: the server that is starting, None where one is there already.
+        console: where to print.
         flow_run: called when the server is there, gives the flow run to go on with; None for a new one.
 
     Raises:
@@ -64,7 +66,7 @@ def run_benchmark(
 def _run(config: BenchmarkConfig, flow_run: FlowRun | None) -> State:
     if flow_run is None:
         return benchmark(config, return_state=True)
-    return cast(State, run_flow(benchmark, flow_run, parameters={"config": config}, return_type="state"))
+    return cast("State", run_flow(benchmark, flow_run, parameters={"config": config}, return_type="state"))
 
 
 def _finish(config: BenchmarkConfig, state: State, steps: list[int], console: Console) -> int:

@@ -28,7 +28,7 @@ from mkgan_core.imaging.images import Image
 from mkgan_core.imaging.scores import psnr_rgb
 from mkgan_core.machine.storage import Store
 
-CLEAN_DB = 40.0  # DIV2KRK regenerates at 42.4 dB (im_33, x2) or better; unshifted kernels give about 39 (METHOD §1)
+CLEAN_DB = 40.0  # DIV2KRK regenerates at 42.4 dB (im_33, x2) or better; unshifted kernels give about 39 (method.md §1)
 _NOISE_MARGIN_DB = 1.0
 _SURE_DB = 50.0  # near the rounding limit: no need to try other readings of the kernel
 _PROOF_DB = 1.0  # another reading must be so much better to be believed

@@ -1,4 +1,4 @@
-"""The random kernels of the data sets that this project makes: DIV2KRK's law, and a shaken camera's (METHOD §7)."""
+"""The random kernels of the data sets that this project makes: DIV2KRK's law, and a shaken camera's (method.md §7)."""
 
 from __future__ import annotations
 

@@ -100,7 +100,8 @@ class Dataset:
         unknown = [name for name in ids if name not in available]
         if unknown:
             raise DatasetError(
-                f"no image {', '.join(unknown)} in {self.store.uri}/{low_folder(scale)}; it has {_some(list(available))}"
+                f"no image {', '.join(unknown)} in {self.store.uri}/{low_folder(scale)}; "
+                f"it has {_some(list(available))}"
             )
         chosen = list(ids) or list(available)
         truths = {stem(name): name for name in self.store.list("gt")}

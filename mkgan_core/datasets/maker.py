@@ -1,4 +1,4 @@
-"""Making data sets in the DIV2KRK layout from any folder of photographs (METHOD §7), seeded and resumable.
+"""Making data sets in the DIV2KRK layout from any folder of photographs (method.md §7), seeded and resumable.
 
 An image's chance depends on the seed and on its own name only, so photographs can be added later without changing the
 others. What was finished is told by ``records/<id>.json``, written after an image's files; ``law.json`` is the first

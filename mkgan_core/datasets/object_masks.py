@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from typing_extensions import override
 
 from mkgan_core.errors import DatasetError, MkganError, WeightsError
 from mkgan_core.imaging import images
@@ -39,7 +40,7 @@ class MaskSource(Protocol):
         ...
 
 
-class MaskFolder:
+class MaskFolder(MaskSource):
     """Masks drawn by hand or by another program: ``<id>.png`` of the photograph's size, white on the object."""
 
     def __init__(self, uri: str) -> None:
@@ -73,7 +74,7 @@ class MaskFolder:
         return _usable(mask)
 
 
-class YoloMasks:
+class YoloMasks(MaskSource):
     """All objects that a YOLO segmentation network finds, as one mask with its holes filled.
 
     Args:
@@ -93,12 +94,15 @@ class YoloMasks:
         self._confidence = confidence
         self._network = _load(weights, digest)
 
+    @override
     def check(self, names: Sequence[str]) -> None:
         """Any photograph may hold an object."""
 
+    @override
     def identity(self, image: str) -> str | None:
         return None
 
+    @override
     def mask(self, image: str, photograph: Image) -> tuple[np.ndarray | None, str | None]:
         from scipy.ndimage import binary_fill_holes
 

@@ -8,11 +8,11 @@ import numpy as np
 
 from mkgan_core.imaging.images import Image
 
-MIN_FILL = 0.6  # METHOD §2: crops only where the region fills this much of the crop
+MIN_FILL = 0.6  # method.md §2: crops only where the region fills this much of the crop
 
 
 def gradient_map(image: Image) -> np.ndarray:
-    """Where the image has structure worth learning from (METHOD §2), (H, W), sum 1.
+    """Where the image has structure worth learning from (method.md §2), (H, W), sum 1.
 
     |gx|, |gy| and the magnitude, each reduced to what exceeds its 97th percentile, normalised, summed, 5 x 5 box.
     """

@@ -1,4 +1,4 @@
-"""The forward model: blur with a kernel, keep every s-th sample (METHOD §1)."""
+"""The forward model: blur with a kernel, keep every s-th sample (method.md §1)."""
 
 from __future__ import annotations
 
@@ -51,7 +51,11 @@ def degrade_two_blurs(
     """One blur on the object, another behind it; each low-resolution pixel takes the blur of its own sample.
 
     Args:
+        image: (H, W, 3) in [0, 1], high resolution.
         object_mask: bool (H, W) at high resolution.
+        object_kernel: (K, K).
+        background_kernel: (K, K).
+        scale: subsampling factor.
     """
     mask = object_mask[::scale, ::scale, None]
     inside, outside = (degrade(image, kernel, scale) for kernel in (object_kernel, background_kernel))

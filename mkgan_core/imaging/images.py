@@ -117,7 +117,7 @@ def to_uint8(image: Image) -> np.ndarray:
 
 
 def luma(image: Image) -> np.ndarray:
-    """BT.601 luma (H, W) in [16, 235] of the uint8-rounded image (METHOD §1).
+    """BT.601 luma (H, W) in [16, 235] of the uint8-rounded image (method.md §1).
 
     Example:
         >>> luma(np.ones((1, 1, 3)))

@@ -15,7 +15,7 @@ import numpy as np
 from mkgan_core.errors import KernelError
 from mkgan_core.imaging.kernel_files import encode_mat, encode_npy, normalise
 
-COMPARISON_SIZE = 13  # kernels are compared on this support (METHOD §6)
+COMPARISON_SIZE = 13  # kernels are compared on this support (method.md §6)
 CONVENTION = "mkgan"
 _TOLERANCE_PX = 0.25  # half the distance between neighbouring conventions; noise moves a centre by 0.13 px in DIV2KRK
 # Relative; the Gaussians of the USRNet set leave 0.002 at most, its motion kernels 0.85 and more.
@@ -38,7 +38,7 @@ class Kernel:
 
     @classmethod
     def from_half(cls, half: np.ndarray, scale: int) -> Kernel:
-        """The kernel at a scale by an estimator that works at x2; its x4 kernel is composed of it (METHOD §1)."""
+        """The kernel at a scale by an estimator that works at x2; its x4 kernel is composed of it (method.md §1)."""
         return cls(half) if scale == 2 else cls(compose_x4(half, crop=True), half)
 
     def save(self, path: str | Path) -> None:
@@ -87,7 +87,7 @@ def centre(kernel: np.ndarray, scale: int) -> np.ndarray:
 
 
 def convention(kernel: np.ndarray, scale: int) -> str | None:
-    """The convention of METHOD §1 that a kernel's centre of mass follows, None for none of them (or an even size).
+    """The convention of method.md §1 that a kernel's centre of mass follows, None for none of them (or an even size).
 
     ``mkgan``: ours. ``unshifted``: in the middle of the support, as DIV2KRK stores its kernels. ``half-pixel``: half a
     pixel further than ours, as the published generator shifts. ``opposite``: shifted the other way, as FKP and USRNet
@@ -140,7 +140,7 @@ def compose_x4(half: np.ndarray, crop: bool) -> np.ndarray:
 
     Args:
         half: kernel at x2, (K, K).
-        crop: take K // 2 off each side, as KernelGAN does for its estimate (METHOD §1).
+        crop: take K // 2 off each side, as KernelGAN does for its estimate (method.md §1).
     """
     from scipy.signal import convolve2d
 
@@ -184,7 +184,7 @@ def kernel_psnr(estimate: np.ndarray, truth: np.ndarray, scale: int) -> float:
 
 
 def fault(kernel: np.ndarray, scale: int) -> str | None:
-    """Why a kernel is not usable as a blur (METHOD §4's health check), or None when it is healthy."""
+    """Why a kernel is not usable as a blur (method.md §4's health check), or None when it is healthy."""
     if not np.isfinite(kernel).all():
         return "the kernel is not finite"
     if abs(kernel.sum() - 1) > 1e-3:

@@ -56,6 +56,8 @@ def record(image: Image, rng: np.random.Generator, noise: float, jpeg: int | Non
     """What a camera adds to a low-resolution image: noise, rounding, JPEG.
 
     Args:
+        image: (H, W, 3) in [0, 1].
+        rng: source of chance.
         noise: standard deviation of white Gaussian noise on the 0-255 scale.
         jpeg: quality, 1 to 95; None for no compression.
     """

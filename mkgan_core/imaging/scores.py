@@ -1,4 +1,4 @@
-"""Scores of an enlarged image against the truth, in both conventions in use (METHOD §1)."""
+"""Scores of an enlarged image against the truth, in both conventions in use (method.md §1)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ def scores(image: Image, truth: Image, scale: int) -> dict[str, float]:
     (sigma 1.5). Also: RGB uint8, uncropped, uniform 7 x 7 SSIM window, and the MSE on the 0-255 scale.
 
     Args:
-        image, truth: (H, W, 3) in [0, 1].
+        image: (H, W, 3) in [0, 1].
+        truth: likewise.
         scale: enlargement factor, which sets the crop.
 
     Returns:

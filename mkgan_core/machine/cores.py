@@ -38,7 +38,7 @@ def prepare_torch() -> None:
     """Set this thread up for training.
 
     Torch gets as many threads as the cores this thread holds (`computing`), all of them outside of any: two trainings
-    with two threads each on two cores run ten times slower than with one (METHOD §2). Denormals are flushed, which
+    with two threads each on two cores run ten times slower than with one (method.md §2). Denormals are flushed, which
     Adam's tiny moments would otherwise slow down; torch keeps both settings per thread.
     """
     import torch

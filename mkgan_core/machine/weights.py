@@ -277,7 +277,7 @@ def _in_folder(folder: Path, family: str) -> list[Path]:
 
 
 @cache
-def _digest(path: Path, size: int, changed_ns: int) -> str:
+def _digest(path: Path, _size: int, _changed_ns: int) -> str:
     """SHA-256 of a file, or of the files in a folder; read once while size and time of change stay the same."""
     if path.is_dir():
         inner = [(p, p.stat()) for p in sorted(path.rglob("*")) if p.is_file()]

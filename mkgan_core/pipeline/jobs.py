@@ -110,4 +110,4 @@ def run(job: Job[R]) -> R:
     store.write_json(job.record_name, record)
     remark = record.get("fallback") or record.get("note")
     log.info("%s: %.1f s%s", job.label, record["seconds"], f" ({remark})" if remark else "")
-    return cast(R, record)
+    return cast("R", record)

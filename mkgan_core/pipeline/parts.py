@@ -80,7 +80,7 @@ P = TypeVar("P", bound=type[Part[Any]])
 @cache
 def _registry() -> dict[Kind, dict[str, type[Part[Any]]]]:
     """All parts: ours, then those of installed packages, whose names must be new."""
-    found = {kind: dict(parts) for kind, parts in _BUILT_IN.items()}
+    found: dict[Kind, dict[str, type[Part[Any]]]] = {kind: dict(parts) for kind, parts in _BUILT_IN.items()}
     for entry in entry_points(group=ENTRY_POINTS):
         _add(found, entry.name, entry.load())
     return found

@@ -101,7 +101,7 @@ def _pixels(image: Any, scale: int) -> tuple[np.ndarray, Callable[[np.ndarray], 
     colours = planes[..., :3] if planes.shape[2] >= 3 else np.repeat(planes, 3, axis=2)
     colours = colours if array.dtype == np.uint8 else colours.astype(np.float32)
 
-    def output(enlarged: np.ndarray) -> np.ndarray:
+    def back(enlarged: np.ndarray) -> np.ndarray:
         made = enlarged.astype(np.float64) / 255
         if planes.shape[2] == 1:
             made = made.mean(axis=2, keepdims=True)
@@ -110,7 +110,7 @@ def _pixels(image: Any, scale: int) -> tuple[np.ndarray, Callable[[np.ndarray], 
         made = images.to_uint8(made) if array.dtype == np.uint8 else made.astype(array.dtype)
         return made[..., 0] if array.ndim == 2 else made
 
-    return np.ascontiguousarray(colours), output
+    return np.ascontiguousarray(colours), back
 
 
 def _enlarged_alpha(alpha: np.ndarray, scale: int) -> np.ndarray:

@@ -92,8 +92,8 @@ def _pairs(run: Run) -> Iterator[dict[str, Any]]:
         if gaps.empty:
             continue
         lines = [{"which": "all", "cells": tables.pair_cells(vars(summary))}]
-        for part in statistics.splits(table, a, b, run.images).to_dict("records"):
-            lines.append({"which": tables.split_label(part), "cells": tables.pair_cells(part)})
+        splits = statistics.splits(table, a, b, run.images).to_dict("records")
+        lines.extend({"which": tables.split_label(part), "cells": tables.pair_cells(part)} for part in splits)
         plot = data_uri(plots.paired_differences(gaps, summary), "image/svg+xml")
         yield {"a": a, "b": b, "lines": lines, "plot": plot}
 

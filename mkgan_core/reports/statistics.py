@@ -84,6 +84,8 @@ def differences(table: pd.DataFrame, a: str, b: str) -> pd.Series:
 
     Args:
         table: from `score_table`.
+        a: a method.
+        b: the method that it is compared with.
 
     Raises:
         ConfigError: if the report has no such method.
@@ -100,6 +102,8 @@ def paired(table: pd.DataFrame, a: str, b: str, score: str = "psnr_y") -> Paired
 
     Args:
         table: from `score_table`.
+        a: a method.
+        b: the method that it is compared with.
         score: what the table holds; decides which sign is a win.
 
     Raises:
@@ -120,6 +124,8 @@ def splits(table: pd.DataFrame, a: str, b: str, images: pd.DataFrame, score: str
 
     Args:
         table: from `score_table`.
+        a: a method.
+        b: the method that it is compared with.
         images: ``image``, ``scale`` and any of `PROPERTIES`.
         score: what the table holds.
 

@@ -1,4 +1,4 @@
-"""`edges` and `anchors`: objects where there is local detail (METHOD §4, the two local ways).
+"""`edges` and `anchors`: objects where there is local detail (method.md §4, the two local ways).
 
 Published, both left tiny noisy regions with coloured seams. What is found here is grown to whole areas, and the rules
 remove what stays small.

@@ -26,7 +26,7 @@ class DetectorSettings:
     """Settings of every detector."""
 
     confidence: float = 0.5
-    """Least score of an object (METHOD §4)."""
+    """Least score of an object (method.md §4)."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def _torchvision(builder: str, path: Path, image: Image, device: str) -> dict[st
 
 
 @lru_cache(maxsize=1)
-def _torchvision_model(builder: str, path: Path, sha256: str, device: str) -> Any:
+def _torchvision_model(builder: str, path: Path, _sha256: str, device: str) -> Any:
     import torch
     from torchvision.models import detection
 
@@ -191,7 +191,7 @@ def _torchvision_model(builder: str, path: Path, sha256: str, device: str) -> An
 
 
 @lru_cache(maxsize=1)
-def _detectron2(path: Path, sha256: str, confidence: float, device: str) -> Any:
+def _detectron2(path: Path, _sha256: str, confidence: float, device: str) -> Any:
     from detectron2 import model_zoo  # pyright: ignore[reportMissingImports]
     from detectron2.config import get_cfg  # pyright: ignore[reportMissingImports]
     from detectron2.engine import DefaultPredictor  # pyright: ignore[reportMissingImports]

@@ -32,7 +32,7 @@ def overlay(image: Image, regions: Sequence[Region]) -> Image:
     background = background_of(regions)
     grey = [np.repeat(mask[..., None], 3, axis=2).astype(np.float32) for mask in (~background, background)]
     labels = np.sum([number * region.mask for number, region in enumerate(regions)], axis=0)
-    shown = mark_boundaries(image, labels, color=RED, mode="thick")
+    shown = np.asarray(mark_boundaries(image, labels, color=RED, mode="thick"))
     return np.concatenate([image, *grey, *(shown * (0.15 + 0.85 * mask) for mask in grey)], axis=1)
 
 

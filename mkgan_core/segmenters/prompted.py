@@ -1,4 +1,4 @@
-"""`yolo-sam` and `yolo-grabcut`: YOLO's boxes, each cut out to the object in it (METHOD §4, the published masks)."""
+"""`yolo-sam` and `yolo-grabcut`: YOLO's boxes, each cut out to the object in it (method.md §4, the published masks)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from typing_extensions import override
+from typing_extensions import TypeVar, override
 
 from mkgan_core.imaging.images import Image
 from mkgan_core.segmenters import sam, ultralytics_api
@@ -19,7 +19,7 @@ class PromptedSettings:
     """Settings of `YoloSam`."""
 
     confidence: float = 0.5
-    """Least score of an object (METHOD §4)."""
+    """Least score of an object (method.md §4)."""
     per_object: bool = False
     """One region per object instead of their union."""
 
@@ -37,7 +37,10 @@ class GrabCutSettings(PromptedSettings):
     """How far beyond the box, in fractions of its size, the background is learnt from."""
 
 
-class YoloSam(Segmenter[PromptedSettings]):
+S = TypeVar("S", bound=PromptedSettings, default=PromptedSettings)
+
+
+class YoloSam(Segmenter[S]):
     """The published recipe: every box prompts SAM; the union of the masks is the object."""
 
     settings_class = PromptedSettings
@@ -59,7 +62,7 @@ class YoloSam(Segmenter[PromptedSettings]):
         return {"object": np.logical_or.reduce(found)}
 
 
-class YoloGrabCut(YoloSam):
+class YoloGrabCut(YoloSam[GrabCutSettings]):
     """YOLO's boxes and OpenCV's GrabCut: no weights but the detector's.
 
     C. Rother, V. Kolmogorov, A. Blake: "GrabCut", SIGGRAPH 2004, doi:10.1145/1015706.1015720.
@@ -68,7 +71,6 @@ class YoloGrabCut(YoloSam):
     settings_class = GrabCutSettings
     weights = ("yolo",)
     packages = ("ultralytics",)
-    settings: GrabCutSettings
 
     @override
     def cut_out(self, image: Image, boxes: np.ndarray, device: str) -> list[np.ndarray]:

@@ -10,7 +10,7 @@ import numpy as np
 from mkgan_core.imaging.regions import Region, check_shapes, whole
 
 MIN_AREA = 64 * 64  # one KernelGAN crop: less cannot be trained on
-BLOCK_RATIO = 0.15  # METHOD §4: masks are made blocky on a grid of this fraction of the image
+BLOCK_RATIO = 0.15  # method.md §4: masks are made blocky on a grid of this fraction of the image
 RULES_VERSION = 1  # of what `Rules` mean; part of the key of every segmentation
 
 
@@ -128,7 +128,7 @@ def largest_piece(mask: np.ndarray) -> np.ndarray:
 
 
 def blocky(mask: np.ndarray, ratio: float = BLOCK_RATIO) -> np.ndarray:
-    """The mask on a coarse grid: nearest-neighbour reduction by ``ratio`` and back (METHOD §4)."""
+    """The mask on a coarse grid: nearest-neighbour reduction by ``ratio`` and back (method.md §4)."""
     height, width = mask.shape
     rows, columns = (max(1, round(side * ratio)) for side in (height, width))
     pick_rows = ((np.arange(rows) + 0.5) * height / rows).astype(int)

@@ -148,7 +148,7 @@ class UltralyticsSam:
 
 
 @lru_cache(maxsize=1)
-def _segment_anything(path: Path, sha256: str, device: str) -> Any:
+def _segment_anything(path: Path, _sha256: str, device: str) -> Any:
     from segment_anything import sam_model_registry
 
     known = [name for name in sam_model_registry if f"sam_{name}_" in path.name or f"sam_{name}." in path.name]

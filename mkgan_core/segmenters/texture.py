@@ -1,4 +1,4 @@
-"""`fft-texture`: two classes of patches by the mean magnitude of their spectrum (METHOD §4, global texture)."""
+"""`fft-texture`: two classes of patches by the mean magnitude of their spectrum (method.md §4, global texture)."""
 
 from __future__ import annotations
 

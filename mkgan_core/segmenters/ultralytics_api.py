@@ -21,12 +21,12 @@ def bgr(image: Image) -> np.ndarray:
 
 
 @lru_cache(maxsize=1)
-def yolo(path: Path, sha256: str, task: str | None = None) -> Any:
+def yolo(path: Path, _sha256: str, task: str | None = None) -> Any:
     """A network, loaded once; the hash makes a replaced file a new one.
 
     Args:
         path: its file, or the folder of an export.
-        sha256: of the file.
+        _sha256: of the file.
         task: ``detect`` or ``segment``; by the file's name if it is not given.
 
     Raises:
@@ -46,7 +46,7 @@ def yolo(path: Path, sha256: str, task: str | None = None) -> Any:
 
 
 @lru_cache(maxsize=1)
-def sam_predictor(path: Path, sha256: str, device: str) -> Any:
+def sam_predictor(path: Path, _sha256: str, device: str) -> Any:
     """SAM, SAM 2 or MobileSAM, ready to be prompted.
 
     Raises:

@@ -32,7 +32,7 @@ class BackProjectionSettings:
     """Settings of `BackProjection`."""
 
     rounds: int = 20
-    """Corrections; METHOD §3 measured 20."""
+    """Corrections; method.md §3 measured 20."""
 
 
 class BackProjection(Upscaler[BackProjectionSettings]):
@@ -67,6 +67,9 @@ def back_project(high: torch.Tensor, low: torch.Tensor, kernel: np.ndarray, scal
     Args:
         high: (B, C, s H, s W), a first enlargement.
         low: (B, C, H, W), the observed image.
+        kernel: (K, K), its blur.
+        scale: s.
+        rounds: how many corrections.
     """
     import torch
 

@@ -29,7 +29,7 @@ from tests.benchmarks import common
 
 BATCHES = (1, 2, 4, 8, 16)
 WARM, TIMED = 3, 30
-NOMINAL_GFLOP = 0.26  # what METHOD §2 says an iteration needs
+NOMINAL_GFLOP = 0.26  # what method.md §2 says an iteration needs
 SETTINGS = PRESETS["paper"]
 
 

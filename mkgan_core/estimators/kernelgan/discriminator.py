@@ -1,7 +1,7 @@
 """KernelGAN's discriminator, with its gradients written out.
 
 The 7x7 convolution and the 1x1 after it, between which nothing stands, are multiplied into one; the function and its
-gradients stay as they are (METHOD §2).
+gradients stay as they are (method.md §2).
 """
 
 from __future__ import annotations

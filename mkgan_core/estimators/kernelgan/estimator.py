@@ -29,7 +29,7 @@ from mkgan_core.machine.cores import computing, prepare_torch
 
 
 class KernelGan(Estimator[KernelGanSettings]):
-    """Estimator `kernelgan`: works at x2; a x4 kernel is its composition with itself (METHOD §1)."""
+    """Estimator `kernelgan`: works at x2; a x4 kernel is its composition with itself (method.md §1)."""
 
     settings_class = KernelGanSettings
     presets = PRESETS
@@ -68,7 +68,7 @@ def _batcher(settings: KernelGanSettings, device: str) -> Batcher[Problem, tuple
 
 
 def post_process(kernel: np.ndarray) -> np.ndarray:
-    """Subtract 0.75 x the 41st largest value, clip at zero, normalise (METHOD §2, after training).
+    """Subtract 0.75 x the 41st largest value, clip at zero, normalise (method.md §2, after training).
 
     Raises:
         KernelError: if the training diverged or never took off: a trained kernel sums to one by its own penalty.

@@ -1,6 +1,6 @@
 """KernelGAN's generator: linear, so that its filters amount to one 13 x 13 kernel, which is what is applied.
 
-Composing the filters leaves the function and its gradients as they are (METHOD §2).
+Composing the filters leaves the function and its gradients as they are (method.md §2).
 """
 
 from __future__ import annotations
@@ -94,6 +94,8 @@ def downscale_gradient(pull: torch.Tensor, rows: torch.Tensor, spread: torch.Ten
     """Gradient (R, 169) of the kernel for a pull (R, 3, 26, 26) on the downscaled crops.
 
     Args:
+        pull: (R, 3, 26, 26).
+        rows: from `row_patches`.
         spread: shaped as the rows, zero when first given; the same entries are overwritten every time.
     """
     side = DISCRIMINATOR_CROP

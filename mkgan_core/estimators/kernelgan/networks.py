@@ -28,7 +28,7 @@ INIT_GAIN = 0.1
 def initial_weights(
     seeds: Sequence[int], device: str, dtype: torch.dtype = torch.float32
 ) -> tuple[list[torch.Tensor], dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-    """Weights for R regions: xavier normal with gain 0.1; batch-norm weight N(1, 0.02) (METHOD §2).
+    """Weights for R regions: xavier normal with gain 0.1; batch-norm weight N(1, 0.02) (method.md §2).
 
     Only the last bias of the discriminator is kept: batch norm removes the constants that the others would add.
 

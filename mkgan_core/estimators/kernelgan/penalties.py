@@ -1,4 +1,4 @@
-"""The penalties on KernelGAN's kernel and the schedule of their weights (METHOD §2, regularisers)."""
+"""The penalties on KernelGAN's kernel and the schedule of their weights (method.md §2, regularisers)."""
 
 from __future__ import annotations
 
@@ -17,15 +17,17 @@ TINY = 1e-12  # the power has no slope at zero
 class Penalties:
     """Penalties on the kernels of R regions, each region with its own schedule; nothing branches on a region."""
 
-    def __init__(self, regions: int, settings: KernelGanSettings, device: str) -> None:
+    def __init__(
+        self, regions: int, settings: KernelGanSettings, device: str, dtype: torch.dtype = torch.float32
+    ) -> None:
         self.period = settings.stretch(200)
-        self.weight = torch.full((regions, 1), 5.0, device=device)
+        self.weight = torch.full((regions, 1), 5.0, device=device, dtype=dtype)
         self.streak = torch.zeros((regions, 1), device=device)
         self.settled = torch.zeros((regions, 1), dtype=torch.bool, device=device)
-        self.shaped = torch.zeros((regions, 1), device=device)
-        self.bicubic = torch.from_numpy(kernels.bicubic(2)).float().reshape(1, -1).to(device)
-        self.border = torch.from_numpy(border_penalty()).float().reshape(1, -1).to(device)
-        index = torch.arange(KERNEL, device=device).float()
+        self.shaped = torch.zeros((regions, 1), device=device, dtype=dtype)
+        self.bicubic = torch.from_numpy(kernels.bicubic(2)).to(device, dtype).reshape(1, -1)
+        self.border = torch.from_numpy(border_penalty()).to(device, dtype).reshape(1, -1)
+        index = torch.arange(KERNEL, device=device, dtype=dtype)
         self.coordinates = torch.stack([index.repeat_interleave(KERNEL), index.repeat(KERNEL)])  # (2, 169)
         self.target = kernels.target_centre(KERNEL, 2)
 

@@ -12,7 +12,7 @@ DISCRIMINATOR_CROP = 26
 
 @dataclass(frozen=True)
 class KernelGanSettings:
-    """Settings of KernelGAN; the defaults are the published ones (METHOD §2)."""
+    """Settings of KernelGAN; the defaults are the published ones (method.md §2)."""
 
     iterations: int = 3000
     """Generator and discriminator steps; every schedule below shortens in proportion to 3000."""

@@ -1,4 +1,4 @@
-"""KernelGAN's training, for R regions at once: one generator step, one discriminator step, and again (METHOD §2)."""
+"""KernelGAN's training, for R regions at once: one generator step, one discriminator step, and again (method.md §2)."""
 
 from __future__ import annotations
 
@@ -69,9 +69,14 @@ def generator_gradients(
     """Gradients of the filters: mean |1 - D(G(crop))|, the bicubic term, the penalties; moves their schedule on.
 
     Args:
+        generator: of all regions.
+        penalties: on their kernels.
         rows: the crops, as `row_patches`.
         reduced: the same crops by the bicubic kernel, (R, 3, 26, 26).
+        weights: the discriminator's.
+        vectors: of its spectral norms; they advance by one power iteration.
         spread: for `downscale_gradient`.
+        iteration: its number, for the penalties' schedule.
     """
     fake = downscale(generator.kernel, rows)
     call = Discrimination(fake.unsqueeze(1), weights, vectors)

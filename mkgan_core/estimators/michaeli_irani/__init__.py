@@ -1,1 +1,1 @@
-"""Michaeli & Irani, "Nonparametric Blind Super-resolution", ICCV 2013: the classical estimator (METHOD §5)."""
+"""Michaeli & Irani, "Nonparametric Blind Super-resolution", ICCV 2013: the classical estimator (method.md §5)."""

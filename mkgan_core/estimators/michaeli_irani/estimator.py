@@ -16,7 +16,7 @@ from mkgan_core.imaging.regions import Region
 
 
 class MichaeliIrani(Estimator[MichaeliIraniSettings]):
-    """Patches and kernel are found in turns, at x2; a x4 kernel is its composition with itself (METHOD §1)."""
+    """Patches and kernel are found in turns, at x2; a x4 kernel is its composition with itself (method.md §1)."""
 
     settings_class = MichaeliIraniSettings
     version = 2

@@ -35,8 +35,8 @@ def estimate(image: Image, region: Region, settings: MichaeliIraniSettings, seed
     places = _candidates(structure, mask, windows.shape[:2], settings)
     if len(places) <= settings.neighbours:
         raise KernelError(
-            f"region '{region.name}' has too few patches to compare ({len(places)}, more than {settings.neighbours} are "
-            "needed)",
+            f"region '{region.name}' has too few patches to compare "
+            f"({len(places)}, more than {settings.neighbours} are needed)",
             "use bicubic, or a larger region",
         )
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mkgan_core.estimators.spectral.spectrum import Spectrum
 
 
-class Auto(Spectral):
+class Auto(Spectral[AutoSettings]):
     """The spectral estimator's Gaussian, or the kernel of a bicubic reduction.
 
     Not every small image was blurred by a lens: many were made by a program, and its kernel, with its flat pass band,
@@ -27,7 +27,6 @@ class Auto(Spectral):
     """
 
     settings_class = AutoSettings
-    settings: AutoSettings
 
     @override
     def choose(self, spectrum: Spectrum, fit: Fit, region: Region, scale: int) -> np.ndarray:

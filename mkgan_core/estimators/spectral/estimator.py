@@ -9,7 +9,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from typing_extensions import override
+from typing_extensions import TypeVar, override
 
 from mkgan_core.errors import KernelError
 from mkgan_core.estimators.base import Context, Estimator
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from mkgan_core.estimators.spectral.fit import Fit
 
 
-class Spectral(Estimator[SpectralSettings]):
+S = TypeVar("S", bound=SpectralSettings, default=SpectralSettings)
+
+
+class Spectral(Estimator[S]):
     """Estimator `spectral`: the Gaussian whose spectrum explains the image's best; at x4 fitted as such."""
 
     settings_class = SpectralSettings
@@ -38,8 +41,8 @@ class Spectral(Estimator[SpectralSettings]):
         spectrum = measure(image, region, self.settings)
         return Kernel(self.choose(spectrum, fit([spectrum], scale, self.settings), region, scale))
 
-    def choose(self, spectrum: Spectrum, fit: Fit, region: Region, scale: int) -> np.ndarray:
-        """The kernel (K, K) of a fit.
+    def choose(self, spectrum: Spectrum, fit: Fit, region: Region, scale: int) -> np.ndarray:  # noqa: ARG002
+        """The kernel (K, K) of a fit; `Auto` looks at the spectrum again.
 
         Raises:
             KernelError: if it leaves the blur too uncertain.

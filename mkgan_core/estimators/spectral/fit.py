@@ -1,4 +1,4 @@
-"""The model behind the spectral estimator (METHOD §6), fitted to measured spectra."""
+"""The model behind the spectral estimator (method.md §6), fitted to measured spectra."""
 
 from __future__ import annotations
 
@@ -158,6 +158,9 @@ def explain(kernel: np.ndarray, spectrum: Spectrum, scale: int, settings: Spectr
 
     Args:
         kernel: (K, K) by the convention.
+        spectrum: of the region.
+        scale: 2 or 4.
+        settings: of the fit.
     """
     model = _Model(spectrum, scale, settings)
     taps = np.arange(len(kernel))

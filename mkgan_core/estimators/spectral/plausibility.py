@@ -1,4 +1,4 @@
-"""What an image's spectrum says against a kernel that was found without looking at it (METHOD §4, health check)."""
+"""What an image's spectrum says against a kernel that was found without looking at it (method.md §4, health check)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our layout: a small network at low resolution on the back-projected enlargement (METHOD §3)."""
+"""Our layout: a small network at low resolution on the back-projected enlargement (method.md §3)."""
 
 from __future__ import annotations
 
@@ -120,18 +120,20 @@ def _pairs(
             for corner, length in zip((top, left), image.shape[:2], strict=True)
         )
 
-        def turned(part: np.ndarray) -> np.ndarray:
-            window = np.ascontiguousarray(np.rot90(part[rows, columns][:, :: -1 if flip else 1], turns))
-            height, width = (length // scale * scale for length in window.shape[:2])
-            return window[:height, :width]
-
-        piece, weights, inside = turned(image), turned(structure), turned(mask)
+        piece, weights, inside = (_turned(part[rows, columns], turns, flip, scale) for part in (image, structure, mask))
         father = images.to_tensor(piece, device)
         son = recorded.imitate(degrade_tensor(father, blur, scale), rng)
         son = noisy(son, settings.son_noise, noise)
         son = back_project(enlarge(son, scale), son, blur, scale, settings.input_rounds)
         pairs.append((father, son, draw_crops(weights, inside, crop, settings.iterations, rng, step=scale)))
     return pairs
+
+
+def _turned(window: np.ndarray, turns: int, flip: bool, multiple: int) -> np.ndarray:
+    """A window, (H, W) or (H, W, 3), flipped and turned by quarters, its sides cut to multiples of a number."""
+    turned = np.ascontiguousarray(np.rot90(window[:, :: -1 if flip else 1], turns))
+    height, width = (length // multiple * multiple for length in turned.shape[:2])
+    return turned[:height, :width]
 
 
 def _refine(network: nn.Module, scale: int, picture: torch.Tensor) -> torch.Tensor:
@@ -146,6 +148,7 @@ def _in_strips(
 
     Args:
         function: sees no further than ``margin`` pixels, and pads with zeros.
+        picture: (1, C, H, W).
         rows: height of a strip.
         margin: rows around a strip that its result depends on.
     """

@@ -34,6 +34,7 @@ def build(channels: int, settings: ZssrSettings, rng: np.random.Generator, last_
 
 
 def noisy(picture: torch.Tensor, std: float, generator: torch.Generator) -> torch.Tensor:
+    """A picture with white noise of this standard deviation, on its own scale."""
     if std == 0:
         return picture
     return picture + std * torch.randn(picture.shape, generator=generator).to(picture.device)

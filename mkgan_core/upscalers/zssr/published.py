@@ -1,4 +1,4 @@
-"""The published layout: eight convolutions on the bicubic enlargement, as KernelGAN calls ZSSR (METHOD §3)."""
+"""The published layout: eight convolutions on the bicubic enlargement, as KernelGAN calls ZSSR (method.md §3)."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class ZssrSettings:
-    """Settings of ZSSR; the defaults are the published layout as KernelGAN calls it (METHOD §3)."""
+    """Settings of ZSSR; the defaults are the published layout as KernelGAN calls it (method.md §3)."""
 
     layout: Literal["enlarged", "low-resolution"] = "enlarged"
     """Where the network works: on the bicubic enlargement (published), or on the back-projected one, its pixels
@@ -39,7 +39,7 @@ class ZssrSettings:
     layout)."""
 
 
-# What changes for photographs with noise of their own: noise on the sons, no back-projection (METHOD §3).
+# What changes for photographs with noise of their own: noise on the sons, no back-projection (method.md §3).
 REAL_IMAGES = {"son_noise": 0.0125, "closing_rounds": 0}
 PAPER = ZssrSettings()
 FAST = ZssrSettings(

@@ -16,8 +16,10 @@ from mkgan_core.upscalers.zssr.settings import PRESETS, REAL_IMAGES, ZssrSetting
 
 
 class Zssr(Upscaler[ZssrSettings]):
-    """The published layout trains and runs on the whole image whatever the region; ours on the box and its
-    surroundings, with crops from inside the region."""
+    """The published layout trains and runs on the whole image whatever the region.
+
+    Ours does on the region's box and its surroundings, with crops from inside the region.
+    """
 
     settings_class = ZssrSettings
     presets = PRESETS

@@ -30,7 +30,7 @@ def moved(kernel: np.ndarray, offset: float) -> np.ndarray:
     return kernels.normalise(shift(kernel, (offset, offset), order=3))
 
 
-STORED = {  # how METHOD §1's conventions store the kernel of the same degradation
+STORED = {  # how method.md §1's conventions store the kernel of the same degradation
     "mkgan": lambda k, s: k,
     "unshifted": lambda k, s: moved(k, -(s - 1) / 2),
     "half-pixel": lambda k, s: moved(k, 0.5),
@@ -83,7 +83,7 @@ def test_div2krk_is_stored_unshifted(div2krk: Path) -> None:
     assert {f.convention for f in found} == {"unshifted"}
     assert {f.problem for f in found} == {None}
     assert all(f.alpha for f in found)
-    assert min(f.regeneration or 0 for f in found) == pytest.approx(42.38, abs=0.01)  # METHOD §1
+    assert min(f.regeneration or 0 for f in found) == pytest.approx(42.38, abs=0.01)  # method.md §1
 
 
 def test_kernels_of_no_convention_are_centred() -> None:

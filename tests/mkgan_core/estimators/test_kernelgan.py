@@ -64,24 +64,24 @@ def test_the_batched_discriminator_is_the_layered_one() -> None:
         loss = torch.zeros((), dtype=F64)
         for p in range(2):
             x = before_sigmoid(inputs[p].unsqueeze(0)).flatten()
-            _freeze_power_iteration(network)  # the first pass advances it, the second must see the same weights
+            layered.hold_vectors(network)  # the first pass advances it, the second must see the same weights
             assert torch.allclose(call.verdict[:, region, p], torch.sigmoid(x), atol=1e-10)
             loss = loss + (x * pull[:, region, p]).sum()
         loss.backward()
         assert _relative(to_crops[region], inputs.grad) < 1e-9
-        convolutions = [m for m in network if isinstance(m, nn.Conv2d)]
-        for mine, convolution in zip(layered.matrices(ours, region), convolutions, strict=True):
-            assert _relative(mine, convolution.weight_orig.grad.flatten(1)) < 1e-9
-        norms = [m for m in network if isinstance(m, nn.BatchNorm2d)]
-        assert _relative(ours["scales"][region], torch.stack([m.weight.grad for m in norms])) < 1e-9
-        assert _relative(ours["offsets"][region], torch.stack([m.bias.grad for m in norms])) < 1e-9
-        assert _relative(ours["bias"][region], convolutions[-1].bias.grad) < 1e-9
+        _compare(ours, region, network)
 
 
-def _freeze_power_iteration(network: nn.Sequential) -> None:
-    for module in network:
-        for hook in module._forward_pre_hooks.values():
-            hook.n_power_iterations = 0
+def _compare(ours: dict[str, torch.Tensor], region: int, network: nn.Sequential) -> None:
+    """Gradients of all of a region's weights with those that automatic differentiation left in the layers."""
+    assert set(ours) == {*MATRICES, "scales", "offsets", "bias"}
+    convolutions = [m for m in network if isinstance(m, nn.Conv2d)]
+    for mine, convolution in zip(layered.matrices(ours, region), convolutions, strict=True):
+        assert _relative(mine, convolution.weight_orig.grad.flatten(1)) < 1e-9
+    norms = [m for m in network if isinstance(m, nn.BatchNorm2d)]
+    assert _relative(ours["scales"][region], torch.stack([m.weight.grad for m in norms])) < 1e-9
+    assert _relative(ours["offsets"][region], torch.stack([m.bias.grad for m in norms])) < 1e-9
+    assert _relative(ours["bias"][region], convolutions[-1].bias.grad) < 1e-9
 
 
 def _relative(a: torch.Tensor, b: torch.Tensor) -> float:
@@ -90,11 +90,11 @@ def _relative(a: torch.Tensor, b: torch.Tensor) -> float:
 
 @pytest.mark.parametrize("shaped", [0.0, 1.0])
 def test_gradients_of_the_penalties(shaped: float) -> None:
-    penalties = Penalties(3, PRESETS["paper"], "cpu")
+    penalties = Penalties(3, PRESETS["paper"], "cpu", F64)
     penalties.shaped.fill_(shaped)
-    kernel = (_random(3, 169, dtype=torch.float32) + 0.3).requires_grad_()
+    kernel = (_random(3, 169) + 0.3).requires_grad_()
     (expected,) = torch.autograd.grad(penalties.value(kernel).sum(), kernel)
-    assert _relative(penalties.gradient(kernel.detach()), expected) < 1e-5
+    assert _relative(penalties.gradient(kernel.detach()), expected) < 1e-9
 
 
 def test_the_schedule_is_each_regions_own() -> None:
@@ -108,15 +108,14 @@ def test_the_schedule_is_each_regions_own() -> None:
         assert penalties.shaped.flatten().tolist() == [float(expected < 5e-3), 0.0]
 
 
-def test_a_training_step_is_the_layered_one(picture: np.ndarray) -> None:
+def test_a_training_step_is_the_layered_one() -> None:
     """Both networks' gradients of a whole iteration against automatic differentiation of the layers."""
     settings = PRESETS["paper"]
-    filters, weights, vectors = initial_weights([5], "cpu", torch.float32)
+    filters, weights, vectors = initial_weights([5], "cpu", F64)
     filters = [f * 5 for f in filters]
     reference = layered.Training(filters, weights, vectors, 0, settings)
-    coarse, real = _random(3, 64, 64, dtype=torch.float32), _random(3, 26, 26, seed=1, dtype=torch.float32)
-    noise = 0.01 * _random(3, 26, 26, seed=2, dtype=torch.float32)
-    penalties = Penalties(1, settings, "cpu")
+    coarse, real, noise = _random(3, 64, 64), _random(3, 26, 26, seed=1), 0.01 * _random(3, 26, 26, seed=2)
+    penalties = Penalties(1, settings, "cpu", F64)
     rows = row_patches(coarse.unsqueeze(0))
     reduced = downscale(penalties.bicubic, rows)
     ours = generator_gradients(
@@ -124,18 +123,12 @@ def test_a_training_step_is_the_layered_one(picture: np.ndarray) -> None:
     )
     reference.step(0, coarse, real, noise, noise)
     for a, f in zip(ours, reference.filters, strict=True):
-        assert _relative(a[0], f.grad) < 1e-3
+        assert _relative(a[0], f.grad) < 1e-9
     assert torch.equal(penalties.weight, reference.penalties.weight)
 
     fake = layered.generate([f.detach() for f in reference.filters], coarse)
     found = discriminator_gradients((real + noise)[None], (fake + noise)[None], weights, vectors)
-    assert set(found) == set(weights)
-    convolutions = [m for m in reference.discriminator if isinstance(m, nn.Conv2d)]
-    for name in MATRICES:
-        assert torch.isfinite(found[name]).all()
-    # the layered fake pass normalises with one power iteration more than the real one: close, not equal
-    for mine, convolution in zip(layered.matrices(found, 0), convolutions, strict=True):
-        assert torch.nn.functional.cosine_similarity(mine.flatten(), convolution.weight_orig.grad.flatten(), 0) > 0.95
+    _compare(found, 0, reference.discriminator)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -154,9 +147,7 @@ def test_a_region_does_not_depend_on_its_batch(picture: np.ndarray, threads: int
 
         def gradients(which: slice) -> list[torch.Tensor]:
             part, their = [f[which] for f in filters], {name: w[which] for name, w in weights.items()}
-            penalties = Penalties(len(part[0]), PRESETS["paper"], "cpu")
-            for name in ("bicubic", "weight", "shaped", "border", "coordinates"):
-                setattr(penalties, name, getattr(penalties, name).double())
+            penalties = Penalties(len(part[0]), PRESETS["paper"], "cpu", F64)
             rows = row_patches(crops[which])
             reduced = downscale(penalties.bicubic.expand(len(rows), -1), rows)
             states = {name: v[which].clone() for name, v in vectors.items()}  # moved on in place

@@ -145,7 +145,7 @@ def test_it_knows_when_it_does_not_know() -> None:
             estimator.estimate(image, region, 2, Context(seed=0))
     with pytest.raises(KernelError, match="uncertain"):
         Spectral(replace(SETTINGS, max_uncertainty=0.001)).estimate(
-            textured, whole((96, 96)), 2, seed=0, truth=None, device="cpu"
+            textured, whole((96, 96)), 2, Context()
         )
 
 

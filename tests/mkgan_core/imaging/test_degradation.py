@@ -52,7 +52,7 @@ def test_two_blurs_take_each_pixel_from_its_own_blur() -> None:
 
 @pytest.mark.parametrize(("scale", "floor"), [(2, 42.0), (4, 50.5)])
 def test_div2krk_is_regenerated(div2krk, scale: int, floor: float) -> None:
-    """METHOD §1's check of every convention: truth and shifted stored kernel give the stored low-resolution image."""
+    """method.md §1's check of every convention: truth and shifted stored kernel give the stored LR image."""
     specs = Dataset(str(div2krk)).plan(scale)
     assert len(specs) == 12
     for spec in specs:

@@ -41,7 +41,7 @@ def test_sizes_must_agree() -> None:
 
 
 def test_bicubic_on_the_crops_measured_elsewhere(div2krk) -> None:
-    """METHOD §6: luma PSNR of the bicubic enlargement on central 256 x 256 low-resolution crops."""
+    """method.md §6: luma PSNR of the bicubic enlargement on central 256 x 256 low-resolution crops."""
     from mkgan_core.datasets.layout import Dataset, load_high, load_low
     from mkgan_core.imaging.regions import whole
     from mkgan_core.upscalers.interpolation import Bicubic
