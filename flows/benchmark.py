@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -13,7 +12,7 @@ from prefect.states import Completed, Failed
 from flows import artifacts, runners
 from flows.config import BenchmarkConfig
 from flows.fanout import Fanout
-from flows.names import run_id, sentence, slug
+from flows.names import current_config, run_id, sentence, slug
 from flows.progress import Progress, only_shown
 from mkgan_core.datasets.layout import Dataset, ImageSpec
 from mkgan_core.datasets.sample import NAMES, open_sample
@@ -56,8 +55,7 @@ def plan(config: BenchmarkConfig, *, patient: bool = True) -> tuple[list[ImageSp
 
 def run_name() -> str:
     """What the run does, as a sentence."""
-    config: Any = flow_run.parameters["config"]
-    return sentence(config if isinstance(config, BenchmarkConfig) else BenchmarkConfig(**config))
+    return sentence(current_config(BenchmarkConfig))
 
 
 @flow(name="benchmark", flow_run_name=run_name)

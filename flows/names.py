@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Any, TypeVar
+
+from prefect.runtime import flow_run
+from pydantic import BaseModel
 
 from flows.config import BenchmarkConfig
+
+M = TypeVar("M", bound=BaseModel)
 
 
 def run_id(config: BenchmarkConfig, flow_run_id: str) -> str:
@@ -27,3 +33,9 @@ def sentence(config: BenchmarkConfig) -> str:
     """What a run does."""
     methods = config.methods[0] if len(config.methods) == 1 else f"{len(config.methods)} methods"
     return f"compare {methods} on {short_name(config.dataset)} x{config.scale}, preset {config.preset}"
+
+
+def current_config(model: type[M]) -> M:
+    """The configuration of the flow run that is going on, which a deployment gives as a dictionary."""
+    config: Any = flow_run.parameters["config"]
+    return config if isinstance(config, model) else model(**config)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import posixpath
-from typing import Any
 
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 from prefect.client.schemas.objects import State
-from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from flows import runners
 from flows.config import UpscaleConfig
 from flows.fanout import Fanout
+from flows.names import current_config
 from mkgan_core.datasets.layout import ImageSpec, describe_image
 from mkgan_core.errors import ConfigError
 from mkgan_core.machine.storage import Store
@@ -41,8 +40,7 @@ def plan(config: UpscaleConfig) -> tuple[list[ImageSpec], Method]:
 
 def run_name() -> str:
     """What the run does, as a sentence."""
-    config: Any = flow_run.parameters["config"]
-    config = config if isinstance(config, UpscaleConfig) else UpscaleConfig(**config)
+    config = current_config(UpscaleConfig)
     what = posixpath.basename(config.images[0]) if len(config.images) == 1 else f"{len(config.images)} images"
     return f"enlarge {what} x{config.scale} by {config.method}"
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
+from typing_extensions import override
+
 from mkgan_core.datasets.layout import ImageSpec
 from mkgan_core.machine.cores import computing, usage
 from mkgan_core.machine.storage import Store, content_key
@@ -39,6 +41,8 @@ class Job(Generic[R]):
     device: str
 
     step: ClassVar[str]
+    phrase: ClassVar[str]
+    """The step in words, with ``{job...}`` for what differs between jobs."""
     trains: ClassVar[bool] = False
     """Whether the step may train networks, and so runs on a GPU where there is one."""
 
@@ -60,9 +64,14 @@ class Job(Generic[R]):
         return content_key({"step": self.step, **self.depends_on()})
 
     @property
+    def subject(self) -> str:
+        """What the step is about, in words."""
+        return self.spec.image
+
+    @property
     def label(self) -> str:
         """The step in words: `estimate kernel of im_13 object by kernelgan`."""
-        raise NotImplementedError
+        return self.phrase.format(job=self)
 
     @property
     def record_name(self) -> str:
@@ -88,8 +97,8 @@ class RegionJob(Job[R]):
     trains = True
 
     @property
-    def subject(self) -> str:
-        """What the step is about, in words; an image in one piece needs no region."""
+    @override
+    def subject(self) -> str:  # an image in one piece needs no region
         return self.spec.image if self.region["mask_uri"] is None else f"{self.spec.image} {self.region['name']}"
 
 

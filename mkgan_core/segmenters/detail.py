@@ -21,29 +21,35 @@ NO_STRANDS = Rules(thin=16)
 
 @dataclass(frozen=True)
 class EdgesSettings:
-    """Settings of `Edges`."""
+    """Settings of `Edges`.
+
+    Attributes:
+        smoothing: Gaussian std of the Canny detector in low-resolution pixels.
+        strong: Quantile of the gradient above which an edge starts; it is followed down to ``weak``.
+        shortest: Contours of fewer pixels are noise.
+        growth: Radius in pixels to which edges grow together.
+    """
 
     smoothing: float = 2.0
-    """Gaussian std of the Canny detector in low-resolution pixels."""
     strong: float = 0.9
-    """Quantile of the gradient above which an edge starts; it is followed down to ``weak``."""
     weak: float = 0.75
     shortest: int = 40
-    """Contours of fewer pixels are noise."""
     growth: int = 10
-    """Radius in pixels to which edges grow together."""
 
 
 @dataclass(frozen=True)
 class AnchorsSettings:
-    """Settings of `Anchors`."""
+    """Settings of `Anchors`.
+
+    Attributes:
+        patch: Side of a patch in low-resolution pixels.
+        anchors: Quantile of the patches' gradient magnitude above which a patch is an anchor.
+        growth: Quantile down to which an anchor grows into its neighbours.
+    """
 
     patch: int = 16
-    """Side of a patch in low-resolution pixels."""
     anchors: float = 0.9
-    """Quantile of the patches' gradient magnitude above which a patch is an anchor."""
     growth: float = 0.6
-    """Quantile down to which an anchor grows into its neighbours."""
 
 
 class Edges(Segmenter[EdgesSettings]):

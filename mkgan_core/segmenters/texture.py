@@ -14,16 +14,19 @@ from mkgan_core.segmenters.base import Segmenter
 
 @dataclass(frozen=True)
 class TextureSettings:
-    """Settings of `FftTexture`."""
+    """Settings of `FftTexture`.
+
+    Attributes:
+        patch: Side of a patch in low-resolution pixels.
+        stride: Distance between patches; the class map is enlarged from this grid.
+        smoothing: Gaussian std, in patches, that joins neighbouring patches before the split.
+        min_share: A class that fills less of the image than this is not an object.
+    """
 
     patch: int = 32
-    """Side of a patch in low-resolution pixels."""
     stride: int = 8
-    """Distance between patches; the class map is enlarged from this grid."""
     smoothing: float = 2.0
-    """Gaussian std, in patches, that joins neighbouring patches before the split."""
     min_share: float = 0.1
-    """A class that fills less of the image than this is not an object."""
 
 
 class FftTexture(Segmenter[TextureSettings]):

@@ -29,12 +29,8 @@ class DescribeJob(Job[DescribeRecord]):
     """
 
     step: ClassVar[str] = "describe"
+    phrase: ClassVar[str] = "describe {job.subject}"
     version: ClassVar[int] = 1
-
-    @property
-    @override
-    def label(self) -> str:
-        return f"describe {self.spec.image}"
 
     @override
     def depends_on(self) -> dict[str, Any]:

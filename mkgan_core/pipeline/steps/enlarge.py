@@ -35,12 +35,12 @@ class UpscaleJob(RegionJob[EnlargeRecord]):
     changes: Changes = ()
 
     step: ClassVar[str] = "upscale"
+    phrase: ClassVar[str] = "enlarge {job.subject} by {job.how}"
 
     @property
-    @override
-    def label(self) -> str:
-        how = f"{self.estimator}+{self.upscaler}" if self.estimator else self.upscaler
-        return f"enlarge {self.subject} by {how}"
+    def how(self) -> str:
+        """The method without its segmenter."""
+        return f"{self.estimator}+{self.upscaler}" if self.estimator else self.upscaler
 
     @override
     def depends_on(self) -> dict[str, Any]:

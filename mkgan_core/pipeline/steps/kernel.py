@@ -37,11 +37,7 @@ class KernelJob(RegionJob[KernelRecord]):
     estimator: str
 
     step: ClassVar[str] = "kernel"
-
-    @property
-    @override
-    def label(self) -> str:
-        return f"estimate kernel of {self.subject} by {self.estimator}"
+    phrase: ClassVar[str] = "estimate kernel of {job.subject} by {job.estimator}"
 
     @property
     @override

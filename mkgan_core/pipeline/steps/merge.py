@@ -40,11 +40,7 @@ class MergeJob(Job[SegmentRecord]):
     estimator: str
 
     step: ClassVar[str] = "merge"
-
-    @property
-    @override
-    def label(self) -> str:
-        return f"join like regions of {self.spec.image} by {self.estimator}"
+    phrase: ClassVar[str] = "join like regions of {job.subject} by {job.estimator}"
 
     @override
     def depends_on(self) -> dict[str, Any]:

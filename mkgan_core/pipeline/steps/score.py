@@ -34,12 +34,8 @@ class ComposeJob(Job[ScoreRecord]):
     feather: float = 0.0
 
     step: ClassVar[str] = "compose"
+    phrase: ClassVar[str] = "score {job.subject} by {job.method}"
     version: ClassVar[int] = 2
-
-    @property
-    @override
-    def label(self) -> str:
-        return f"score {self.spec.image} by {self.method}"
 
     @override
     def depends_on(self) -> dict[str, Any]:

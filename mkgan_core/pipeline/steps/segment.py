@@ -34,11 +34,7 @@ class SegmentJob(Job[SegmentRecord]):
     changes: Changes = ()
 
     step: ClassVar[str] = "segment"
-
-    @property
-    @override
-    def label(self) -> str:
-        return f"segment {self.spec.image} by {self.segmenter}"
+    phrase: ClassVar[str] = "segment {job.subject} by {job.segmenter}"
 
     @override
     def depends_on(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mkgan_core.datasets.layout import Dataset, FileRef, ImageSpec
+from mkgan_core.datasets.layout import FileRef, ImageSpec
 from mkgan_core.errors import KernelError, RegionError
 from mkgan_core.estimators.base import Context
 from mkgan_core.estimators.kernelgan.estimator import KernelGan
@@ -26,17 +26,7 @@ from mkgan_core.pipeline.steps.score import ComposeJob
 from mkgan_core.pipeline.steps.segment import SegmentJob
 from mkgan_core.pipeline.walk import Common
 from mkgan_core.reports import runs
-from tests.drive import benchmark, common_of
-
-
-@pytest.fixture
-def spec(dataset_folder: Path) -> ImageSpec:
-    return Dataset(str(dataset_folder)).plan(2)[0]
-
-
-@pytest.fixture
-def common(tmp_path: Path) -> Common:
-    return common_of(tmp_path / "store")
+from tests.drive import benchmark
 
 
 def test_methods_share_what_is_the_same(spec: ImageSpec, common: Common) -> None:

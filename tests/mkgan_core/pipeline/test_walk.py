@@ -18,17 +18,6 @@ from mkgan_core.pipeline.method import parse
 from mkgan_core.pipeline.results import Result
 from mkgan_core.pipeline.walk import Common
 from tests.data_sets import write_two_blurs
-from tests.drive import common_of
-
-
-@pytest.fixture
-def spec(dataset_folder: Path) -> ImageSpec:
-    return Dataset(str(dataset_folder)).plan(2)[0]
-
-
-@pytest.fixture
-def common(tmp_path: Path) -> Common:
-    return common_of(tmp_path / "store")
 
 
 def enlarged(
