@@ -7,6 +7,8 @@ An image is a float32 RGB array of shape ``(H, W, 3)`` in [0, 1] everywhere outs
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from mkgan_core.errors import DatasetError
 
 if TYPE_CHECKING:
     import torch
+    from PIL.Image import Image as Picture
 
 Image = np.ndarray  # float32 (H, W, 3) in [0, 1]
 _NUMPY = b"\x93NUMPY"
@@ -40,14 +43,10 @@ def decode_pixels(data: bytes, name: str) -> np.ndarray:
     Raises:
         DatasetError: if the bytes are no picture.
     """
-    from PIL import Image as Pillow
     from PIL import ImageOps
 
-    try:
-        with Pillow.open(io.BytesIO(data)) as picture:
-            return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
-    except Exception as fault:  # Pillow raises many types on damaged files
-        raise DatasetError(f"{name} is not a readable image ({fault}); replace or remove the file") from fault
+    with _opened(data, name) as picture:
+        return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
 
 
 def picture_size(data: bytes, name: str) -> tuple[int, int]:
@@ -56,14 +55,23 @@ def picture_size(data: bytes, name: str) -> tuple[int, int]:
     Raises:
         DatasetError: if the bytes are no picture.
     """
+    with _opened(data, name) as picture:
+        width, height = picture.size
+        # orientations 5 to 8 swap the axes when `decode` applies them
+        return (width, height) if picture.getexif().get(0x0112, 1) >= 5 else (height, width)
+
+
+@contextmanager
+def _opened(data: bytes, name: str) -> Iterator[Picture]:
+    """An encoded picture; whatever goes wrong while it is read says which file it was."""
     from PIL import Image as Pillow
 
     try:
         with Pillow.open(io.BytesIO(data)) as picture:
-            width, height = picture.size
-            # orientations 5 to 8 swap the axes when `decode` applies them
-            return (width, height) if picture.getexif().get(0x0112, 1) >= 5 else (height, width)
-    except Exception as fault:
+            yield picture
+    except Pillow.UnidentifiedImageError as fault:
+        raise DatasetError(f"{name} is no image in a known format; replace or remove the file") from fault
+    except Exception as fault:  # Pillow raises many types on damaged files
         raise DatasetError(f"{name} is not a readable image ({fault}); replace or remove the file") from fault
 
 

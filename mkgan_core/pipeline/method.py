@@ -134,7 +134,7 @@ def check_size(method: Method, image: str, shape: tuple[int, int]) -> None:
         if min(shape) < (needed := parts.part_class(kind, name).min_side):
             raise DatasetError(
                 f"image {image} is {shape[1]}x{shape[0]} pixels, {kind} '{name}' needs at least {needed} each way; "
-                f"leave the image out with --images, or choose another {kind}"
+                f"leave the image out, or choose another {kind}"
             )
 
 

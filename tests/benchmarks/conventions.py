@@ -1,48 +1,43 @@
-"""Regeneration of DIV2KRK's low-resolution images, and bicubic luma PSNR on whole images and central crops.
+"""Regeneration of DIV2KRK's low-resolution images, and bicubic luma PSNR on whole images and central crops, in dB.
 
-.venv/bin/python tests/benchmarks/conventions.py FOLDER     (a folder in the DIV2KRK layout)
+.venv/bin/python -m tests.benchmarks.conventions FOLDER     (a folder in the DIV2KRK layout)
 """
 
 from __future__ import annotations
 
-import sys
-
-import numpy as np
-
-from mkgan_core.datasets.layout import Dataset, load_high, load_low, true_kernel
-from mkgan_core.imaging import images
+from mkgan_core.datasets.layout import Dataset
 from mkgan_core.imaging.degradation import degrade
 from mkgan_core.imaging.regions import whole
-from mkgan_core.imaging.scores import scores
+from mkgan_core.imaging.scores import psnr_rgb
 from mkgan_core.upscalers.interpolation import Bicubic
+from tests.benchmarks import common
 
-CROP = 256
+CROP = 256  # side in low-resolution pixels
 
 
-def main(folder: str) -> None:
-    bicubic = Bicubic()
+def bicubic_psnr(case: common.Case, scale: int) -> float:
+    """Luma PSNR in dB of the bicubic enlargement."""
+    enlarged = Bicubic().upscale(case.low, whole(case.low.shape[:2]), None, scale)
+    return common.psnr_y(enlarged, case.high, scale)
+
+
+def main() -> None:
+    parser = common.parser(__doc__)
+    parser.add_argument("folder")
+    options = parser.parse_args()
     print("image scale regeneration_dB bicubic_psnr_y bicubic_psnr_y_central_crop")
+    rows = []
     for scale in (2, 4):
-        for spec in Dataset(folder).plan(scale):
-            low, high = load_low(spec), load_high(spec)
-            kernel = true_kernel(spec, whole(spec.shape))
-            assert kernel is not None
-            again = images.to_uint8(degrade(high, kernel.array, scale)) / 255.0
-            regeneration = -10 * np.log10(np.mean((again - low) ** 2))
-            top, left = ((side - CROP) // 2 for side in low.shape[:2])
-            pieces = [(low, high)]
-            pieces.append(
-                (
-                    low[top : top + CROP, left : left + CROP],
-                    high[scale * top : scale * (top + CROP), scale * left : scale * (left + CROP)],
-                )
-            )
-            psnrs = []
-            for part, truth in pieces:
-                enlarged = bicubic.upscale(part, whole(part.shape[:2]), None, scale)
-                psnrs.append(scores(enlarged[: truth.shape[0], : truth.shape[1]], truth, scale)["psnr_y"])
-            print(spec.image, scale, f"{regeneration:.4f}", *psnrs, flush=True)
+        for case in common.cases(Dataset(options.folder), scale):
+            row = {
+                "regeneration": psnr_rgb(degrade(case.high, case.kernel.array, scale), case.low),
+                "bicubic": bicubic_psnr(case, scale),
+                "bicubic_middle": bicubic_psnr(case.middle(CROP, scale), scale),
+            }
+            rows.append({"image": case.name, "scale": scale, **row})
+            print(case.name, scale, *(f"{figure:.4f}" for figure in row.values()), flush=True)
+    common.save(options.json, "conventions", rows)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

@@ -7,28 +7,26 @@ Every row is a process of its own, `mkgan benchmark` or `mkgan upscale`, on an e
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mkgan_core.datasets.kernel_laws import random_kernel
-from mkgan_core.imaging import images, kernel_files
-from mkgan_core.imaging.degradation import degrade
-from mkgan_core.machine.storage import Store
+from mkgan_core.imaging import images
 from tests.benchmarks import common
 
 MKGAN = Path(sys.executable).with_name("mkgan")
+METHOD = "kernelgan+zssr"
 
 
-def measured(*arguments: str) -> dict[str, float]:
-    """Seconds, peak memory and exit code of one command."""
+def measured(what: str, *arguments: str) -> dict[str, float]:
+    """Seconds, peak memory in MB and exit code of one command; prints them."""
     start = time.perf_counter()
     process = subprocess.Popen([str(MKGAN), *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
@@ -37,71 +35,64 @@ def measured(*arguments: str) -> dict[str, float]:
     code = os.waitstatus_to_exitcode(status)
     if code == 2:
         sys.exit(message)
-    return {"seconds": time.perf_counter() - start, "peak_mb": usage.ru_maxrss / 1024, "exit_code": code}
+    row = {"seconds": time.perf_counter() - start, "peak_mb": usage.ru_maxrss / 1024, "exit_code": code}
+    print(f"{what}: {row['seconds']:6.1f} s, peak {row['peak_mb']:6.0f} MB, exit code {code}", flush=True)
+    return row
 
 
-def data_set(folder: Path, count: int) -> str:
-    """The sample's photographs, turned for further images, each with a kernel of its own."""
-    store = Store(str(folder))
-    photographs = [truth for _, truth, _ in common.sample_images().values()]
+def photographs(count: int) -> Iterator[np.ndarray]:
+    """The sample's photographs, turned for further ones."""
+    known = [case.high for case in common.sample().values()]
     for number in range(count):
-        high = np.rot90(photographs[number % len(photographs)], 2 * (number // len(photographs)))
-        kernel = random_kernel(np.random.default_rng(number), 2)
-        store.write(f"gt/im_{number}.png", images.encode_png(high))
-        store.write(f"lr_x2/im_{number}.png", images.encode_png(degrade(np.ascontiguousarray(high), kernel, 2)))
-        store.write(f"gt_k_x2/kernel_{number}.mat", kernel_files.encode_mat(kernel))
-    return str(folder)
+        yield np.rot90(known[number % len(known)], 2 * (number // len(known)))
 
 
 def by_count(counts: list[int], folder: Path) -> list[dict[str, Any]]:
-    dataset = data_set(folder / "data", max(counts))
+    """A row for every number of images."""
+    dataset = common.write_data_set(folder / "data", photographs(max(counts, default=0)))
     rows = []
     for count in counts:
-        store = str(folder / f"store{count}")
-        row = measured(
-            "benchmark", "--dataset", dataset, "--limit", str(count), "--method", "kernelgan+zssr", "--store", store
-        )
-        rows.append({"images": count, **row})
-        print(
-            "{images:3d} images: {seconds:6.1f} s, peak {peak_mb:6.0f} MB, exit code {exit_code}".format(**rows[-1]),
-            flush=True,
-        )
+        how = [
+            "--dataset",
+            dataset,
+            "--limit",
+            str(count),
+            "--method",
+            METHOD,
+            "--store",
+            str(folder / f"store{count}"),
+        ]
+        rows.append({"images": count, **measured(f"{count:3d} images", "benchmark", *how)})
     return rows
 
 
 def by_size(sides: list[int], folder: Path) -> list[dict[str, Any]]:
-    _, photograph, _ = common.sample_images()["coffee"]
+    """A row for every side, in pixels, of one image."""
     rows = []
     for side in sides:
-        picture = np.pad(photograph, ((0, 2048), (0, 2048), (0, 0)), mode="symmetric")[:side, :side]
         path = folder / f"side{side}.png"
-        path.write_bytes(images.encode_png(picture))
-        row = measured("upscale", str(path), "--method", "kernelgan+zssr", "--out", str(folder / f"out{side}"))
-        rows.append({"side": side, **row})
-        print(
-            "{side:4d} x {side:4d}: {seconds:6.1f} s, peak {peak_mb:6.0f} MB, exit code {exit_code}".format(**rows[-1]),
-            flush=True,
-        )
+        path.write_bytes(images.encode_png(common.mirrored(common.sample()["coffee"].high, (side, side))))
+        how = [str(path), "--method", METHOD, "--out", str(folder / f"out{side}")]
+        rows.append({"side": side, **measured(f"{side:4d} x {side:4d}", "upscale", *how)})
     return rows
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--counts", default="1,2,4,8")
-    parser.add_argument("--sides", default="128,256,512,1024")
+    parser = common.parser(__doc__)
+    parser.add_argument("--counts", type=common.numbers, default=[1, 2, 4, 8])
+    parser.add_argument("--sides", type=common.numbers, default=[128, 256, 512, 1024])
     parser.add_argument("--div2krk")
-    parser.add_argument("--json")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         found: dict[str, Any] = {}
         if options.div2krk:
-            row = measured("benchmark", "--dataset", options.div2krk, "--images", "im_80", "--method",
-                           "multi-kernelgan+zssr", "--store", str(folder / "whole"))  # fmt: skip
-            found["im_80, two regions"] = row
-            print("im_80, two trained regions: {seconds:6.1f} s, peak {peak_mb:6.0f} MB".format(**row), flush=True)
-        found["by_count"] = by_count([int(n) for n in options.counts.split(",") if n], folder)
-        found["by_size"] = by_size([int(n) for n in options.sides.split(",") if n], folder)
+            how = ["--dataset", options.div2krk, "--images", "im_80", "--store", str(folder / "whole")]
+            found["im_80, two regions"] = measured(
+                "im_80, two trained regions", "benchmark", *how, "--method", f"multi-{METHOD}"
+            )
+        found["by_count"] = by_count(options.counts, folder)
+        found["by_size"] = by_size(options.sides, folder)
     common.save(options.json, "growth", found)
 
 

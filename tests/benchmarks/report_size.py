@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mkgan_core.machine.cores import usage
 from tests.benchmarks import common
 
 METHODS = ("bicubic", "bicubic+zssr", "michaeli-irani+zssr", "kernelgan+zssr", "multi-kernelgan+zssr", "spectral+zssr",
@@ -25,15 +26,17 @@ METHODS = ("bicubic", "bicubic+zssr", "michaeli-irani+zssr", "kernelgan+zssr", "
 SEEDS = 5
 
 
-def write_report(count: int, store_uri: str) -> str:
-    """A report of so many rows, eight methods and five seeds, with two regions for each multi-kernel row."""
-    import pandas as pd
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+def peak_mb() -> float:
+    """Most memory that this process held so far."""
+    return usage()["peak_memory_mb"]
 
-    from mkgan_core.machine.storage import Store
-    from mkgan_core.reports.image_rows import COLUMNS
-    from mkgan_core.reports.schema import COLUMNS, REGION_COLUMNS
+
+def write_report(count: int, store_uri: str) -> str:
+    """A report of so many rows, eight methods and five seeds, with two regions for each multi-kernel row; its URI."""
+    import pandas as pd
+
+    from mkgan_core.reports.rows import write
+    from mkgan_core.reports.runs import RunFolder, records
 
     rng = np.random.default_rng(0)
     number = np.arange(count)
@@ -68,16 +71,7 @@ def write_report(count: int, store_uri: str) -> str:
     pictures = pd.DataFrame({"run_id": "large", "dataset": "synthetic", "image": pd.unique(image), "scale": 2})
     for name in ("blur_difference", "texture", "texture_difference"):
         pictures[name] = rng.uniform(0, 1, len(pictures))
-    store = Store(store_uri)
-    for file, table, columns in (
-        ("images", pictures, COLUMNS),
-        ("regions", regions, REGION_COLUMNS),
-        ("report", rows, COLUMNS),
-    ):
-        sink = pa.BufferOutputStream()
-        pq.write_table(pa.Table.from_pandas(table.reindex(columns=columns), preserve_index=False), sink)
-        store.write(f"runs/large/{file}.parquet", sink.getvalue().to_pybytes())
-    return store.uri_of("runs/large/report.parquet")
+    return write(RunFolder.of("large", store_uri), records(rows), records(regions), records(pictures))
 
 
 def aggregate(uri: str) -> dict[str, float]:
@@ -85,7 +79,7 @@ def aggregate(uri: str) -> dict[str, float]:
     import pandas  # noqa: F401  the import is not what is measured
     import scipy.stats  # noqa: F401
 
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    before = peak_mb()
     from mkgan_core.reports import runs, statistics
     from mkgan_core.reports.tables import comparison
 
@@ -105,44 +99,33 @@ def aggregate(uri: str) -> dict[str, float]:
         "statistics_s": time.perf_counter() - compared,
         "seconds": time.perf_counter() - start,
         "imports_mb": before,
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mb": peak_mb(),
     }
 
 
 def page_of(count: int, folder: Path) -> dict[str, Any]:
     """The page of a run of so many photographs of DIV2KRK's size (2040 x 1356), with the three cheapest methods."""
-    from mkgan_core.datasets.kernel_laws import random_kernel
-    from mkgan_core.datasets.layout import Dataset
-    from mkgan_core.imaging import images
-    from mkgan_core.imaging.degradation import degrade
-    from mkgan_core.imaging.kernel_files import encode_mat
-    from mkgan_core.machine.storage import Store
-    from mkgan_core.reports import page, runs
-    from mkgan_core.reports.image_rows import COLUMNS
-    from tests.drive import benchmark
-
-    photographs = [truth for _, truth, _ in common.sample_images().values()]
-    store = Store(str(folder / "set"))
-    for number in range(min(count, len(photographs))):
-        high = np.pad(photographs[number], ((0, 1356), (0, 2040), (0, 0)), mode="symmetric")[:1356, :2040]
-        kernel = random_kernel(np.random.default_rng(number), 2)
-        store.write(f"gt/im_{number}.png", images.encode_png(high))
-        store.write(f"lr_x2/im_{number}.png", images.encode_png(degrade(np.ascontiguousarray(high), kernel, 2)))
-        store.write(f"gt_k_x2/kernel_{number}.mat", encode_mat(kernel))
-    methods = ["bicubic", "bicubic+back-projection", "fft-texture/bicubic+back-projection"]
-    few = runs.open_run(benchmark(folder / "set", str(folder / "store"), methods), "memory://unused")
     import pandas as pd
 
+    from mkgan_core.datasets.layout import Dataset
+    from mkgan_core.reports import page, runs
+    from mkgan_core.reports.schema import images_schema
+    from tests.drive import benchmark
+
+    photographs = list(common.sample().values())[:count]
+    common.write_data_set(folder / "set", (common.mirrored(case.high, (1356, 2040)) for case in photographs))
+    methods = ["bicubic", "bicubic+back-projection", "fft-texture/bicubic+back-projection"]
+    few = runs.open_run(benchmark(folder / "set", str(folder / "store"), methods), "memory://unused")
     names = Dataset(str(folder / "set")).ids(2)
-    assert list(few.images.columns) == COLUMNS
+    assert list(few.images.columns) == images_schema().names
 
     def repeated(table: pd.DataFrame) -> pd.DataFrame:
         """The same pictures under other names: what they cost is the same."""
         copies = [table[table["image"] == names[n % len(names)]].assign(image=f"im_{n}") for n in range(count)]
         return pd.concat(copies, ignore_index=True)
 
-    many = runs.Run(few.title, few.names, repeated(few.rows), repeated(few.regions), repeated(few.images), few.pairs)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    many = replace(few, rows=repeated(few.rows), regions=repeated(few.regions), images=repeated(few.images))
+    before = peak_mb()
     start = time.perf_counter()
     page.write(many, folder / "page.html")
     return {
@@ -151,7 +134,7 @@ def page_of(count: int, folder: Path) -> dict[str, Any]:
         "seconds": time.perf_counter() - start,
         "page_mb": (folder / "page.html").stat().st_size / 1e6,
         "before_mb": before,
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mb": peak_mb(),
     }
 
 
@@ -162,12 +145,11 @@ def child(*options: str) -> Any:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", default="1000,10000,100000")
+    parser = common.parser(__doc__)
+    parser.add_argument("--rows", type=common.numbers, default=[1000, 10_000, 100_000])
     parser.add_argument("--page-images", type=int, default=100)
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--write", nargs=2, help=argparse.SUPPRESS)
-    parser.add_argument("--json")
     options = parser.parse_args()
     if options.one:
         print(json.dumps(aggregate(options.one)))
@@ -177,7 +159,7 @@ def main() -> None:
         return
     found: dict[str, Any] = {"aggregation": []}
     with tempfile.TemporaryDirectory() as name:
-        for count in [int(n) for n in options.rows.split(",") if n]:
+        for count in options.rows:
             uri = child("--write", str(count), str(Path(name) / str(count)))
             row = child("--one", uri)
             found["aggregation"].append(row)

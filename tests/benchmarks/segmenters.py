@@ -16,7 +16,6 @@ before and after the region rules.
 
 from __future__ import annotations
 
-import argparse
 import os
 import tempfile
 import time
@@ -28,19 +27,20 @@ from scipy.ndimage import distance_transform_edt
 from skimage.measure import label
 from skimage.segmentation import find_boundaries
 
-from mkgan_core import segmenters
 from mkgan_core.imaging import images
 from mkgan_core.imaging.regions import Region
 from mkgan_core.machine.cores import computing, prepare_torch
 from mkgan_core.pipeline import parts
+from mkgan_core.segmenters.base import segment
 from mkgan_core.segmenters.rules import from_masks
 from tests.benchmarks import common
 
 TOLERANCE = 0.0075
-HEADINGS = "segmenter,boundary F,precision,recall,overlap,object IoU,regions,unsplit,pieces,processor s/image".split(
-    ","
-)
-WITHOUT_MASKS = [name for name in parts.SEGMENTERS if name not in ("given", "mask")]
+HEADINGS = (
+    "segmenter", "boundary F", "precision", "recall", "overlap", "object IoU", "regions", "unsplit", "pieces",
+    "processor s/image",
+)  # fmt: skip
+WITHOUT_MASKS = [name for name in parts.names("segmenter") if name not in ("given", "mask")]
 
 
 def load(folder: Path, limit: int | None) -> list[tuple[str, np.ndarray, list[np.ndarray]]]:
@@ -98,7 +98,7 @@ def iou(a: np.ndarray, b: np.ndarray) -> float:
 def measure(name: str, cases: list[tuple[str, np.ndarray, list[np.ndarray]]], preset: str) -> dict:
     """A segmenter on every image."""
     part = parts.build("segmenter", name, preset)
-    segmenters.segment(part, name, cases[0][1], {})  # imports and loads
+    segment(part, name, cases[0][1], {})  # imports and loads
     rows = []
     for image_name, image, humans in cases:
         start = time.process_time()
@@ -155,16 +155,15 @@ def put_random_weights(folder: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = common.parser(__doc__)
     parser.add_argument("--bsds", type=Path, required=True)
-    parser.add_argument("--segmenters", default=",".join(WITHOUT_MASKS))
+    parser.add_argument("--segmenters", type=common.names, default=WITHOUT_MASKS)
     parser.add_argument("--preset", default="fast")
     parser.add_argument("--limit", type=int)
     parser.add_argument("--random", type=int, help="time networks without weights on so many images")
-    parser.add_argument("--json")
     options = parser.parse_args()
     cases = load(options.bsds, options.random or options.limit)
-    lacking = {name: parts.lacking("segmenter", name) for name in options.segmenters.split(",")}
+    lacking = {name: parts.missing_requirement("segmenter", name) for name in options.segmenters}
     chosen = [name for name, fault in lacking.items() if fault is None]
     with tempfile.TemporaryDirectory() as folder:
         if options.random:

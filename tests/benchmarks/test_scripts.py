@@ -1,13 +1,40 @@
-"""The benchmark scripts run; what they measure is for `make bench`."""
+"""The benchmark scripts start and run; what they measure is for `make bench`."""
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-ROOT = Path(__file__).parent.parent.parent
+import pytest
+
+from mkgan_core.datasets.layout import FileRef, ImageSpec
+from mkgan_core.machine.storage import Store
+from mkgan_core.pipeline.jobs import Job
+from mkgan_core.pipeline.records import Record, StepRecord
+from tests.benchmarks.overhead import SharedSteps
+
+FOLDER = Path(__file__).parent
+ROOT = FOLDER.parent.parent
+SCRIPTS = sorted({path.stem for path in FOLDER.glob("*.py")} - {"common", Path(__file__).stem})
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_script_says_how_it_is_called(
+    script: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = importlib.import_module(f"tests.benchmarks.{script}")
+    monkeypatch.setattr(sys, "argv", [script, "--help"])
+    with pytest.raises(SystemExit) as ended:
+        module.main()
+    assert ended.value.code == 0
+    assert f"python -m tests.benchmarks.{script}" in capsys.readouterr().out
 
 
 def test_the_gpu_script_runs_on_the_cpu_without_prefect(tmp_path: Path) -> None:
@@ -15,7 +42,7 @@ def test_the_gpu_script_runs_on_the_cpu_without_prefect(tmp_path: Path) -> None:
     target = tmp_path / "gpu.json"
     code = (
         "import sys\n"
-        "for name in ('prefect', 'pydantic', 'typer', 'pandas', 'pyarrow', 'cv2', 'rich', 'torchvision'):\n"
+        "for name in ('prefect', 'pydantic', 'typer', 'pandas', 'pyarrow', 'cv2', 'rich', 'torchvision', 'filelock'):\n"
         "    sys.modules[name] = None\n"
         "from tests.benchmarks import gpu\n"
         f"sys.argv = 'gpu --device cpu --batches 1,2 --images 1 --kernelgan-iterations 2 --zssr-iterations 2"
@@ -26,3 +53,37 @@ def test_the_gpu_script_runs_on_the_cpu_without_prefect(tmp_path: Path) -> None:
     result = json.loads(target.read_text())["gpu"]["result"]
     assert [row["regions"] for row in result["throughput"]] == [1, 2]
     assert result["whole_images"]["regions"] == 3
+
+
+@dataclass(frozen=True)
+class _Slow(Job[StepRecord]):
+    """A step that counts how often it is computed."""
+
+    computed: list[str]
+
+    step = "slow"
+
+    @property
+    def label(self) -> str:
+        return "wait"
+
+    def depends_on(self) -> dict[str, Any]:
+        return {"image": self.spec.image}
+
+    def compute(self, store: Store) -> Record:
+        self.computed.append(self.spec.image)
+        time.sleep(0.1)
+        return {}
+
+
+def test_walks_in_threads_share_their_steps(tmp_path: Path) -> None:
+    computed: list[str] = []
+    low = FileRef("memory://none.png", "")
+    specs = [ImageSpec("none", name, 2, low, None, {}, None, (8, 8)) for name in ("a", "b") * 4]
+    work = [_Slow(spec, Store(str(tmp_path)).uri, "fast", "cpu", computed) for spec in specs]
+    steps = SharedSteps()
+    with ThreadPoolExecutor(len(work)) as pool:
+        found = list(pool.map(steps, work))
+    assert sorted(computed) == ["a", "b"]
+    assert [record["key"] for record in found] == [job.key for job in work]
+    assert set(steps.records) == {job.key for job in work}

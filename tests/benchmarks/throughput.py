@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
-import os
 import sqlite3
 import tempfile
 import time
@@ -21,37 +20,35 @@ from typing import Any
 import numpy as np
 import psutil
 
-from mkgan_core.imaging import images, kernel_files, kernels
+from mkgan_core.datasets.files import image_files
+from mkgan_core.imaging import images, kernels
 from mkgan_core.imaging.kernels import Kernel
 from mkgan_core.machine.storage import Store
 from mkgan_core.pipeline.artifacts import load_region
-from mkgan_core.pipeline.jobs import Record
+from mkgan_core.pipeline.records import Record
 from mkgan_core.pipeline.steps.enlarge import UpscaleJob
 from mkgan_core.pipeline.steps.kernel import KernelJob
 from tests.benchmarks import common
 from tests.e2e import services
 
-METHOD = (
-    "given/kernelgan+back-projection"  # two regions an image; per image 1 split, 2 kernels, 2 enlargements, 1 score
-)
+METHOD = "given/kernelgan+back-projection"
+# Two regions an image: 1 split, 2 kernels, 2 enlargements, 1 score.
 HIGH, SCALE = (128, 256), 2
 SAMPLE_EVERY = 500  # finished steps
 TABLES = 6
 
 
 def data_set(folder: Path, count: int) -> str:
-    """Images that differ in one pixel, with a mask of the left half."""
-    store = Store(str(folder))
+    """Images that differ in one pixel, with a mask of the left half; returns the folder's path."""
+    store, blurs = Store(str(folder)), {SCALE: {"background": kernels.bicubic(SCALE)}}
     shade = np.linspace(0, 255, HIGH[1], dtype=np.uint8)[None, :, None].repeat(HIGH[0], 0).repeat(3, 2)
     mask = np.zeros(HIGH, bool)
     mask[:, : HIGH[1] // 2] = True
-    kernel = kernel_files.encode_mat(kernels.bicubic(SCALE))
     for number in range(count):
         shade[0, 0] = number % 256, number // 256 % 256, 0
-        store.write(f"gt/im_{number}.png", images.encode_png(shade / np.float32(255)))
-        store.write(f"lr_x2/im_{number}.png", images.encode_png(shade[::SCALE, ::SCALE] / np.float32(255)))
-        store.write(f"gt_k_x2/kernel_{number}.mat", kernel)
-        store.write(f"masks/img{number}/obj_hr_mask.png", images.encode_png(mask))
+        high = shade / np.float32(255)
+        for file, content in image_files(f"im_{number}", high, {SCALE: high[::SCALE, ::SCALE]}, blurs, mask):
+            store.write(file, content)
     return str(folder)
 
 
@@ -60,7 +57,7 @@ def fake_training(pause_s: float) -> None:
 
     def kernel(self: KernelJob, store: Store) -> Record:
         time.sleep(pause_s)
-        made = self._save(store, Kernel(kernels.bicubic(SCALE), None))
+        made = self._save(store, Kernel(kernels.bicubic(SCALE)))
         return {"device": "cpu", "fallback": None, "attempts": 1, **made}
 
     def upscale(self: UpscaleJob, store: Store) -> Record:
@@ -68,7 +65,7 @@ def fake_training(pause_s: float) -> None:
         grey = np.full((SCALE * (bottom - top), SCALE * (right - left), 3), 0.5, np.float32)
         return {"device": "cpu", "output_uri": store.write(self.file_name(".png"), images.encode_png(grey))}
 
-    KernelJob.compute, UpscaleJob.compute = kernel, upscale  # type: ignore[method-assign]
+    KernelJob.compute, UpscaleJob.compute = kernel, upscale  # pyright: ignore[reportAttributeAccessIssue]
 
 
 class Meter:
@@ -145,18 +142,16 @@ def server(home: Path, postgres: bool) -> Iterator[tuple[psutil.Process, Any]]:
     """A Prefect server, configured for this process; its process and its database."""
     with services.postgres() if postgres else nullcontext() as url:
         before = psutil.Process().children()
-        with services.prefect_server(home, url) as api:
-            os.environ |= {"PREFECT_API_URL": api, "PREFECT_HOME": str(home)}
+        with common.prefect(home, url):
             process = next(child for child in psutil.Process().children() if child not in before)
             yield process, Postgres(url) if url else Sqlite(home)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = common.parser(__doc__)
     parser.add_argument("--regions", type=int, default=5000)
-    parser.add_argument("--training-s", type=float, default=0)
+    parser.add_argument("--training-s", type=float, default=0, help="seconds that a training takes")
     parser.add_argument("--postgres", action="store_true")
-    parser.add_argument("--json")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -166,13 +161,12 @@ def main() -> None:
 
 
 def measure(options: argparse.Namespace, dataset: str, store: Path, process: psutil.Process, database: Any) -> None:
-    os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "ERROR"
     from flows.benchmark import benchmark  # imports Prefect, now that its address is known
     from flows.config import BenchmarkConfig
     from flows.progress import on_progress
 
     fake_training(options.training_s)
-    config = BenchmarkConfig(dataset=dataset, methods=[METHOD], store=str(store))
+    config = BenchmarkConfig.model_validate({"dataset": dataset, "methods": [METHOD], "store": str(store)})
     meter = Meter(process, database)
     meter.sample(0)
     on_progress.set(meter)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -20,6 +23,11 @@ def test_a_benchmark_and_its_repetition(dataset_folder: Path, tmp_path: Path) ->
     report = pd.read_parquet(first.stdout.strip().splitlines()[-1].removeprefix("report: "))
     assert (report["status"] == "ok").all()
     assert len(report) == 4
+    # one line a step in the run's log, where the UI shows it
+    with closing(sqlite3.connect(home / ".prefect" / "prefect.db")) as database:
+        lines = [line for (line,) in database.execute("SELECT message FROM log WHERE name = 'mkgan_core'")]
+    count = int(re.findall(r"(\d+) steps", first.stdout)[0])
+    assert len([line for line in lines if not line.startswith("describe")]) == count
 
     second = call(*command, environment=clean_environment(MKGAN_HOME=str(home)))
     assert second.returncode == 0, second.stderr

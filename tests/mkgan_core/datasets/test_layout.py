@@ -66,7 +66,7 @@ def test_no_images(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_image(dataset_folder: Path) -> None:
     (dataset_folder / "lr_x2" / "im_1.png").write_bytes(b"not a picture")
-    with pytest.raises(DatasetError, match=r"im_1\.png is not a readable image"):
+    with pytest.raises(DatasetError, match=r"im_1\.png"):
         Dataset(str(dataset_folder)).plan(2)
 
 

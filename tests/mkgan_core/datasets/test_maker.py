@@ -231,7 +231,7 @@ def test_a_changed_photograph_is_made_again_alone(photographs: Path, tmp_path: P
         (lambda f: (f / "im_1.jpg").write_bytes((f / "hill.jpg").read_bytes()), "would share a kernel file"),
         (lambda f: (f / "1.png").write_bytes((f / "im_1.png").read_bytes()), "would share a kernel file"),
         (lambda f: (f / "1_obj.png").write_bytes((f / "im_1.png").read_bytes()), "would share a kernel file"),
-        (lambda f: (f / "bad.png").write_bytes(b"no"), "not a readable image"),
+        (lambda f: (f / "bad.png").write_bytes(b"no"), r"bad\.png"),
         (lambda f: Image.new("RGB", (30, 90)).save(f / "small.png"), "at least 64"),
         (lambda f: [p.unlink() for p in f.iterdir()], "no photographs"),
     ],

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from mkgan_core.errors import DatasetError
+from mkgan_core.imaging.images import luma, to_uint8
 from mkgan_core.imaging.scores import scores
+from tests.ssim import GAUSSIAN, UNIFORM, ssim
 
 
 def test_scores_against_written_out_formulas() -> None:
@@ -18,13 +21,33 @@ def test_scores_against_written_out_formulas() -> None:
     assert got["mse_rgb"] == pytest.approx(mse, abs=1e-9)
     assert got["psnr_rgb"] == pytest.approx(10 * np.log10(255**2 / mse), abs=1e-6)
 
-    def luma(x: np.ndarray) -> np.ndarray:
+    def by_hand(x: np.ndarray) -> np.ndarray:
         return 16 + (65.481 * x[..., 0] + 128.553 * x[..., 1] + 24.966 * x[..., 2]) / 255
 
-    error = np.mean((luma(a) - luma(b))[2:-2, 2:-2] ** 2)
+    error = np.mean((by_hand(a) - by_hand(b))[2:-2, 2:-2] ** 2)
     assert got["psnr_y"] == pytest.approx(10 * np.log10(255**2 / error), abs=1e-6)
-    assert 0 < got["ssim_y"] < 1
-    assert 0 < got["ssim_rgb"] < 1
+
+
+WORSE = {
+    "noise": lambda p: p + 0.06 * np.random.default_rng(1).standard_normal(p.shape),
+    "blur": lambda p: gaussian_filter(p, (1.2, 1.2, 0)),
+    "less contrast": lambda p: 0.4 + 0.4 * (p - 0.5),
+    "a pixel aside": lambda p: np.roll(p, 1, axis=1),
+    "negative": lambda p: 1 - p,
+}
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+@pytest.mark.parametrize("change", WORSE)
+def test_structural_similarity_against_its_formula(picture: np.ndarray, change: str, scale: int) -> None:
+    """Luma by the published Gaussian window, a scale's width cut off; RGB by 7 x 7 windows, channel by channel."""
+    made = np.clip(WORSE[change](picture), 0, 1).astype(np.float32)
+    got = scores(made, picture, scale)
+    inner = (slice(scale, -scale), slice(scale, -scale))
+    assert got["ssim_y"] == pytest.approx(ssim(luma(made)[inner], luma(picture)[inner], GAUSSIAN), abs=1e-6)
+    a, b = to_uint8(made), to_uint8(picture)
+    planes = [ssim(a[..., c], b[..., c], UNIFORM, sample=True) for c in range(3)]
+    assert got["ssim_rgb"] == pytest.approx(np.mean(planes), abs=1e-6)
 
 
 def test_identical_images() -> None:
