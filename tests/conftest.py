@@ -8,10 +8,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mkgan_core.datasets.layout import ImageSpec
+from mkgan_core.datasets.sample import open_sample
+from mkgan_core.machine.storage import Store
 from tests import data_sets
 
 DATA = Path(os.environ.get("MKGAN_TEST_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))
 ARTIFACTS = Path(__file__).parent.parent / "out" / "test-artifacts"  # pictures to look at; git ignores them
+
+
+def real_data(name: str) -> Path:
+    """A file or folder of the real test data; a test that needs it is skipped without, or fails if told so."""
+    path = DATA / name
+    if path.exists():
+        return path
+    lacking = f"no {name} in {DATA}: set MKGAN_TEST_DATA"
+    if os.environ.get("MKGAN_REQUIRE_DATA") == "1":
+        pytest.fail(f"{lacking}; MKGAN_REQUIRE_DATA=1 wants it")
+    pytest.skip(lacking)
 
 
 @pytest.fixture(autouse=True)
@@ -24,9 +38,7 @@ def no_weights(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 @pytest.fixture
 def yolo_weights(no_weights: None, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The real YOLOv8n, where MKGAN_WEIGHTS finds it."""
-    path = DATA / "weights" / "yolov8n_int8.tflite"
-    if not path.exists():
-        pytest.skip(f"no test data in {DATA}; set MKGAN_TEST_DATA")
+    path = real_data("weights/yolov8n_int8.tflite")
     pytest.importorskip("ultralytics")
     pytest.importorskip("ai_edge_litert")
     monkeypatch.setenv("MKGAN_WEIGHTS", str(path))
@@ -36,10 +48,14 @@ def yolo_weights(no_weights: None, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def div2krk() -> Path:
     """The folder of 12 DIV2KRK images."""
-    folder = DATA / "div2krk_dev"
-    if not folder.is_dir():
-        pytest.skip(f"no test data in {DATA}; set MKGAN_TEST_DATA")
-    return folder
+    return real_data("div2krk_dev")
+
+
+@pytest.fixture(scope="session")
+def coffee(tmp_path_factory: pytest.TempPathFactory) -> ImageSpec:
+    """A real photograph on every machine: the built-in sample's coffee at x2, low resolution 300 x 200."""
+    (spec,) = open_sample("sample", Store(str(tmp_path_factory.mktemp("sample")))).plan(2, ["coffee"])
+    return spec
 
 
 @pytest.fixture

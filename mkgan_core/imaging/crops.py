@@ -6,7 +6,7 @@ import hashlib
 
 import numpy as np
 
-from mkgan_core.imaging.images import Image
+from mkgan_core.imaging.images import Image, grey
 
 MIN_FILL = 0.6  # method.md §2: crops only where the region fills this much of the crop
 
@@ -18,7 +18,7 @@ def gradient_map(image: Image) -> np.ndarray:
     """
     from scipy.ndimage import uniform_filter
 
-    gy, gx = np.gradient(image.mean(axis=2))
+    gy, gx = np.gradient(grey(image))
     total = np.zeros(image.shape[:2])
     for strength in (np.abs(gx), np.abs(gy), np.hypot(gx, gy)):
         excess = np.maximum(strength - np.percentile(strength, 97), 0)
@@ -59,5 +59,5 @@ def draw_crops(
 
 
 def seed_of(array: np.ndarray) -> int:
-    """A number that stands for an array's content, to seed a region's own random stream."""
+    """A 64-bit hash of an array, to seed that region's random stream."""
     return int.from_bytes(hashlib.sha256(np.ascontiguousarray(array).tobytes()).digest()[:8], "big")

@@ -111,7 +111,7 @@ def decode_raw(data: bytes) -> np.ndarray:
 
 def decode_mask(data: bytes, name: str) -> np.ndarray:
     """Bool mask (H, W): true where the picture is brighter than half."""
-    return decode(data, name).mean(axis=2) > 0.5
+    return grey(decode(data, name)) > 0.5
 
 
 def to_uint8(image: Image) -> np.ndarray:
@@ -132,6 +132,16 @@ def luma(image: Image) -> np.ndarray:
         array([[235.]])
     """
     return 16 + (to_uint8(image) / 255.0) @ LUMA_WEIGHTS
+
+
+def grey(image: Image) -> np.ndarray:
+    """Mean of the colours (H, W), in the image's own range; for finding structure, where `luma` is for scores.
+
+    Example:
+        >>> grey(np.array([[[0.0, 0.5, 1.0]]]))
+        array([[0.5]])
+    """
+    return image.mean(axis=2)
 
 
 def to_tensor(image: Image, device: str = "cpu") -> torch.Tensor:

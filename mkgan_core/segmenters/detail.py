@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from typing_extensions import override
 
-from mkgan_core.imaging.images import Image
+from mkgan_core.imaging.images import Image, grey
 from mkgan_core.segmenters.base import Segmenter
 from mkgan_core.segmenters.rules import Rules
 
@@ -66,10 +66,10 @@ class Edges(Segmenter[EdgesSettings]):
         from skimage.morphology import isotropic_closing, remove_small_objects
 
         s = self.settings
-        grey = image.mean(axis=2)
-        if np.ptp(grey) == 0:
+        plane = grey(image)
+        if np.ptp(plane) == 0:
             return {}
-        edges = canny(grey, s.smoothing, s.weak, s.strong, use_quantiles=True)
+        edges = canny(plane, s.smoothing, s.weak, s.strong, use_quantiles=True)
         contours = remove_small_objects(edges, max_size=s.shortest - 1, connectivity=2)
         # a margin, so that closing does not lose what touches the border
         grown = isotropic_closing(np.pad(contours, s.growth), s.growth)
@@ -91,7 +91,7 @@ class Anchors(Segmenter[AnchorsSettings]):
         from skimage.filters import apply_hysteresis_threshold
 
         s = self.settings
-        gradient = np.hypot(*np.gradient(image.mean(axis=2)))
+        gradient = np.hypot(*np.gradient(grey(image)))
         strength = uniform_filter(gradient, s.patch, mode="reflect")
         low, high = np.quantile(strength, (s.growth, s.anchors))
         if high <= 0:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from typing_extensions import override
 
-from mkgan_core.imaging.images import Image
+from mkgan_core.imaging.images import Image, grey
 from mkgan_core.segmenters.base import Segmenter
 
 
@@ -43,11 +43,11 @@ class FftTexture(Segmenter[TextureSettings]):
         from skimage.transform import resize
 
         s = self.settings
-        grey = image.mean(axis=2)
-        if min(grey.shape) < 2 * s.patch:
+        plane = grey(image)
+        if min(plane.shape) < 2 * s.patch:
             return {}
         half = s.patch // 2
-        patches = np.lib.stride_tricks.sliding_window_view(np.pad(grey, half, mode="reflect"), (s.patch, s.patch))[
+        patches = np.lib.stride_tricks.sliding_window_view(np.pad(plane, half, mode="reflect"), (s.patch, s.patch))[
             :: s.stride, :: s.stride
         ]
         window = np.outer(np.hanning(s.patch), np.hanning(s.patch))
@@ -55,7 +55,7 @@ class FftTexture(Segmenter[TextureSettings]):
         strength = gaussian_filter(np.log(spectrum.mean(axis=(2, 3)) + 1e-6), s.smoothing)
         if np.ptp(strength) < 1e-3:
             return {}
-        fine = resize(strength, grey.shape, order=1, mode="edge")
+        fine = resize(strength, plane.shape, order=1, mode="edge")
         textured = fine > threshold_otsu(strength)
         if not s.min_share <= textured.mean() <= 1 - s.min_share:
             return {}

@@ -174,6 +174,9 @@ def prefect(home: Path, database: str | None = None) -> Iterator[None]:
     with services.prefect_server(home, database) as api:
         os.environ |= prefect_settings.of_client(api, home) | {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "ERROR"}
         yield
+        from prefect.logging.handlers import APILogHandler
+
+        APILogHandler().flush()  # what is still to be sent to the server, which ends now
 
 
 def save(path: str | None, section: str, content: Any) -> None:

@@ -103,7 +103,7 @@ def test_a_kernel_is_found_and_saved(picture: np.ndarray, tmp_path: Path) -> Non
     kernel.save(str(tmp_path / "kernel.mat"))
     assert np.array_equal(np.load(tmp_path / "kernel.npy"), kernel.array)
     assert np.array_equal(loadmat(tmp_path / "kernel.mat")["Kernel"], kernel.array)
-    with pytest.raises(KernelError, match="kernel.txt"):
+    with pytest.raises(KernelError, match=r"kernel\.txt"):
         kernel.save(tmp_path / "kernel.txt")
 
 

@@ -17,7 +17,7 @@ from mkgan_core.errors import ConfigError, DatasetError, WeightsError
 from mkgan_core.imaging import degradation, images, kernel_files, kernels
 from mkgan_core.imaging.regions import Region, whole
 from mkgan_core.machine.storage import Store
-from tests.conftest import DATA
+from tests.conftest import real_data
 
 CLEAN = Law("div2krk", (2, 4), seed=3)
 MASKED = Law("two-blur", (2, 4), masks="given")
@@ -183,9 +183,7 @@ def test_random_motion_is_no_gaussian() -> None:
 
 
 def test_motion_kernels_of_a_file(photographs: Path, tmp_path: Path) -> None:
-    file = DATA / "kernels" / "kernels_12.mat"
-    if not file.exists():
-        pytest.skip(f"no {file}; set MKGAN_TEST_DATA")
+    file = real_data("kernels/kernels_12.mat")
     found = read_motion_kernels(file.read_bytes(), str(file))
     assert [kernel.shape for kernel in found] == [(25, 25)] * 4
     DatasetMaker(str(photographs), str(tmp_path / "made"), Law("motion", (2,), motion_kernels="x"), None, found).make()
@@ -262,13 +260,11 @@ def test_laws_that_make_no_sense(options: dict, says: str) -> None:
 
 def test_masks_by_yolo(tmp_path: Path) -> None:
     """The weights score low, but a parrot is a bird and a sea front holds no object."""
-    weights = DATA / "weights" / "yolov8n-seg_int8.tflite"
-    if not weights.exists():
-        pytest.skip(f"no {weights}; set MKGAN_TEST_DATA")
+    weights = real_data("weights/yolov8n-seg_int8.tflite")
     pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed")
     pytest.importorskip("ultralytics", reason="ultralytics is not installed")
     source = YoloMasks(weights)
-    photographs = {name: images.decode((DATA / "kodak24" / f"{name}.png").read_bytes(), name) for name in ("23", "16")}
+    photographs = {name: images.decode(real_data(f"kodak24/{name}.png").read_bytes(), name) for name in ("23", "16")}
     mask, note = source.mask("23", photographs["23"])
     assert note is None
     assert mask is not None

@@ -9,17 +9,21 @@ import pytest
 import torch
 from torch import nn
 
+from mkgan_core.datasets.layout import ImageSpec, load_low, true_kernel
 from mkgan_core.errors import KernelError, RegionError
-from mkgan_core.estimators.kernelgan import estimator
+from mkgan_core.estimators.base import Context
 from mkgan_core.estimators.kernelgan.discriminator import Discrimination
+from mkgan_core.estimators.kernelgan.estimator import KernelGan, post_process
 from mkgan_core.estimators.kernelgan.generator import Composition, downscale, downscale_gradient, row_patches
 from mkgan_core.estimators.kernelgan.networks import MATRICES, initial_weights
 from mkgan_core.estimators.kernelgan.penalties import Penalties
 from mkgan_core.estimators.kernelgan.problem import problem
 from mkgan_core.estimators.kernelgan.settings import PRESETS
 from mkgan_core.estimators.kernelgan.training import discriminator_gradients, generator_gradients, train
+from mkgan_core.imaging import kernels
 from mkgan_core.imaging.crops import draw_crops, gradient_map
 from mkgan_core.imaging.regions import Region, whole
+from mkgan_core.machine.cores import computing, prepare_torch
 from tests import layered
 
 F64 = torch.float64
@@ -131,6 +135,79 @@ def test_a_training_step_is_the_layered_one() -> None:
     _compare(found, 0, reference.discriminator)
 
 
+def test_the_first_iterations_are_those_of_the_layered_networks(picture: np.ndarray) -> None:
+    """The whole loop in single precision: crops, noise, both optimisers, the falls of the rate.
+
+    The kernels differ by 4e-4 of their largest value; with a discriminator that stays as it was they would by 0.9.
+    Later rounding wins: this training is chaotic.
+    """
+    settings = replace(PRESETS["fast"], iterations=8)  # the rate falls at 2, 4 and 6, a period of the penalties is 1
+    one = problem(picture, whole(picture.shape[:2]), 0, settings)
+    reference = layered.Training(*initial_weights([one.weight_seed], "cpu"), 0, settings)
+    noise = torch.randn((64, 2, 3, 26, 26), generator=torch.Generator().manual_seed(one.noise_seed))
+    pixels = torch.from_numpy(one.image.transpose(2, 0, 1) * 2 - 1)
+    with computing():
+        prepare_torch()  # denormals, of which there are many at first, would take it three times as long
+        for iteration in range(8):
+            if iteration in (2, 4, 6):
+                for optimiser in reference.optimisers:
+                    optimiser.param_groups[0]["lr"] /= 10
+            (top, left), (fine_top, fine_left) = one.generator_crops[iteration], one.discriminator_crops[iteration]
+            reference.step(
+                iteration,
+                pixels[:, top : top + 64, left : left + 64],
+                pixels[:, fine_top : fine_top + 26, fine_left : fine_left + 26],
+                noise[iteration, 0] * 2 / 255,
+                noise[iteration, 1] / 255,
+            )
+    expected = layered.impulse_response([f.detach() for f in reference.filters]).numpy()
+    (found,) = train([one], settings)
+    assert np.abs(found - expected).max() < 0.02 * np.abs(expected).max()
+
+
+def test_it_learns_a_kernel(coffee: ImageSpec) -> None:
+    """Preset `fast` on a detail of a photograph: 20.9 to 22.0 dB with six seeds, where a bicubic kernel has 17.3.
+
+    Untrained, or with a generator that does not learn, the kernel sums to zero and is refused. That the discriminator
+    learns this cannot tell: without it the penalties find a kernel of this size too (21 to 23 dB).
+    """
+    low, truth = load_low(coffee)[36:164, 86:214], true_kernel(coffee, whole(coffee.shape))
+    assert truth is not None
+    found = KernelGan(PRESETS["fast"]).estimate(low, whole(low.shape[:2]), 2, Context(seed=0))
+    assert kernels.kernel_psnr(kernels.bicubic(2), truth.array, 2) < 17.5
+    assert kernels.kernel_psnr(found.array, truth.array, 2) > 19.4
+
+
+def test_the_discriminator_learns_to_tell_a_picture_from_another(coffee: ImageSpec) -> None:
+    """After 100 steps it gives a photograph 0.74 and noise 0.10; before, 0.43 and 0.42."""
+    rng = np.random.default_rng(0)
+    low = load_low(coffee)[36:164, 86:214]
+    real, fake = (
+        torch.from_numpy(np.ascontiguousarray(p.transpose(2, 0, 1), np.float32)) * 2 - 1
+        for p in (low, rng.random(low.shape))
+    )
+    _, weights, vectors = initial_weights([0], "cpu")
+    optimiser = torch.optim.Adam(list(weights.values()), lr=PRESETS["fast"].learning_rate, betas=(0.5, 0.999))
+
+    def crops() -> list[torch.Tensor]:
+        top, left = rng.integers(0, 102, 2)
+        return [picture[:, top : top + 26, left : left + 26].unsqueeze(0) for picture in (real, fake)]
+
+    def verdicts() -> np.ndarray:
+        held = {name: v.clone() for name, v in vectors.items()}
+        calls = [Discrimination(torch.stack(crops(), dim=1), weights, held) for _ in range(20)]
+        return np.mean([call.verdict.mean(dim=(0, 1)).numpy() for call in calls], axis=0)
+
+    before = verdicts()
+    for _ in range(100):
+        for name, gradient in discriminator_gradients(*crops(), weights, vectors).items():
+            weights[name].grad = gradient
+        optimiser.step()
+    on_real, on_fake = verdicts()
+    assert abs(before[0] - before[1]) < 0.05
+    assert on_real - on_fake > 0.3
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_region_does_not_depend_on_its_batch(picture: np.ndarray, threads: int) -> None:
     """Gradients of each of three regions, alone and together; in double precision, because a sign that rounding turns
@@ -217,12 +294,11 @@ def test_crops_without_any_filled_crop_take_the_fullest() -> None:
 
 
 def test_post_processing_refuses_what_did_not_converge() -> None:
-    with pytest.raises(KernelError, match="did not converge"):
-        estimator.post_process(np.full((13, 13), np.nan))
-    with pytest.raises(KernelError, match="did not converge"):
-        estimator.post_process(np.zeros((13, 13)))
+    for raw in (np.full((13, 13), np.nan), np.zeros((13, 13))):
+        with pytest.raises(KernelError, match=f"{raw.sum():.2f}"):
+            post_process(raw)
 
 
 def test_an_image_smaller_than_a_crop_is_refused() -> None:
-    with pytest.raises(RegionError, match="at least 64"):
+    with pytest.raises(RegionError, match=r"200x60.* 64"):
         problem(np.zeros((60, 200, 3), np.float32), Region("whole", np.ones((60, 200), bool)), 0, PRESETS["fast"])

@@ -144,9 +144,7 @@ def test_it_knows_when_it_does_not_know() -> None:
         with pytest.raises(KernelError, match=message):
             estimator.estimate(image, region, 2, Context(seed=0))
     with pytest.raises(KernelError, match="uncertain"):
-        Spectral(replace(SETTINGS, max_uncertainty=0.001)).estimate(
-            textured, whole((96, 96)), 2, Context()
-        )
+        Spectral(replace(SETTINGS, max_uncertainty=0.001)).estimate(textured, whole((96, 96)), 2, Context())
 
 
 def test_div2krk_kernels_are_found(div2krk) -> None:

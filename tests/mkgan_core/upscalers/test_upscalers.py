@@ -10,6 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from mkgan_core.datasets.kernel_laws import random_motion_kernel
+from mkgan_core.datasets.layout import ImageSpec, load_high, load_low, true_kernel
 from mkgan_core.errors import KernelError, RegionError
 from mkgan_core.imaging import images, kernels
 from mkgan_core.imaging.degradation import degrade, degrade_tensor
@@ -154,24 +155,24 @@ def test_the_ensemble_of_a_symmetric_function_is_the_function(picture: np.ndarra
 
 
 def test_what_cannot_be_upscaled(picture: np.ndarray) -> None:
-    with pytest.raises(KernelError, match="needs a kernel"):
+    with pytest.raises(KernelError, match="zssr"):
         Zssr(TINY["fast"]).upscale(picture, whole(picture.shape[:2]), None, 2)
-    with pytest.raises(RegionError, match="20x96"):
+    with pytest.raises(RegionError, match=r"20x96.* 32"):
         Zssr(TINY["fast"]).upscale(picture[:, :20], whole((96, 20)), KERNEL, 2)
 
 
-def test_zssr_learns(div2krk) -> None:
-    """On a detail of a real image with its true kernel, training beats back-projection, which beats bicubic."""
-    from mkgan_core.datasets.layout import Dataset, load_high, load_low, true_kernel
+def test_zssr_learns(coffee: ImageSpec) -> None:
+    """Preset `fast` on a detail of a photograph with its true kernel: 33.7 to 33.9 dB with three seeds.
 
-    (spec,) = Dataset(str(div2krk)).plan(2, ["im_33"])
-    low, high = load_low(spec)[200:328, 300:428], load_high(spec)[400:656, 600:856]
-    region, kernel = whole((128, 128)), true_kernel(spec, whole(spec.shape))
-    settings = replace(PRESETS["fast"], crop=64)
-    parts = [
-        Zssr(settings),
-        BackProjection(),
-        Bicubic(),
-    ]
-    psnrs = [scores(p.upscale(low, region, kernel, 2), high, 2)["psnr_y"] for p in parts]
-    assert psnrs[0] > psnrs[1] > psnrs[2]
+    Back-projection has 32.6, bicubic enlargement 29.5, and a network that does not learn 30.9.
+    """
+    inner = (slice(72, 328), slice(172, 428))
+    low, high = load_low(coffee)[36:164, 86:214], load_high(coffee)[inner]
+    region, kernel = whole((128, 128)), true_kernel(coffee, whole(coffee.shape))
+    made = (
+        part.upscale(low, region, kernel, 2)
+        for part in (Zssr(replace(PRESETS["fast"], crop=64)), BackProjection(), Bicubic())
+    )
+    trained, projected, plain = (scores(image, high, 2)["psnr_y"] for image in made)
+    assert trained > projected + 0.5
+    assert projected > plain + 2
