@@ -69,18 +69,21 @@ class Batcher(Generic[P, R]):
 
     def _solve(self, batch: Sequence[_Entry[P, R]]) -> None:
         """Solve a batch; where memory runs out, its halves one after the other."""
+        results: Sequence[R] | None = None
         try:
             results = self.solve([entry.problem for entry in batch])
         except BaseException as fault:
-            if len(batch) > 1 and out_of_memory(fault):
-                middle = len(batch) // 2
-                self._solve(batch[:middle])
-                self._solve(batch[middle:])
+            if len(batch) == 1 or not out_of_memory(fault):
+                for entry in batch:
+                    entry.error = fault
+                    entry.done.set()
                 return
-            for entry in batch:
-                entry.error = fault
-        else:
-            for entry, result in zip(batch, results, strict=True):
-                entry.result = result
-        for entry in batch:
+        # not in the handler: the exception would keep what the batch holds in memory
+        if results is None:
+            middle = len(batch) // 2
+            self._solve(batch[:middle])
+            self._solve(batch[middle:])
+            return
+        for entry, result in zip(batch, results, strict=True):
+            entry.result = result
             entry.done.set()

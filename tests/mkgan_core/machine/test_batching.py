@@ -56,6 +56,32 @@ def test_a_batch_that_does_not_fit_is_halved() -> None:
     assert max(solved) == 2
 
 
+def test_what_did_not_fit_is_let_go_before_its_halves_are_tried() -> None:
+    """Memory for four, as a GPU has it: what a failed batch holds is lost to its halves while its exception lives."""
+    held: list[int] = []
+    sizes: list[int] = []
+
+    class Memory:
+        def __init__(self, amount: int) -> None:
+            self.amount = amount
+            held.append(amount)
+
+        def __del__(self) -> None:
+            held.remove(self.amount)
+
+    def solve(problems: Sequence[int]) -> list[int]:
+        sizes.append(len(problems))
+        memory = Memory(len(problems))
+        if sum(held) > 4:
+            raise RuntimeError("CUDA out of memory")
+        return [p * memory.amount for p in problems]
+
+    batcher = Batcher(solve, limit=8, wait_s=0.3)
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(batcher, range(8))) == [4 * p for p in range(8)]
+    assert sizes == [8, 4, 4]
+
+
 def test_cores_are_never_oversubscribed() -> None:
     """Steps that want one core or all of them: never more in use than there are, and nobody starves."""
     in_use, most, lock = [0], [0], threading.Lock()
