@@ -17,6 +17,12 @@ DATA = Path(os.environ.get("MKGAN_TEST_DATA", Path(__file__).parent.parent.paren
 ARTIFACTS = Path(__file__).parent.parent / "out" / "test-artifacts"  # pictures to look at; git ignores them
 
 
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """The search for examples in docstrings imports every module; here, only those of tests."""
+    helper = collection_path.suffix == ".py" and not collection_path.name.startswith(("test_", "conftest"))
+    return True if helper else None
+
+
 def real_data(name: str) -> Path:
     """A file or folder of the real test data; a test that needs it is skipped without, or fails if told so."""
     path = DATA / name

@@ -106,16 +106,16 @@ def test_every_fault_is_found_and_none_hides_another(tmp_path: Path) -> None:
     (out / "gt_k_x2" / "kernel_4.mat").write_bytes((out / "gt_k_x2" / "kernel_5.mat").read_bytes())
     (out / "lr_x2" / "im_6.png").unlink()
     found = {finding.image: finding for finding in check(str(out))}
-    assert "gt has no image im_1" in str(found["im_1"].problem)
-    assert "must be 2 times as large" in str(found["im_2"].problem)
+    assert "im_1" in str(found["im_1"].problem)
+    assert "20x20" in str(found["im_2"].problem)
     assert found["im_3"].problem is None
     assert found["im_3"].regeneration is None
-    assert "not what the manifest says" in str(found["im_4"].problem)
+    assert "kernel_4.mat" in str(found["im_4"].problem)
     assert found["im_5"].problem is None
-    assert "gt/im_6.png has no low-resolution image" in str(found["im_6"].problem)
+    assert "gt/im_6.png" in str(found["im_6"].problem)
     (out / "manifest.json").unlink()  # without its word, the pixels tell
     (wrong,) = (f for f in check(str(out)) if f.image == "im_4")
-    assert "does not belong to this image" in str(wrong.problem)
+    assert f"{wrong.regeneration:.1f} dB" in str(wrong.problem)
 
 
 def test_a_shifted_image_is_told(tmp_path: Path) -> None:
@@ -127,7 +127,8 @@ def test_a_shifted_image_is_told(tmp_path: Path) -> None:
     store.write("lr_x2/im_1.png", images.encode_png(degradation.degrade(photograph, kernel, 2)))
     store.write("gt_k_x2/kernel_1.mat", kernel_files.encode_mat(kernel))
     (found,) = check(str(tmp_path))
-    assert "with the kernel as it is stored" in str(found.problem)
+    assert "stored" in str(found.problem)
+    assert "180" not in str(found.problem)
 
 
 def test_nothing_to_check(tmp_path: Path) -> None:

@@ -53,14 +53,14 @@ def test_the_header_and_the_pixels_agree_on_turned_photographs() -> None:
 
 
 def test_missing_folder(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="does not exist or is empty"):
+    with pytest.raises(DatasetError, match="nowhere"):
         Dataset(str(tmp_path / "nowhere"))
 
 
 def test_no_images(tmp_path: Path) -> None:
     (tmp_path / "lr_x2").mkdir()
     (tmp_path / "lr_x2" / "notes.txt").write_text("nothing")
-    with pytest.raises(DatasetError, match=r"no images in .*lr_x2"):
+    with pytest.raises(DatasetError, match="lr_x2"):
         Dataset(str(tmp_path)).plan(2)
 
 
@@ -72,33 +72,33 @@ def test_a_file_that_is_no_image(dataset_folder: Path) -> None:
 
 def test_sizes_that_do_not_fit(dataset_folder: Path) -> None:
     Image.new("RGB", (100, 100)).save(dataset_folder / "lr_x2" / "im_2.png")
-    with pytest.raises(DatasetError, match=r"240x192.*100x100.*2 times"):
+    with pytest.raises(DatasetError, match=r"240x192.*100x100"):
         Dataset(str(dataset_folder)).plan(2)
 
 
 def test_missing_truth(dataset_folder: Path) -> None:
     (dataset_folder / "gt" / "im_2.png").unlink()
-    with pytest.raises(DatasetError, match="no image im_2"):
+    with pytest.raises(DatasetError, match="im_2"):
         Dataset(str(dataset_folder)).plan(2)
 
 
 def test_unknown_ids_and_scales(dataset_folder: Path) -> None:
-    with pytest.raises(DatasetError, match=r"no image im_9.*im_1, im_2"):
+    with pytest.raises(DatasetError, match=r"im_9.*im_1, im_2"):
         Dataset(str(dataset_folder)).plan(2, ["im_9"])
-    with pytest.raises(DatasetError, match="choose 2 or 4"):
+    with pytest.raises(DatasetError, match=" 3 "):
         Dataset(str(dataset_folder)).plan(3)
 
 
 def test_a_kernel_file_without_kernel(dataset_folder: Path) -> None:
     savemat(dataset_folder / "gt_k_x2" / "kernel_1.mat", {"k": np.eye(11)})
-    with pytest.raises(KernelError, match=r"kernel_1\.mat has no variable 'Kernel'"):
+    with pytest.raises(KernelError, match=r"kernel_1\.mat.*'Kernel'"):
         Dataset(str(dataset_folder)).plan(2)
 
 
 def test_a_file_that_changes_during_the_run(dataset_folder: Path) -> None:
     (spec,) = Dataset(str(dataset_folder)).plan(2, ["im_1"])
     Image.new("RGB", (120, 96)).save(dataset_folder / "lr_x2" / "im_1.png")
-    with pytest.raises(DatasetError, match="changed while"):
+    with pytest.raises(DatasetError, match=r"im_1\.png"):
         load_low(spec)
 
 

@@ -137,8 +137,8 @@ def test_two_blurs(photographs: Path, masks: Path, tmp_path: Path) -> None:
     manifest = DatasetMaker(str(photographs), str(tmp_path / "made"), MASKED, MaskFolder(str(masks))).make()
     assert [entry["image"] for entry in manifest["images"]] == ["im_1"]
     notes = {entry["image"]: entry["note"] for entry in manifest["left_out"]}
-    assert "covers 0.0%" in notes["hill"]
-    assert "no mask im_2.png" in notes["im_2"]
+    assert "0.0%" in notes["hill"]
+    assert "im_2.png" in notes["im_2"]
     for scale in (2, 4):
         (spec,) = Dataset(str(tmp_path / "made")).plan(scale)
         mask = given_masks(spec)["object"]
@@ -201,16 +201,16 @@ def test_a_file_of_gaussians_has_no_motion() -> None:
     out, cells = io.BytesIO(), np.empty((1, 2), object)
     cells[0, 0], cells[0, 1] = kernels.gaussian(np.eye(2), 11, 1), kernels.gaussian(2 * np.eye(2), 11, 1)
     savemat(out, {"kernels": cells})
-    with pytest.raises(DatasetError, match="Gaussian kernels only"):
+    with pytest.raises(DatasetError, match=r"k\.mat"):
         read_motion_kernels(out.getvalue(), "k.mat")
 
 
 def test_other_options_and_foreign_folders_are_refused(photographs: Path, tmp_path: Path) -> None:
     DatasetMaker(str(photographs), str(tmp_path / "made"), CLEAN).make()
     before = tree(tmp_path / "made")
-    with pytest.raises(DatasetError, match=r"seed 3 \(now 5\)"):
+    with pytest.raises(DatasetError, match=r"seed 3 .*5"):
         DatasetMaker(str(photographs), str(tmp_path / "made"), Law("div2krk", (2, 4), seed=5))
-    with pytest.raises(DatasetError, match="not begun by mkgan"):
+    with pytest.raises(DatasetError, match="photographs"):
         DatasetMaker(str(photographs), str(photographs), CLEAN)
     assert tree(tmp_path / "made") == before
 
@@ -226,12 +226,12 @@ def test_a_changed_photograph_is_made_again_alone(photographs: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (lambda f: (f / "im_1.jpg").write_bytes((f / "hill.jpg").read_bytes()), "would share a kernel file"),
-        (lambda f: (f / "1.png").write_bytes((f / "im_1.png").read_bytes()), "would share a kernel file"),
-        (lambda f: (f / "1_obj.png").write_bytes((f / "im_1.png").read_bytes()), "would share a kernel file"),
+        (lambda f: (f / "im_1.jpg").write_bytes((f / "hill.jpg").read_bytes()), r"im_1\.(jpg|png) .*im_1\.(jpg|png) "),
+        (lambda f: (f / "1.png").write_bytes((f / "im_1.png").read_bytes()), r"1\.png .*im_1\.png "),
+        (lambda f: (f / "1_obj.png").write_bytes((f / "im_1.png").read_bytes()), r"1_obj\.png .*im_1\.png "),
         (lambda f: (f / "bad.png").write_bytes(b"no"), r"bad\.png"),
-        (lambda f: Image.new("RGB", (30, 90)).save(f / "small.png"), "at least 64"),
-        (lambda f: [p.unlink() for p in f.iterdir()], "no photographs"),
+        (lambda f: Image.new("RGB", (30, 90)).save(f / "small.png"), r"small\.png .*30x90.* 64 "),
+        (lambda f: [p.unlink() for p in f.iterdir()], "photographs"),
     ],
 )
 def test_bad_photographs_are_refused_before_anything_is_written(photographs: Path, tmp_path: Path, spoil, says) -> None:
@@ -244,10 +244,10 @@ def test_bad_photographs_are_refused_before_anything_is_written(photographs: Pat
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"kind": "blurry"}, "choose div2krk"),
-        ({"kind": "two-blur"}, "needs --masks or --weights"),
-        ({"kind": "div2krk", "masks": "given"}, "takes no --masks"),
-        ({"kind": "div2krk", "motion_kernels": "x"}, "only --kind motion"),
+        ({"kind": "blurry"}, "--kind 'blurry'"),
+        ({"kind": "two-blur"}, "two-blur .*--masks"),
+        ({"kind": "div2krk", "masks": "given"}, "div2krk .*--masks"),
+        ({"kind": "div2krk", "motion_kernels": "x"}, "--kernels.* div2krk"),
         ({"kind": "div2krk", "noise": -1}, "--noise -1"),
         ({"kind": "div2krk", "jpeg": 100}, "--jpeg 100"),
         ({"kind": "div2krk", "seed": -1}, "--seed -1"),
@@ -272,13 +272,13 @@ def test_masks_by_yolo(tmp_path: Path) -> None:
     assert 0.3 < mask.mean() < 0.5
     mask, note = source.mask("16", photographs["16"])
     assert mask is None
-    assert "no object found" in str(note)
+    assert note
 
 
 def test_missing_weights_and_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(WeightsError, match="cannot read"):
+    with pytest.raises(WeightsError, match=r"none\.tflite"):
         YoloMasks(tmp_path / "none.tflite")
     (tmp_path / "some.tflite").write_bytes(b"something")
     monkeypatch.setitem(sys.modules, "ultralytics", None)
-    with pytest.raises(WeightsError, match="give masks with --masks"):
+    with pytest.raises(WeightsError, match="ultralytics"):
         YoloMasks(tmp_path / "some.tflite")

@@ -71,13 +71,13 @@ def test_faults() -> None:
     good = kernels.gaussian(np.diag([2.0, 2.0]), 13, 2)
     assert kernels.fault(good, 2) is None
     assert "finite" in str(kernels.fault(good * np.nan, 2))
-    assert "sums" in str(kernels.fault(good * 2, 2))
-    assert "border" in str(kernels.fault(np.full((13, 13), 1 / 169), 2))
-    assert "centre" in str(kernels.fault(np.roll(kernels.gaussian(np.eye(2), 13, 2), 2, 0), 2))
+    assert "2.0" in str(kernels.fault(good * 2, 2))
+    assert "28%" in str(kernels.fault(np.full((13, 13), 1 / 169), 2))
+    assert "2.0 px" in str(kernels.fault(np.roll(kernels.gaussian(np.eye(2), 13, 2), 2, 0), 2))
 
 
 def test_unusable_kernels_are_refused() -> None:
-    with pytest.raises(KernelError, match="square"):
+    with pytest.raises(KernelError, match=r"\(3, 4\)"):
         kernels.normalise(np.ones((3, 4)))
     with pytest.raises(KernelError, match="finite"):
         kernels.normalise(np.zeros((3, 3)))
@@ -88,7 +88,7 @@ def test_kernel_files(tmp_path) -> None:
     assert np.allclose(kernel_files.decode(kernel_files.encode_mat(kernel), "k.mat"), kernel)
     assert np.allclose(kernel_files.decode(kernel_files.encode_npy(kernel), "k.npy"), kernel)
     savemat(tmp_path / "k.mat", {"other": kernel})
-    with pytest.raises(KernelError, match=r"no variable 'Kernel' .*other"):
+    with pytest.raises(KernelError, match=r"k\.mat.*'Kernel'.*'other'"):
         kernel_files.decode((tmp_path / "k.mat").read_bytes(), "k.mat")
-    with pytest.raises(KernelError, match="not a readable kernel"):
+    with pytest.raises(KernelError, match=r"k\.mat"):
         kernel_files.decode(b"nonsense", "k.mat")

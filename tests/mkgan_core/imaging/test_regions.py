@@ -166,9 +166,9 @@ def test_an_empty_or_full_mask_is_the_whole_image(mask: np.ndarray) -> None:
 def test_composition_refuses_gaps_and_wrong_sizes() -> None:
     half = np.zeros(SHAPE, bool)
     half[:12] = True
-    with pytest.raises(RegionError, match="belong to no region"):
+    with pytest.raises(RegionError, match="360 "):
         compose([(Region("object", half), np.zeros((24, 60, 3), np.float32))], 2)
-    with pytest.raises(RegionError, match="its box needs"):
+    with pytest.raises(RegionError, match=r"\(24, 59, 3\).*\(24, 60, 3\)"):
         compose([(Region("object", half), np.zeros((24, 59, 3), np.float32))], 2)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 import sys
 from types import ModuleType
 
@@ -22,7 +23,7 @@ def test_several_gpus_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert torch_device("auto") == "cpu"
-    with pytest.raises(ConfigError, match="no CUDA device"):
+    with pytest.raises(ConfigError, match="--device cuda"):
         torch_device("cuda")
 
 
@@ -30,3 +31,24 @@ def test_a_step_while_another_thread_imports_torch(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "torch", ModuleType("torch"))
     with computing():
         assert usage()["threads"] == 1
+
+
+@pytest.mark.parametrize(
+    ("prefix", "expected"),
+    [
+        ("import os; os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])", 1),  # the affinity mask
+        ("import os; os.environ['LOKY_MAX_CPU_COUNT'] = '1'", 1),  # what a person says
+        # a container's CPU quota of one core and a half: its cgroup's file, as the kernel shows it inside
+        (
+            "import io, os; from types import SimpleNamespace as Fake; from loky.backend import context;"
+            "context.open = lambda name: io.StringIO('150000 100000\\n');"
+            "path = Fake(exists=lambda name: 'cpu.max' in name);"
+            "context.os = Fake(path=path, environ={}, cpu_count=lambda: 64, sched_getaffinity=lambda pid: range(64))",
+            2,
+        ),
+    ],
+)
+def test_cores_are_those_that_this_process_may_use(prefix: str, expected: int) -> None:
+    code = f"{prefix}\nfrom mkgan_core.machine.cores import cores; print(cores())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == expected

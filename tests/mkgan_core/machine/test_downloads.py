@@ -110,7 +110,7 @@ def test_a_broken_download_leaves_no_half_file_and_is_resumed(
         return read(address, start, end)
 
     monkeypatch.setattr(downloads, "_read", twice)
-    with pytest.raises(WeightsError, match=r"131072 of 300000 bytes are here. Run `mkgan weights pull small` again"):
+    with pytest.raises(WeightsError, match=r"131072.* 300000.*mkgan weights pull small"):
         downloads.pull("small")
     assert files(cache) == {"partial/yolo-small.pt"}
     assert weights.available("yolo") == []
@@ -150,7 +150,7 @@ def test_wrong_content_is_not_kept(server: Server, cache: Path, stale: bytes) ->
     if len(stale) > len(CONTENT):  # more than there is: begun anew
         assert downloads.pull("small").read_bytes() == CONTENT
         return
-    with pytest.raises(WeightsError, match=r"is not the published file: 300000 bytes, sha256 .*nothing was kept"):
+    with pytest.raises(WeightsError, match=r"yolo-small\.pt.* 300000"):
         downloads.pull("small")
     assert files(cache) == set()
     assert downloads.pull("small").read_bytes() == CONTENT
@@ -158,10 +158,10 @@ def test_wrong_content_is_not_kept(server: Server, cache: Path, stale: bytes) ->
 
 def test_a_changed_file_on_the_server(server: Server, cache: Path) -> None:
     server.content = CONTENT[:-1] + b"?"
-    with pytest.raises(WeightsError, match="not the published file"):
+    with pytest.raises(WeightsError, match=hashlib.sha256(server.content).hexdigest()):
         downloads.pull("small")
     server.content = CONTENT[:1000]
-    with pytest.raises(WeightsError, match="not the published file: 1000 bytes"):
+    with pytest.raises(WeightsError, match=r" 1000 .* 300000 "):
         downloads.pull("small")
     assert files(cache) == set()
 
@@ -169,21 +169,21 @@ def test_a_changed_file_on_the_server(server: Server, cache: Path) -> None:
 def test_a_damaged_file_in_the_cache_is_replaced(server: Server, cache: Path) -> None:
     cache.mkdir(parents=True)
     (cache / "yolo-small.pt").write_bytes(b"half")
-    with pytest.raises(WeightsError, match="damaged"):
+    with pytest.raises(WeightsError, match=r"yolo-small\.pt"):
         weights.require("yolo")
     assert downloads.pull("small").read_bytes() == CONTENT
     assert weights.require("yolo").name == "yolo-small.pt"
 
 
 def test_a_missing_address(server: Server, cache: Path) -> None:
-    with pytest.raises(WeightsError, match=r"cannot download .*yolo-missing\.pt .*put yolo-missing\.pt into"):
+    with pytest.raises(WeightsError, match=r"yolo-missing\.pt"):
         downloads.pull("missing")
     assert server.asked == ["bytes=0-65535"]
 
 
 def test_no_network(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     register(monkeypatch, "small", "http://127.0.0.1:9/yolo-small.pt")
-    with pytest.raises(WeightsError, match=r"cannot download .*0 of 300000 bytes are here"):
+    with pytest.raises(WeightsError, match=r"127\.0\.0\.1:9/yolo-small\.pt.* 0 .*300000"):
         downloads.pull("small")
     assert not (cache / "yolo-small.pt").exists()
 
@@ -191,7 +191,7 @@ def test_no_network(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_server_that_never_answers(server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server.silent = threading.Event()
     monkeypatch.setattr(downloads, "SILENT_S", 0.3)
-    with pytest.raises(WeightsError, match="cannot download"):
+    with pytest.raises(WeightsError, match=r"yolo-small\.pt"):
         downloads.pull("small")
     server.silent.set()
 
@@ -209,10 +209,10 @@ def test_processes_that_pull_at_once_share_one_download(server: Server, cache: P
 def test_an_unwritable_cache(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("MKGAN_CACHE", str(tmp_path / "file"))
-    with pytest.raises(WeightsError, match="set MKGAN_CACHE to another folder"):
+    with pytest.raises(WeightsError, match="MKGAN_CACHE"):
         downloads.pull("small")
 
 
 def test_an_unknown_name() -> None:
-    with pytest.raises(ConfigError, match="no weights 'sam-vit-x'"):
+    with pytest.raises(ConfigError, match="sam-vit-x"):
         downloads.pull("sam-vit-x")

@@ -94,11 +94,11 @@ def test_an_exported_folder_is_one_set_of_weights(folder: Path, monkeypatch: pyt
 
 def test_places_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MKGAN_WEIGHTS", str(tmp_path / "nowhere"))
-    with pytest.raises(WeightsError, match=r"nowhere, which does not exist"):
+    with pytest.raises(WeightsError, match="nowhere"):
         weights.available("yolo")
     put(tmp_path, "notes.txt")
     monkeypatch.setenv("MKGAN_WEIGHTS", str(tmp_path / "notes.txt"))
-    with pytest.raises(WeightsError, match=r"of no known kind; name the file like one of sam_vit_\*\.pth"):
+    with pytest.raises(WeightsError, match=r"notes\.txt.*sam_vit_\*\.pth"):
         weights.available("yolo")
 
 
@@ -108,7 +108,7 @@ def test_places_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ("yolo", "yolov8n.pt"),
         ("yolo-grabcut", "yolov8n.pt"),
         ("sam", "sam_vit_h_4b8939.pth"),
-        ("yolo-seg", "a YOLO that segments, such as yolov8n-seg.pt"),
+        ("yolo-seg", "yolov8n-seg.pt"),
         ("faster-rcnn", "fasterrcnn_resnet50_fpn_coco-258fb6c6.pth"),
         ("mask-rcnn", "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth"),
     ],
@@ -117,17 +117,16 @@ def test_without_weights_the_message_says_which_file_to_put_where(segmenter: str
     with pytest.raises(WeightsError) as caught:
         parts.check_ready("segmenter", segmenter)
     said = str(caught.value)
-    assert f"put {file} (https://" in said
-    assert f"into {cache_folder()}" in said
-    assert "MKGAN_WEIGHTS" in said
+    for datum in (file, "https://", str(cache_folder()), "MKGAN_WEIGHTS"):
+        assert datum in said
     assert ("mkgan weights pull" in said) == (segmenter != "yolo-seg")  # no hash of it is known, so none is pulled
 
 
 def test_damaged_weights_are_refused_before_anything_starts(folder: Path) -> None:
     put(folder, "sam_vit_b_01ec64.pth")
-    with pytest.raises(WeightsError, match=r"sam_vit_b_01ec64\.pth are damaged: sha256 .*published ec2df627"):
+    with pytest.raises(WeightsError, match=r"sam_vit_b_01ec64\.pth.*ec2df627"):
         weights.require("sam")
-    with pytest.raises(WeightsError, match="damaged"):
+    with pytest.raises(WeightsError, match=r"sam_vit_b_01ec64\.pth"):
         parts.check_ready("segmenter", "sam")
 
 
@@ -140,7 +139,7 @@ def test_a_replaced_file_is_read_again(folder: Path) -> None:
 
 def test_a_format_without_its_package(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(folder, "yolo.engine")
-    with pytest.raises(ConfigError, match="pip install tensorrt"):
+    with pytest.raises(ConfigError, match="tensorrt"):
         parts.check_ready("segmenter", "yolo")
     assert parts.resolve_auto() == "fft-texture"
 

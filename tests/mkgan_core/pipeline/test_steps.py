@@ -100,7 +100,7 @@ def test_a_region_falls_back_to_the_whole_image_and_that_to_bicubic(
 
 
 def test_given_masks_must_be_there(spec: ImageSpec, common: Common) -> None:
-    with pytest.raises(RegionError, match="without masks"):
+    with pytest.raises(RegionError, match="im_1"):
         run(SegmentJob(replace(spec, mask=None), **common, segmenter="given"))
 
 
@@ -117,7 +117,7 @@ def test_a_region_below_the_floor_joins_the_rest(spec: ImageSpec, common: Common
 def test_an_image_left_in_one_piece_says_why(spec: ImageSpec, common: Common) -> None:
     record = run(SegmentJob(replace(spec, mask=None), **common, segmenter="fft-texture"))
     assert record["regions"] == [whole_region(spec)]
-    assert record["note"].startswith("fft-texture found no object to split off")
+    assert "fft-texture" in record["note"]
     assert run(SegmentJob(spec, **common, segmenter="whole"))["note"] is None
 
 

@@ -125,7 +125,7 @@ def test_lost_files_leave_the_figures(run: Run, tmp_path: Path) -> None:
     assert html.count("No pictures: ") == 1
     assert html.count('<div class="pictures">') == 2
     without = page.render(replace(run, images=run.images.iloc[:0]))
-    assert "did not record where its pictures are" in without
+    assert '<div class="pictures">' not in without
 
 
 def test_names_are_escaped(run: Run) -> None:
@@ -137,7 +137,7 @@ def test_written_whole_or_not_at_all(run: Run, tmp_path: Path) -> None:
     page.write(run, tmp_path / "page.html")
     assert [p.name for p in tmp_path.iterdir()] == ["page.html"]
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match="choose another place with --html"):
+    with pytest.raises(StorageError, match="--html"):
         page.write(run, tmp_path / "file" / "page.html")
 
 

@@ -131,7 +131,7 @@ def test_a_report_is_found_by_run_or_by_uri(results: list[Result]) -> None:
     store = Store("memory://report-find")
     uri = write(RunFolder.of("run-1", store.uri), *_rows(results))
     assert len(read("run-1", store.uri)) == len(read(uri, "memory://nowhere")) == 4
-    with pytest.raises(ConfigError, match=r"no report for run 'run-2'.*run-1"):
+    with pytest.raises(ConfigError, match=r"'run-2'.*run-1"):
         read("run-2", store.uri)
 
 
@@ -164,5 +164,5 @@ def test_a_report_may_have_another_name(results: list[Result]) -> None:
     write(RunFolder.of("run-1", store.uri), *_rows(results))
     copy = store.write("monday.parquet", store.read("runs/run-1/report.parquet"))
     assert len(read(copy, "memory://nowhere")) == 4
-    with pytest.raises(ConfigError, match="see the path"):
+    with pytest.raises(ConfigError, match=r"tuesday\.parquet"):
         read(store.uri_of("tuesday.parquet"), "memory://nowhere")

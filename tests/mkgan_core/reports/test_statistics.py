@@ -91,7 +91,7 @@ def test_only_images_that_both_finished() -> None:
     rows.loc[(rows["image"] == "im_5") & (rows["method"] == "bicubic"), "psnr_y"] = np.inf
     gaps = statistics.differences(statistics.score_table(rows), "spectral+zssr", "bicubic")
     assert [image for image, _ in gaps.index] == [f"im_{n}" for n in range(10) if n not in (3, 5)]
-    with pytest.raises(ConfigError, match="no finished rows of method 'zssr'; it has bicubic"):
+    with pytest.raises(ConfigError, match=r"'zssr'.* bicubic"):
         statistics.differences(statistics.score_table(rows), "zssr", "bicubic")
 
 
@@ -179,7 +179,7 @@ def test_two_runs_side_by_side() -> None:
     other = stored(synthetic(6, 1).assign(preset="paper"), store, "c")
     assert "kernelgan+zssr (paper)" in set(runs.beside(first, other).rows["method"])
     elsewhere = stored(synthetic(6, 1).assign(scale=4), store, "d")
-    with pytest.raises(ConfigError, match="share no image at the same scale"):
+    with pytest.raises(ConfigError, match=r" a \(.* d \("):
         runs.beside(first, elsewhere)
 
 

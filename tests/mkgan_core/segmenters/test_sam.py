@@ -153,7 +153,7 @@ def test_the_second_backend(
 def test_a_checkpoint_of_unknown_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photo: np.ndarray) -> None:
     (tmp_path / "sam_vit_x.pth").write_bytes(b"")
     monkeypatch.setenv("MKGAN_WEIGHTS", str(tmp_path))
-    with pytest.raises(WeightsError, match=r"which SAM this is must be in its name; .*sam_vit_h_\*\.pth"):
+    with pytest.raises(WeightsError, match=r"sam_vit_x\.pth.*sam_vit_h_\*\.pth"):
         sam.object_masks(photo, BOXES)
 
 
@@ -161,5 +161,5 @@ def test_weights_of_another_architecture(tiny: Path, photo: np.ndarray, tmp_path
     wrong = tmp_path / "sam_vit_b_wrong.pth"
     wrong.write_bytes(tiny.read_bytes())
     monkeypatch.setenv("MKGAN_WEIGHTS", str(wrong))
-    with pytest.raises(WeightsError, match=r"cannot use .*sam_vit_b_wrong\.pth as SAM weights"):
+    with pytest.raises(WeightsError, match=r"sam_vit_b_wrong\.pth"):
         sam.object_masks(photo, BOXES)
