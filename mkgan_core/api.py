@@ -18,8 +18,8 @@ from mkgan_core.machine.storage import Store, scratch
 from mkgan_core.pipeline import parts, walk
 from mkgan_core.pipeline.artifacts import load_kernel, load_region
 from mkgan_core.pipeline.method import DEFAULT_METHOD, NAMED_METHODS, Method, check_single_image, check_size, parse
+from mkgan_core.pipeline.photo import describe
 from mkgan_core.pipeline.results import Result
-from mkgan_core.pipeline.single_image import describe
 from mkgan_core.pipeline.steps.segment import SegmentJob
 from mkgan_core.segmenters.base import Segmentation
 

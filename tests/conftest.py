@@ -11,6 +11,7 @@ import pytest
 from mkgan_core.datasets.layout import ImageSpec
 from mkgan_core.datasets.sample import open_sample
 from mkgan_core.machine.storage import Store
+from mkgan_core.pipeline import parts
 from tests import data_sets
 
 DATA = Path(os.environ.get("MKGAN_TEST_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))
@@ -39,6 +40,13 @@ def no_weights(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     """What lies in this machine's cache must not change what tests see."""
     monkeypatch.setenv("MKGAN_WEIGHTS", "")
     monkeypatch.setenv("MKGAN_CACHE", str(tmp_path_factory.getbasetemp() / "mkgan-cache"))
+
+
+@pytest.fixture
+def own_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is forgotten after it."""
+    registry = {kind: dict(known) for kind, known in parts._registry().items()}
+    monkeypatch.setattr(parts, "_registry", lambda: registry)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mkgan_core.datasets.files import image_files
+from mkgan_core.datasets.file_names import image_files
 from mkgan_core.datasets.kernel_laws import random_kernel
 from mkgan_core.imaging import kernels
 from mkgan_core.imaging.degradation import degrade, degrade_by_region

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mkgan_core.datasets.files import low_folder
+from mkgan_core.datasets.file_names import low_folder
 from mkgan_core.datasets.layout import (
     PICTURES,
     SCALES,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mkgan_core.datasets.files import kernel_file, kernel_folder, low_folder, mask_file
+from mkgan_core.datasets.file_names import kernel_file, kernel_folder, low_folder, mask_file
 from mkgan_core.errors import DatasetError, StorageError
 from mkgan_core.imaging import images, kernel_files, kernels
 from mkgan_core.imaging.kernels import Kernel

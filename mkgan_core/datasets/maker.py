@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mkgan_core.datasets.files import image_files, kernel_file
+from mkgan_core.datasets.file_names import image_files, kernel_file
 from mkgan_core.datasets.kernel_laws import random_kernel, random_motion_kernel
 from mkgan_core.datasets.layout import PICTURES, natural, stem
 from mkgan_core.datasets.object_masks import MaskSource

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mkgan_core.datasets.files import image_files, mask_file
+from mkgan_core.datasets.file_names import image_files, mask_file
 from mkgan_core.datasets.kernel_laws import random_kernel
 from mkgan_core.datasets.layout import SCALES, Dataset
 from mkgan_core.errors import DatasetError

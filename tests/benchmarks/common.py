@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mkgan_core.datasets.files import image_files
+from mkgan_core.datasets.file_names import image_files
 from mkgan_core.datasets.kernel_laws import random_kernel
 from mkgan_core.datasets.layout import Dataset, load_high, load_low, true_kernel
 from mkgan_core.datasets.sample import open_sample

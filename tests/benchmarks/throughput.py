@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from mkgan_core.datasets.files import image_files
+from mkgan_core.datasets.file_names import image_files
 from mkgan_core.imaging import images, kernels
 from mkgan_core.imaging.kernels import Kernel
 from mkgan_core.machine.storage import Store

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mkgan_core.datasets.files import image_files
+from mkgan_core.datasets.file_names import image_files
 from mkgan_core.datasets.kernel_laws import random_kernel
 from mkgan_core.imaging.degradation import degrade
 from mkgan_core.machine.storage import Store

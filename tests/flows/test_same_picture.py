@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, urlparse
@@ -27,7 +26,7 @@ from mkgan_core.upscalers.zssr import settings as zssr
 
 
 @pytest.fixture
-def stubborn() -> Iterator[str]:
+def stubborn(own_parts: None) -> str:
     """The name of an estimator that refuses on purpose, whatever the seed."""
 
     class Stubborn(Estimator[NoSettings]):
@@ -38,8 +37,7 @@ def stubborn() -> Iterator[str]:
             raise KernelError(f"stubborn about {region.name} with seed {context.seed}")
 
     parts.register("stubborn")(Stubborn)
-    yield "stubborn"
-    del parts._registry()["estimator"]["stubborn"]
+    return "stubborn"
 
 
 @pytest.fixture

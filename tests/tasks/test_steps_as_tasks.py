@@ -13,7 +13,6 @@ from mkgan_core.pipeline.artifacts import whole_region
 from mkgan_core.pipeline.steps.kernel import KernelJob
 from mkgan_core.pipeline.steps.merge import MergeJob
 from mkgan_core.pipeline.steps.segment import SegmentJob
-from tasks.caching import _may_help
 from tasks.steps import TASKS, task_for
 from tests.drive import common_of
 
@@ -47,4 +46,6 @@ def test_only_steps_that_may_train_want_a_gpu() -> None:
     ],
 )
 def test_what_is_tried_again(fault: Exception, helps: bool) -> None:
-    assert _may_help(TASKS[KernelJob], None, Failed(data=fault)) is helps  # type: ignore[arg-type]
+    task = TASKS[KernelJob]
+    assert task.retry_condition_fn is not None
+    assert task.retry_condition_fn(task, None, Failed(data=fault)) is helps  # type: ignore[arg-type]

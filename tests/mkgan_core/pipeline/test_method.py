@@ -66,10 +66,7 @@ def test_small_images_are_refused_before_anything_starts() -> None:
         method.check_size(method.parse("kernelgan+zssr"), "im_1", (70, 60))
 
 
-def test_a_part_of_ones_own_has_a_name_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    registry = {kind: dict(known) for kind, known in parts._registry().items()}
-    monkeypatch.setattr(parts, "_registry", lambda: registry)
-
+def test_a_part_of_ones_own_has_a_name_everywhere(own_parts: None) -> None:
     @parts.register("flat")
     class Flat(Estimator[NoSettings]):
         """A kernel that averages."""
