@@ -128,8 +128,8 @@ def luma(image: Image) -> np.ndarray:
     """BT.601 luma (H, W) in [16, 235] of the uint8-rounded image (method.md §1).
 
     Example:
-        >>> luma(np.ones((1, 1, 3)))
-        array([[235.]])
+        >>> float(luma(np.ones((1, 1, 3)))[0, 0])
+        235.0
     """
     return 16 + (to_uint8(image) / 255.0) @ LUMA_WEIGHTS
 
@@ -138,8 +138,8 @@ def grey(image: Image) -> np.ndarray:
     """Mean of the colours (H, W), in the image's own range; for finding structure, where `luma` is for scores.
 
     Example:
-        >>> grey(np.array([[[0.0, 0.5, 1.0]]]))
-        array([[0.5]])
+        >>> float(grey(np.array([[[0.0, 0.5, 1.0]]]))[0, 0])
+        0.5
     """
     return image.mean(axis=2)
 

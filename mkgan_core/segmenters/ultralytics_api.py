@@ -66,14 +66,20 @@ def sam_predictor(path: Path, _sha256: str, device: str) -> Any:
 
 
 def quiet() -> Any:
-    """The package, told to stay off the network and to keep its settings in the cache."""
+    """The package, told to stay off the network, to keep its settings in the cache, and to leave other code alone."""
+    from PIL import Image as Pillow
+
     quietly = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "false"}
     quietly["YOLO_CONFIG_DIR"] = str(cache_folder().parent / "ultralytics")
-    threads = os.environ.get("OMP_NUM_THREADS")
+    threads, opener, printing = os.environ.get("OMP_NUM_THREADS"), Pillow.open, np.get_printoptions()
     for name, value in quietly.items():
         os.environ.setdefault(name, value)
     import ultralytics
+    import ultralytics.utils.patches
 
-    if threads is None:  # it sets this to 1 for every process started from here
+    # what it changed while it was imported: threads of child processes, Pillow's way to open files, numpy's to print
+    if threads is None:
         os.environ.pop("OMP_NUM_THREADS", None)
+    Pillow.open = opener
+    np.set_printoptions(**printing)
     return ultralytics

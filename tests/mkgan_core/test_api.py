@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from scipy.io import loadmat
 
 import mkgan_core
 from mkgan_core import estimate_kernel, estimate_kernels, list_methods, segment, super_resolve
-from mkgan_core.errors import ConfigError, DatasetError, KernelError, MkganError, RegionError
+from mkgan_core.errors import ConfigError, DatasetError, KernelError, MkganError, RegionError, WeightsError
 from mkgan_core.imaging import kernels
 from mkgan_core.imaging.images import to_uint8
 from mkgan_core.imaging.regions import whole
@@ -64,6 +65,20 @@ def test_grey_and_alpha_stay(pixels: np.ndarray, scale: int) -> None:
     assert large.shape == (96 * scale, 120 * scale, 4)
     assert (large[..., 3] == 200).all()
     assert np.array_equal(large[..., :3], super_resolve(pixels, scale, "bicubic").image)
+    translucent = super_resolve(Image.fromarray(np.dstack([pixels, opaque])), scale, "bicubic").image
+    assert translucent.mode == "RGBA"
+    assert np.array_equal(np.asarray(translucent), large)
+
+
+@pytest.mark.parametrize("channels", [None, 1, 4])
+def test_floats_keep_their_form(pixels: np.ndarray, channels: int | None) -> None:
+    given = pixels.astype(np.float64) / 255
+    given = given[..., 0] if channels is None else np.dstack([given, given[..., :1]])[..., :channels]
+    large = super_resolve(given, method="bicubic").image
+    assert large.dtype == np.float64
+    assert large.shape == (192, 240, *given.shape[2:])
+    assert large.min() >= 0 and large.max() <= 1
+    assert np.abs(large[::2, ::2] - given).mean() < 0.1  # of the right range
 
 
 def test_what_happened_is_told(picture: np.ndarray) -> None:
@@ -105,6 +120,12 @@ def test_a_kernel_is_found_and_saved(picture: np.ndarray, tmp_path: Path) -> Non
     assert np.array_equal(loadmat(tmp_path / "kernel.mat")["Kernel"], kernel.array)
     with pytest.raises(KernelError, match=r"kernel\.txt"):
         kernel.save(tmp_path / "kernel.txt")
+
+
+def test_a_kernel_that_was_replaced_says_so() -> None:
+    kernel = estimate_kernel(np.full((64, 64, 3), 0.5), "spectral")
+    assert "'whole'" in str(kernel.note)
+    assert np.allclose(kernel.array, kernels.bicubic(2))
 
 
 def test_segmentation(picture: np.ndarray) -> None:
@@ -152,6 +173,26 @@ def test_bad_input_is_named(change: dict[str, Any], fault: type[Exception], datu
     given: dict[str, Any] = {"image": np.zeros((64, 64, 3), np.uint8), "method": METHOD, **change}
     with pytest.raises(fault, match=datum):
         super_resolve(given.pop("image"), **given)
+
+
+@pytest.mark.parametrize(
+    ("call", "fault", "datum"),
+    [
+        (lambda image: estimate_kernel(image, "kernelgann"), ConfigError, "kernelgann"),
+        (lambda image: estimate_kernel(image, "ground-truth"), ConfigError, "ground-truth"),
+        (lambda image: estimate_kernel(image, scale=3), ConfigError, "3"),
+        (lambda image: estimate_kernel(image, preset="slow"), ConfigError, "slow"),
+        (lambda image: estimate_kernel(image[:40], "kernelgan"), DatasetError, "64x40"),
+        (lambda image: estimate_kernels(image, "bicubic", masks=[np.zeros((9, 9), bool)]), RegionError, r"9, 9"),
+        (lambda image: segment(image, "edgs"), ConfigError, "edgs"),
+        (lambda image: segment(image, "mask"), ConfigError, "--mask"),
+        (lambda image: segment(image, "edges", masks=[image[..., 0] > 0]), ConfigError, "--mask"),
+        (lambda image: segment(image, "yolo"), WeightsError, r"yolov8n\.pt"),
+    ],
+)
+def test_the_other_doors_name_it_too(call: Callable[[np.ndarray], Any], fault: type[Exception], datum: str) -> None:
+    with pytest.raises(fault, match=datum):
+        call(np.zeros((64, 64, 3), np.uint8))
 
 
 def test_nothing_stays_in_memory(picture: np.ndarray) -> None:

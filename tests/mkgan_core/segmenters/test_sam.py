@@ -137,16 +137,21 @@ def test_the_second_backend(
 
     torch.manual_seed(0)
     model = getattr(build, builder)()
-    with torch.no_grad():  # a mask that scores itself at nothing is dropped
+    with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith("iou_prediction_head.layers.2.bias"):
-                parameter += 5
+                parameter += 5  # a mask that scores itself at nothing is dropped
+            if "output_hypernetworks_mlps" in name and name.endswith("layers.2.weight"):
+                parameter *= 10_000  # and one that is not stable under its thresholds
     torch.save(model.state_dict(), tmp_path / file)
     monkeypatch.setenv("MKGAN_WEIGHTS", str(tmp_path))
     found = sam.object_masks(photo, BOXES)
     assert found.shape == (3, 240, 320)
     assert found.dtype == bool
+    assert min((found[i] ^ found[j]).mean() for i, j in ((0, 1), (0, 2), (1, 2))) > 0.02  # boxes make a difference
+    assert (sam.object_masks(photo, BOXES[:1])[0] ^ found[0]).mean() < 0.001  # but not to each other's masks
     masks = Sam(SamSettings(points_per_side=2)).masks(photo, {})
+    assert len(masks) > 0
     assert all(mask.shape == (240, 320) and mask.dtype == bool for mask in masks.values())
 
 

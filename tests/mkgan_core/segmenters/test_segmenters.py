@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import types
 from collections.abc import Callable
@@ -339,3 +340,15 @@ def test_networks_leave_the_arithmetic_as_it_was(yolo_weights: Path, scene: np.n
     """`prepare_torch` flushes denormals, for the time of the work."""
     split("yolo", scene)
     assert np.float32(1e-40) * np.float32(1.0) != 0
+
+
+def test_ultralytics_leaves_other_code_alone() -> None:
+    """In a process of its own: once it is imported, it stays."""
+    pytest.importorskip("ultralytics")
+    code = (
+        "import os, numpy as np; from PIL import Image; from mkgan_core.segmenters.ultralytics_api import quiet;"
+        "before = Image.open, np.get_printoptions(), os.environ.get('OMP_NUM_THREADS'); quiet(); quiet();"
+        "print(before == (Image.open, np.get_printoptions(), os.environ.get('OMP_NUM_THREADS')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
