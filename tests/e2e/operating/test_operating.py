@@ -18,6 +18,7 @@ from prefect.client.schemas.objects import FlowRun, TaskRun
 
 from deployments.automations import ZOMBIES
 from deployments.server import SERVER_PROCESS
+from mkgan_core.pipeline.method import DEFAULT_METHOD
 from tests.data_sets import write_data_set
 from tests.e2e.operating.serving import Serving, mend
 from tests.e2e.services import BIN, PATIENCE_S, clean_environment, free_port, until
@@ -196,7 +197,7 @@ def test_an_image_that_arrives_is_enlarged(serving: Serving, tmp_path: Path) -> 
 
         def by_event() -> Any:
             runs = client.read_flow_runs(limit=50)
-            wanted = {"images": ["/nowhere/photo.png"], "method": "spectral+zssr"}
+            wanted = {"images": ["/nowhere/photo.png"], "method": DEFAULT_METHOD}
             return next((r for r in runs if r.parameters.get("config") == wanted), None)
 
         arrived = until(by_event, "the event to start a run")
