@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -35,6 +36,13 @@ def real_data(name: str) -> Path:
     pytest.skip(lacking)
 
 
+def needs(*packages: str) -> None:
+    """Skip a test without these packages; not by importing them: ultralytics changes Pillow and numpy as it comes."""
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"the package {package} is not installed")
+
+
 @pytest.fixture(autouse=True)
 def no_weights(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """What lies in this machine's cache must not change what tests see."""
@@ -53,8 +61,7 @@ def own_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 def yolo_weights(no_weights: None, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The real YOLOv8n, where MKGAN_WEIGHTS finds it."""
     path = real_data("weights/yolov8n_int8.tflite")
-    pytest.importorskip("ultralytics")
-    pytest.importorskip("ai_edge_litert")
+    needs("ultralytics", "ai_edge_litert")
     monkeypatch.setenv("MKGAN_WEIGHTS", str(path))
     return path
 

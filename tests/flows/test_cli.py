@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,6 @@ from PIL import Image
 from scipy.io import savemat
 from scipy.ndimage import distance_transform_edt
 
-from mkgan_core.upscalers.zssr import settings as zssr
 from tests.data_sets import write_two_blurs
 from tests.drive import benchmark
 
@@ -223,54 +221,6 @@ def test_bad_input_of_other_commands(
     assert err.count("\n") == 1
     assert "Traceback" not in out + err
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").rglob("*.*"))
-
-
-@pytest.fixture
-def photos(dataset_folder: Path, tmp_path: Path) -> dict[str, str]:
-    """Two photographs, two files that are none, and one that is too small."""
-    (tmp_path / "bad.png").write_bytes(b"no picture")
-    (tmp_path / "worse.png").write_bytes(b"none either")
-    Image.new("RGB", (20, 20)).save(tmp_path / "small.png")
-    found = {f"im_{n}": str(dataset_folder / "lr_x2" / f"im_{n}.png") for n in (1, 2)}
-    return found | {name: str(tmp_path / f"{name}.png") for name in ("bad", "worse", "small")}
-
-
-@pytest.mark.parametrize("bad", ["bad", "small"])
-def test_a_bad_image_costs_only_itself(
-    mkgan, photos: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: str
-) -> None:
-    monkeypatch.setitem(zssr.PRESETS, "fast", replace(zssr.FAST, iterations=3))
-    options = ["--method", "bicubic+zssr", "--out", str(tmp_path / "out")]
-    code, out, err = mkgan("upscale", photos["im_1"], photos[bad], photos["im_2"], *options)
-    assert code == 1
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"im_1_x2.png", "im_2_x2.png"}
-    assert "im_1_x2.png" in out and "im_2_x2.png" in out
-    assert err.count("\n") == 1
-    assert f"{bad}.png" in err
-
-
-@pytest.mark.parametrize(
-    ("command", "ending"),
-    [(["estimate", "--estimator", "bicubic"], "_kernel.npy"), (["segment", "--segmenter", "edges"], "overlay.png")],
-)
-def test_so_it_does_for_kernels_and_masks(
-    mkgan, photos: dict[str, str], tmp_path: Path, command: list[str], ending: str
-) -> None:
-    name, *options = command
-    images = [photos[n] for n in ("im_1", "bad", "im_2")]
-    code, _, err = mkgan(name, *images, *options, "--out", str(tmp_path / "out"))
-    assert code == 1
-    assert len(list((tmp_path / "out").rglob(f"*{ending}"))) == 2
-    assert "bad.png" in err
-
-
-def test_when_all_images_are_bad_nothing_was_done(mkgan, photos: dict[str, str], tmp_path: Path) -> None:
-    options = ["--method", "bicubic", "--out", str(tmp_path / "out")]
-    code, _, err = mkgan("upscale", photos["bad"], photos["worse"], *options)
-    assert code == 2
-    assert list((tmp_path / "out").iterdir()) == []
-    assert "bad.png" in err.splitlines()[0]
-    assert "worse.png" in err.splitlines()[1]
 
 
 def test_segment_writes_four_masks_and_an_overlay(mkgan, dataset_folder: Path, tmp_path: Path) -> None:

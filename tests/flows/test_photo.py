@@ -36,6 +36,21 @@ def test_a_bad_photograph_costs_only_itself(mkgan, photos: dict[str, str], tmp_p
     assert "Traceback" not in out + err
 
 
+@pytest.mark.parametrize(
+    ("command", "ending"),
+    [(["estimate", "--estimator", "bicubic"], "_kernel.npy"), (["segment", "--segmenter", "whole"], "overlay.png")],
+)
+def test_so_it_does_for_kernels_and_masks(
+    mkgan, photos: dict[str, str], tmp_path: Path, command: list[str], ending: str
+) -> None:
+    images = [photos[name] for name in ("good", "broken", "fine")]
+    code, _, err = mkgan(*command, *images, "--out", str(tmp_path / "out"))
+    assert code == 1
+    assert len(list((tmp_path / "out").rglob(f"*{ending}"))) == 2
+    assert err.count("\n") == 1
+    assert "broken.png" in err
+
+
 @pytest.mark.parametrize("command", [["upscale", *METHOD], ["segment", "--segmenter", "whole"]])
 def test_only_bad_photographs_are_bad_input(mkgan, photos: dict[str, str], tmp_path: Path, command: list[str]) -> None:
     for bad in (["broken"], ["broken", "missing"]):

@@ -17,7 +17,7 @@ from mkgan_core.errors import ConfigError, DatasetError, WeightsError
 from mkgan_core.imaging import degradation, images, kernel_files, kernels
 from mkgan_core.imaging.regions import Region, whole
 from mkgan_core.machine.storage import Store
-from tests.conftest import real_data
+from tests.conftest import needs, real_data
 
 CLEAN = Law("div2krk", (2, 4), seed=3)
 MASKED = Law("two-blur", (2, 4), masks="given")
@@ -261,8 +261,7 @@ def test_laws_that_make_no_sense(options: dict, says: str) -> None:
 def test_masks_by_yolo(tmp_path: Path) -> None:
     """The weights score low, but a parrot is a bird and a sea front holds no object."""
     weights = real_data("weights/yolov8n-seg_int8.tflite")
-    pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed")
-    pytest.importorskip("ultralytics", reason="ultralytics is not installed")
+    needs("ultralytics", "ai_edge_litert")
     source = YoloMasks(weights)
     photographs = {name: images.decode(real_data(f"kodak24/{name}.png").read_bytes(), name) for name in ("23", "16")}
     mask, note = source.mask("23", photographs["23"])

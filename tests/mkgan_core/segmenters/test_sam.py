@@ -18,7 +18,7 @@ from mkgan_core.segmenters import rules, sam, ultralytics_api
 from mkgan_core.segmenters.base import object_names, segment
 from mkgan_core.segmenters.pictures import mask_files
 from mkgan_core.segmenters.sam import Sam, SamSettings
-from tests.conftest import ARTIFACTS
+from tests.conftest import ARTIFACTS, needs
 
 BOXES = np.array([[30, 40, 160, 200], [100.5, 20, 310, 120], [0, 0, 320, 240]])
 
@@ -131,7 +131,7 @@ def test_the_second_backend(
     builder: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photo: np.ndarray
 ) -> None:
     """MobileSAM and SAM 2, built by ultralytics with random weights and loaded from a file."""
-    pytest.importorskip("ultralytics")
+    needs("ultralytics")
     ultralytics_api.quiet()
     from ultralytics.models.sam import build
 

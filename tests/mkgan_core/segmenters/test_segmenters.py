@@ -20,7 +20,7 @@ from mkgan_core.segmenters import detectors, rules
 from mkgan_core.segmenters.base import Segmentation, object_names, segment
 from mkgan_core.segmenters.detectors import DetectorSettings, fill_boxes, yolo_boxes
 from mkgan_core.segmenters.pictures import mask_files
-from tests.conftest import ARTIFACTS
+from tests.conftest import ARTIFACTS, needs
 
 SEEN_BY_YOLO = (13, 33, 42, 50, 53, 63, 80, 81, 96)
 NOT_SEEN = (2, 24, 99)
@@ -192,8 +192,7 @@ def test_boxes_are_filled_and_cut_at_the_border() -> None:
 def test_corrupted_weights(
     file: str, content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scene: np.ndarray
 ) -> None:
-    pytest.importorskip("ultralytics")
-    pytest.importorskip("ai_edge_litert")
+    needs("ultralytics", "ai_edge_litert")
     (tmp_path / file).write_bytes(content)
     monkeypatch.setenv("MKGAN_WEIGHTS", str(tmp_path / file))
     name = {"f": "faster-rcnn", "m": "mask-rcnn", "s": "sam", "y": "yolo"}[file[0]]
@@ -344,7 +343,7 @@ def test_networks_leave_the_arithmetic_as_it_was(yolo_weights: Path, scene: np.n
 
 def test_ultralytics_leaves_other_code_alone() -> None:
     """In a process of its own: once it is imported, it stays."""
-    pytest.importorskip("ultralytics")
+    needs("ultralytics")
     code = (
         "import os, numpy as np; from PIL import Image; from mkgan_core.segmenters.ultralytics_api import quiet;"
         "before = Image.open, np.get_printoptions(), os.environ.get('OMP_NUM_THREADS'); quiet(); quiet();"
