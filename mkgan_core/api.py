@@ -5,11 +5,14 @@ An image is a path, a Pillow image, or an array (H, W), (H, W, 3) or (H, W, 4), 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mkgan_core.datasets.layout import SCALES
+import numpy as np
+
+from mkgan_core.datasets.layout import SCALES, ImageSpec
 from mkgan_core.errors import ConfigError
 from mkgan_core.imaging import images
 from mkgan_core.imaging.kernels import Kernel
@@ -98,7 +101,6 @@ def super_resolve(
         >>> result.image.shape, result.image.dtype, [region.name for region in result.regions]
         ((96, 128, 3), dtype('float64'), ['whole'])
     """
-    _check(scale, preset)
     chosen = parse(method) if isinstance(method, str) else method
     if len(masks):
         chosen = replace(chosen, segmenter="mask")
@@ -106,12 +108,10 @@ def super_resolve(
         chosen = chosen.for_real_images()
     if per_object:
         chosen = chosen.per_object()
-    chosen = replace(chosen, feather=feather)
-    check_single_image(chosen, with_masks=len(masks) > 0)
-    with scratch() as store:
-        spec, output = describe(image, scale, masks, store)
+    if feather:
+        chosen = replace(chosen, feather=feather)
+    with _prepared(image, chosen, scale, masks, preset, device) as (store, spec, common, output):
         check_size(chosen, spec.image, spec.shape)
-        common: walk.Common = {"store": store.uri, "preset": preset, "device": device}
         result = walk.run(walk.enlarge(spec, chosen, seed, common), strict=True)
         assert result.composed is not None  # strict: a fault would have come out as it is
         pixels = images.decode_raw(store.read(result.composed["output_uri"]))
@@ -171,13 +171,9 @@ def estimate_kernels(
     Raises:
         RegionError: for a mask that does not have the image's size.
     """
-    _check(scale, preset)
     chosen = Method(f"{estimator} kernel", "mask" if len(masks) else "whole", estimator, "bicubic")
-    check_single_image(chosen, with_masks=len(masks) > 0)
-    with scratch() as store:
-        spec, _ = describe(image, scale, masks, store)
+    with _prepared(image, chosen, scale, masks, preset, device) as (store, spec, common, _):
         check_size(chosen, spec.image, spec.shape)
-        common: walk.Common = {"store": store.uri, "preset": preset, "device": device}
         result = walk.run(walk.estimate(spec, chosen, seed, common), strict=True)
         regions, kernels = _loaded(result, store)
     return RegionKernels(regions, tuple(kernel for kernel in kernels if kernel), tuple(result.notes))
@@ -220,15 +216,10 @@ def segment(
         [('object', 9000), ('background', 11000)]
     """
     name = parts.resolve_auto() if segmenter == "auto" else segmenter
-    parts.check_part("segmenter", name)
-    _check(2, preset)
     chosen = Method(name, name, None, "bicubic")
     if per_object:
         chosen = chosen.per_object()
-    check_single_image(chosen, with_masks=len(masks) > 0)
-    with scratch() as store:
-        spec, _ = describe(image, 2, masks, store)
-        common: walk.Common = {"store": store.uri, "preset": preset, "device": device}
+    with _prepared(image, chosen, 2, masks, preset, device) as (store, spec, common, _):
         job = SegmentJob(spec, **common, segmenter=name, changes=chosen.segmenter_changes)
         record = walk.run(walk.one_step(job), strict=True)
         return Segmentation([load_region(store, spec, entry) for entry in record["regions"]], record["note"])
@@ -244,11 +235,19 @@ def list_methods() -> list[str]:
     return list(NAMED_METHODS)
 
 
-def _check(scale: int, preset: str) -> None:
+@contextmanager
+def _prepared(
+    image: Any, method: Method, scale: int, masks: Sequence[Any], preset: str, device: str
+) -> Iterator[tuple[Store, ImageSpec, walk.Common, Callable[[np.ndarray], Any]]]:
+    """Everything checked, and what a walk needs: a store of its own, the image, what jobs share, and the way back."""
     if scale not in SCALES:
         raise ConfigError(f"scale {scale} is not supported; choose {' or '.join(map(str, SCALES))}")
     if preset not in parts.PRESETS:
         raise ConfigError(f"there is no preset '{preset}'; choose {', '.join(parts.PRESETS)}")
+    check_single_image(method, with_masks=len(masks) > 0)
+    with scratch() as store:
+        spec, output = describe(image, scale, masks, store)
+        yield store, spec, {"store": store.uri, "preset": preset, "device": device}, output
 
 
 def _loaded(result: Result, store: Store) -> tuple[tuple[Region, ...], tuple[Kernel | None, ...]]:

@@ -127,10 +127,10 @@ def _each(paths: Sequence[Path], work: Callable[[Path], None]) -> None:
     """Do the work for every image; a bad one costs only itself.
 
     Raises:
-        MkganError: for what would stop every image; or the fault of the only one.
-        typer.Exit: with code 1 if some images failed, 2 if all did.
+        ConfigError, WeightsError: for what would stop every image.
+        typer.Exit: with code 2 if all images are bad input, 1 if some are, or memory ran out.
     """
-    failed = 0
+    faults = []
     for path in paths:
         try:
             work(path)
@@ -139,10 +139,9 @@ def _each(paths: Sequence[Path], work: Callable[[Path], None]) -> None:
         except Exception as fault:
             if not isinstance(fault, MkganError) and not out_of_memory(fault):
                 raise
-            if len(paths) == 1 and isinstance(fault, MkganError):
-                raise
-            failed += 1
+            faults.append(fault)
             message = " ".join(str(fault).split())
             print(f"error: {message if path.name in message else f'{path}: {message}'}", file=sys.stderr)
-    if failed:
-        raise typer.Exit(1 if failed < len(paths) else 2)
+    if faults:
+        all_bad_input = len(faults) == len(paths) and all(isinstance(fault, MkganError) for fault in faults)
+        raise typer.Exit(2 if all_bad_input else 1)

@@ -80,7 +80,7 @@ class Method:
         Raises:
             ConfigError: if its segmenter cannot tell objects apart.
         """
-        if not hasattr(parts.settings_of("segmenter", self.segmenter, "fast"), "per_object"):
+        if not hasattr(parts.part_class("segmenter", self.segmenter).settings_class, "per_object"):
             raise ConfigError(
                 f"--per-object: segmenter '{self.segmenter}' knows no objects; use yolo-sam or yolo-grabcut"
             )
@@ -151,7 +151,7 @@ def check_single_image(method: Method, *, with_masks: bool = False) -> None:
     """
     if parts.part_class("segmenter", method.segmenter).needs_masks != with_masks:
         verb = "takes no" if with_masks else "needs"
-        raise ConfigError(f"segmenter '{method.segmenter}' {verb} --mask; see `mkgan methods`")
+        raise ConfigError(f"segmenter '{method.segmenter}' {verb} masks (--mask); see `mkgan methods`")
     parts.check_ready("segmenter", method.segmenter)
     if method.estimator and parts.part_class("estimator", method.estimator).needs_truth:
         raise ConfigError(f"estimator '{method.estimator}' needs a data set with true kernels; choose another")
