@@ -20,11 +20,20 @@ def gradient_map(image: Image) -> np.ndarray:
 
     gy, gx = np.gradient(grey(image))
     total = np.zeros(image.shape[:2])
-    for strength in (np.abs(gx), np.abs(gy), np.hypot(gx, gy)):
-        excess = np.maximum(strength - np.percentile(strength, 97), 0)
-        total += excess / max(float(excess.sum()), 1e-12)
-    smooth = np.maximum(uniform_filter(total, 5), 0)
-    return smooth / smooth.sum() if smooth.sum() > 0 else np.full_like(smooth, 1 / smooth.size)
+    for part in range(3):  # one after the other: a large image must not be there many times
+        excess = np.abs((gx, gy)[part]) if part < 2 else np.hypot(gx, gy)
+        excess -= np.percentile(excess, 97)
+        np.maximum(excess, 0, out=excess)
+        excess /= max(float(excess.sum()), 1e-12)
+        total += excess
+    del gx, gy
+    smooth = uniform_filter(total, 5)
+    np.maximum(smooth, 0, out=smooth)
+    whole = smooth.sum()
+    if whole <= 0:
+        return np.full_like(smooth, 1 / smooth.size)
+    smooth /= whole
+    return smooth
 
 
 def draw_crops(
@@ -48,9 +57,10 @@ def draw_crops(
     tops, lefts = np.arange(0, height - crop + 1, step), np.arange(0, width - crop + 1, step)
     probability = uniform_filter(weights, crop // 2)[np.ix_(tops + crop // 2, lefts + crop // 2)]
     probability = np.maximum(probability, 0)  # running sums leave tiny negatives
-    filled = np.pad(mask.astype(np.float64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
-    fill = (filled[crop:, crop:] - filled[:-crop, crop:] - filled[crop:, :-crop] + filled[:-crop, :-crop]) / crop**2
-    fill = fill[np.ix_(tops, lefts)]
+    filled = np.pad(mask.cumsum(0, dtype=np.int32).cumsum(1, dtype=np.int32), ((1, 0), (1, 0)))
+    above, below, before, behind = tops, tops + crop, lefts, lefts + crop
+    fill = filled[np.ix_(below, behind)] - filled[np.ix_(above, behind)] - filled[np.ix_(below, before)]
+    fill = (fill + filled[np.ix_(above, before)]) / crop**2
     probability[fill < min(MIN_FILL, fill.max())] = 0
     if probability.sum() <= 0:  # a region without any structure: every allowed crop is as good
         probability = (fill >= min(MIN_FILL, fill.max())).astype(np.float64)
@@ -60,4 +70,4 @@ def draw_crops(
 
 def seed_of(array: np.ndarray) -> int:
     """A 64-bit hash of an array, to seed that region's random stream."""
-    return int.from_bytes(hashlib.sha256(np.ascontiguousarray(array).tobytes()).digest()[:8], "big")
+    return int.from_bytes(hashlib.sha256(np.ascontiguousarray(array).data).digest()[:8], "big")

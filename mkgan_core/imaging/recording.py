@@ -85,12 +85,13 @@ def noise_std(image: Image) -> float:
     height, width = ((side - 1) // BLOCK * BLOCK for side in image.shape[:2])
     if min(height, width) < BLOCK:
         return 0.0
-    detail = (image[:-1, :-1] - image[1:, :-1] - image[:-1, 1:] + image[1:, 1:]) / 2
     levels = []
     for channel in range(image.shape[2]):
+        plane = image[..., channel]
+        detail = (plane[:-1, :-1] - plane[1:, :-1] - plane[:-1, 1:] + plane[1:, 1:]) / 2
         blocks, pixels = (
-            view_as_blocks(np.ascontiguousarray(plane[:height, :width, channel]), (BLOCK, BLOCK)).reshape(-1, BLOCK**2)
-            for plane in (detail, image)
+            view_as_blocks(np.ascontiguousarray(part[:height, :width]), (BLOCK, BLOCK)).reshape(-1, BLOCK**2)
+            for part in (detail, plane)
         )
         open_ = ((pixels <= 0) | (pixels >= 1)).mean(axis=1) < CLIPPED
         if open_.any():

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from mkgan_core.errors import RegionError
-from mkgan_core.imaging.images import Image
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,11 @@ class Region:
     @property
     def is_whole(self) -> bool:
         return bool(self.mask.all())
+
+    @property
+    def subject(self) -> str:
+        """What a sentence calls it."""
+        return "the image" if self.is_whole else f"region '{self.name}'"
 
 
 def whole(shape: tuple[int, int]) -> Region:
@@ -78,12 +82,12 @@ def feather_weights(mask: np.ndarray, scale: int, width: float) -> np.ndarray:
     return gaussian_filter(hard, width, mode="nearest")
 
 
-def compose(parts: Sequence[tuple[Region, Image]], scale: int, feather: float = 0.0) -> Image:
-    """One high-resolution image from regions enlarged on their bounding boxes.
+def compose(parts: Sequence[tuple[Region, np.ndarray]], scale: int, feather: float = 0.0) -> np.ndarray:
+    """One high-resolution image from regions enlarged on their bounding boxes, of their type.
 
     Args:
-        parts: (region, image) pairs; each image covers its region's box, (s h, s w, 3). The regions partition the
-            low-resolution image.
+        parts: (region, image) pairs; each image covers its region's box, (s h, s w, 3), and has floats or whole
+            numbers, which blending rounds. The regions partition the low-resolution image.
         scale: enlargement factor s.
         feather: std, in high-resolution pixels, over which neighbours are blended, as far as their boxes reach;
             0 for hard masks.
@@ -92,19 +96,27 @@ def compose(parts: Sequence[tuple[Region, Image]], scale: int, feather: float = 
         RegionError: if an image does not have the size of its box, or the regions leave gaps.
     """
     height, width = parts[0][0].mask.shape
-    whole = np.zeros((height * scale, width * scale, 3), np.float32)
-    total = np.zeros((height * scale, width * scale, 1), np.float32)
+    kind = parts[0][1].dtype
+    image = np.zeros((height * scale, width * scale, 3), np.float32 if feather > 0 else kind)
+    total = np.zeros((*image.shape[:2], 1), np.float32) if feather > 0 else None
     covered = np.zeros((height, width), bool)
-    for region, image in parts:
+    for region, part in parts:
         top, left, bottom, right = region.box
         expected = ((bottom - top) * scale, (right - left) * scale, 3)
-        if image.shape != expected:
-            raise RegionError(f"region '{region.name}' was enlarged to {image.shape}, its box needs {expected}")
+        if part.shape != expected:
+            raise RegionError(f"region '{region.name}' was enlarged to {part.shape}, its box needs {expected}")
         window = np.s_[top * scale : bottom * scale, left * scale : right * scale]
-        weight = feather_weights(region.mask, scale, feather)[window][..., None]
-        whole[window] += weight * image
-        total[window] += weight
+        if total is None:
+            inside = enlarge_mask(region.mask[top:bottom, left:right], scale)
+            image[window][inside] = part[inside]
+        else:
+            weight = feather_weights(region.mask, scale, feather)[window][..., None]
+            image[window] += weight * part
+            total[window] += weight
         covered |= region.mask
     if not covered.all():
         raise RegionError(f"{(~covered).sum()} pixels belong to no region; the regions must cover the image")
-    return whole / total if feather > 0 else whole
+    if total is None:
+        return image
+    image /= total
+    return image if np.issubdtype(kind, np.floating) else np.round(image).astype(kind)

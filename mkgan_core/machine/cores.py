@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import os
 import resource
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from mkgan_core.errors import ConfigError
 
+T = TypeVar("T")
 _M_ARENA_MAX = -8  # malloc.h
 _UNITS_PER_MB = 1024 * 1024 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes on macOS, KiB on Linux
 
@@ -37,13 +40,14 @@ def torch_device(name: str) -> str:
 def prepare_torch() -> None:
     """Set this thread up for training.
 
-    Torch gets as many threads as the cores this thread holds (`computing`), all of them outside of any: two trainings
-    with two threads each on two cores run ten times slower than with one (method.md §2). Denormals are flushed, which
-    Adam's tiny moments would otherwise slow down; torch keeps both settings per thread.
+    Torch gets as many threads as the cores this thread holds (`computing`), one outside of any: OpenMP's threads wait
+    for each other at every operation, and two of them beside one busy process are 2 to 10 times slower than one
+    (method.md §2). More cores are used by `side_by_side`. Denormals are flushed, which Adam's tiny moments would
+    otherwise slow down; torch keeps both settings per thread.
     """
     import torch
 
-    torch.set_num_threads(getattr(_this_thread, "held", 0) or cores())
+    torch.set_num_threads(getattr(_this_thread, "held", 0) or 1)
     torch.set_flush_denormal(True)
     _this_thread.prepared = True
 
@@ -79,6 +83,13 @@ class _CorePool:
             self.free -= count
             self._changed.notify_all()
 
+    def take_free(self, count: int) -> int:
+        """Take up to so many cores without waiting, none where others wait; returns how many."""
+        with self._changed:
+            taken = 0 if self._waiting else max(0, min(count, self.free))
+            self.free -= taken
+            return taken
+
     def give_back(self, count: int) -> None:
         with self._changed:
             self.free += count
@@ -107,12 +118,39 @@ def computing(wanted: int = 1) -> Iterator[None]:
             _this_thread.prepared = False
 
 
+def side_by_side(work: Sequence[Callable[[], T]]) -> list[T]:
+    """Do pieces of work in this thread and, as far as cores are free, in others; returns their results in order.
+
+    Each piece runs with one thread of torch's, so the results do not depend on how many cores there were. The others
+    begin at the front, this thread takes over from the back what they have not begun: a busy machine costs nothing.
+    """
+    first, *others = work
+    helping = _pool().take_free(len(others))
+    try:
+        begun = [_helpers().submit(piece) for piece in others] if helping else []
+        results = [first()]
+        if not begun:
+            return results + [piece() for piece in others]
+        own = {number: others[number]() for number in reversed(range(len(others))) if begun[number].cancel()}
+        return results + [own[n] if n in own else future.result() for n, future in enumerate(begun)]
+    finally:
+        _pool().give_back(helping)
+
+
+@cache
+def _helpers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max(1, cores() - 1), "mkgan-helper", initializer=prepare_torch)
+
+
 @cache
 def cores() -> int:
-    """Processors that this process may use, by its affinity mask and by its container's CPU quota (at least one)."""
+    """Processors that this process may use, at least one: by its affinity mask, by its container's CPU quota, and by
+    ``OMP_NUM_THREADS``.
+    """
     from loky import cpu_count
 
-    return cpu_count()
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cpu_count(), int(wanted) if wanted.isdigit() and int(wanted) else sys.maxsize)
 
 
 @cache

@@ -7,14 +7,22 @@ from pathlib import Path
 
 from mkgan_core.machine.storage import Store
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+CODE = Path(__file__).resolve().parents[2]  # the folder of the packages: the checkout, or where a wheel was installed
+IN_CHECKOUT = (CODE / "pyproject.toml").exists()
+INSTALL = "make setup" if IN_CHECKOUT else "pip install --upgrade 'mkgan[pipeline]'"  # what mends an installation
 
 
 def home() -> Path:
-    """Where everything is kept by default: ``MKGAN_HOME``, else the checkout's ``data`` folder, else ``./data``."""
+    """Where everything is kept by default.
+
+    ``MKGAN_HOME``, else the checkout's ``data`` folder; without a checkout, ``mkgan`` in the user's data folder
+    (``XDG_DATA_HOME``, else ``~/.local/share``).
+    """
     if "MKGAN_HOME" in os.environ:
         return Path(os.environ["MKGAN_HOME"]).resolve()
-    return (CHECKOUT if (CHECKOUT / "pyproject.toml").exists() else Path.cwd()) / "data"
+    if IN_CHECKOUT:
+        return CODE / "data"
+    return Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "mkgan"
 
 
 def default_store() -> str:

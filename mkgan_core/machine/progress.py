@@ -44,7 +44,12 @@ def listening(listener: Listener) -> Iterator[None]:
 
 @contextmanager
 def working(label: str) -> Iterator[None]:
-    """Name the work of this block to the listener."""
+    """Name the work of this block to the listener.
+
+    Raises:
+        Stopped: before the block, once `stop` was called.
+    """
+    check()
     token = _label.set(label)
     _tell(0.0)
     try:

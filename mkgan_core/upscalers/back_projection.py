@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from mkgan_core.imaging.degradation import degrade_tensor
 from mkgan_core.imaging.images import Image
 from mkgan_core.imaging.kernels import Kernel
 from mkgan_core.imaging.regions import Region
-from mkgan_core.upscalers.base import Upscaler, required
+from mkgan_core.upscalers.base import StripUpscaler, required, strips_of
 from mkgan_core.upscalers.interpolation import enlarge
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 # there; true motion kernels come to 2.5 to 20.
 GROWTH = 2.0
 BORDER = 4  # mirrored at every side, in reaches of one round: later rounds reach further, but hardly
+BYTES_PER_PIXEL = 80  # of the enlargement, at most in use at once
 
 
 @dataclass(frozen=True)
@@ -35,21 +37,26 @@ class BackProjectionSettings:
     """Corrections; method.md §3 measured 20."""
 
 
-class BackProjection(Upscaler[BackProjectionSettings]):
+class BackProjection(StripUpscaler[BackProjectionSettings]):
     """Upscaler `back-projection`: no training, the sanity check of any kernel."""
 
     settings_class = BackProjectionSettings
     version = 4
 
     @override
-    def upscale(
+    def strips(
         self, image: Image, region: Region, kernel: Kernel | None, scale: int, *, seed: int = 0, device: str = "cpu"
-    ) -> Image:
+    ) -> Iterator[Image]:
         blur = required(kernel, "back-projection").array
-        crop, corner = with_surroundings(image, region, margin=len(blur))
-        low = images.to_tensor(crop, device)
-        high = back_project(enlarge(low, scale), low, blur, scale, self.settings.rounds)
-        return inner_box(images.to_image(high), region, corner, scale)
+        crop, (row, column) = with_surroundings(image, region, margin=len(blur))
+        origin = region.box[0] - row
+        columns = slice(column * scale, (column + region.box[3] - region.box[1]) * scale)
+        reach = reach_of(blur, scale)
+        for top, bottom in strips_of(region, scale, BYTES_PER_PIXEL):
+            first = max(0, top - origin - reach)
+            low = images.to_tensor(crop[first : bottom - origin + reach], device)
+            high = back_project(enlarge(low, scale), low, blur, scale, self.settings.rounds)
+            yield images.to_image(high)[(top - origin - first) * scale : (bottom - origin - first) * scale, columns]
 
 
 def back_project(high: torch.Tensor, low: torch.Tensor, kernel: np.ndarray, scale: int, rounds: int) -> torch.Tensor:
@@ -75,13 +82,13 @@ def back_project(high: torch.Tensor, low: torch.Tensor, kernel: np.ndarray, scal
 
     if rounds == 0:
         return high
-    reach = len(kernel) // scale + 4  # of H, with the four pixels of the cubic
+    reach = _reach_of_round(kernel, scale)
     impulse = low.new_zeros(1, 1, 2 * reach + 1, 2 * reach + 1)
     impulse[..., reach, reach] = 1
     response = degrade_tensor(enlarge(impulse, scale), kernel, scale)[0, 0]
 
     residual = low - degrade_tensor(high, kernel, scale)
-    margin = BORDER * reach
+    margin = reach_of(kernel, scale)
     rows, columns = (np.pad(np.arange(side), margin, mode="symmetric") for side in low.shape[2:])
     wide = residual[..., rows[:, None], columns]
     size = wide.shape[2:]
@@ -97,6 +104,15 @@ def back_project(high: torch.Tensor, low: torch.Tensor, kernel: np.ndarray, scal
     return high + enlarge(summed[..., margin:-margin, margin:-margin], scale)
 
 
+def reach_of(kernel: np.ndarray, scale: int) -> int:
+    """So many low-resolution pixels away, what `back_project` adds depends on the image no more, or hardly."""
+    return BORDER * _reach_of_round(kernel, scale)
+
+
+def _reach_of_round(kernel: np.ndarray, scale: int) -> int:
+    return len(kernel) // scale + 4  # with the four pixels of the cubic
+
+
 def with_surroundings(image: Image, region: Region, margin: int) -> tuple[Image, tuple[int, int]]:
     """The region's box and ``margin`` pixels around it, as far as the image goes.
 
@@ -107,19 +123,3 @@ def with_surroundings(image: Image, region: Region, margin: int) -> tuple[Image,
     first_row, first_column = max(0, top - margin), max(0, left - margin)
     crop = image[first_row : bottom + margin, first_column : right + margin]
     return crop, (top - first_row, left - first_column)
-
-
-def inner_box(enlarged: Image, region: Region, corner: tuple[int, int], scale: int) -> Image:
-    """The region's box cut out of the enlargement of `with_surroundings`' crop.
-
-    Args:
-        enlarged: (s h, s w, 3), the whole crop.
-        region: whose box.
-        corner: (top, left) of the box in the crop, low-resolution pixels.
-        scale: s.
-    """
-    top, left, bottom, right = region.box
-    first_row, first_column = (edge * scale for edge in corner)
-    return enlarged[
-        first_row : first_row + (bottom - top) * scale, first_column : first_column + (right - left) * scale
-    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from typing_extensions import override
@@ -11,23 +12,31 @@ from mkgan_core.imaging.images import Image
 from mkgan_core.imaging.kernels import Kernel
 from mkgan_core.imaging.regions import Region
 from mkgan_core.part import NoSettings
-from mkgan_core.upscalers.base import Upscaler
+from mkgan_core.upscalers.base import StripUpscaler, strips_of
 
 if TYPE_CHECKING:
     import torch
 
 
-class Bicubic(Upscaler[NoSettings]):
+REACH = 2  # low-resolution pixels that the cubic sees to each side
+_BYTES_PER_PIXEL = 40
+
+
+class Bicubic(StripUpscaler[NoSettings]):
     """Upscaler `bicubic`; it uses no kernel."""
 
     needs_kernel = False
+    min_side = 1
 
     @override
-    def upscale(
+    def strips(
         self, image: Image, region: Region, kernel: Kernel | None, scale: int, *, seed: int = 0, device: str = "cpu"
-    ) -> Image:
-        whole = images.to_image(enlarge(images.to_tensor(image), scale))
-        return crop_box(whole, region, scale)
+    ) -> Iterator[Image]:
+        _, left, _, right = region.box
+        for top, bottom in strips_of(region, scale, _BYTES_PER_PIXEL):
+            first = max(0, top - REACH)
+            seen = images.to_image(enlarge(images.to_tensor(image[first : bottom + REACH]), scale))
+            yield seen[(top - first) * scale : (bottom - first) * scale, left * scale : right * scale]
 
 
 def enlarge(image: torch.Tensor, scale: int) -> torch.Tensor:

@@ -15,6 +15,7 @@ from mkgan_core.estimators.kernelgan.penalties import Penalties
 from mkgan_core.estimators.kernelgan.problem import Problem
 from mkgan_core.estimators.kernelgan.settings import DISCRIMINATOR_CROP, GENERATOR_CROP, KernelGanSettings
 from mkgan_core.imaging import kernels
+from mkgan_core.machine.progress import counted
 
 NOISE_CHUNK = 64  # iterations of noise drawn at a time
 
@@ -35,7 +36,7 @@ def train(problems: Sequence[Problem], settings: KernelGanSettings, device: str 
     penalties = Penalties(len(problems), settings, device)
     drop_every = settings.stretch(750)
     generator = Composition(filters)
-    for iteration in range(settings.iterations):
+    for iteration in counted(settings.iterations):
         if iteration and iteration % drop_every == 0:
             for optimiser in optimisers:
                 optimiser.param_groups[0]["lr"] /= 10

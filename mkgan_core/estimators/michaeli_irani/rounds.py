@@ -11,6 +11,7 @@ from mkgan_core.estimators.michaeli_irani.settings import MichaeliIraniSettings
 from mkgan_core.imaging.crops import draw_crops, gradient_map, seed_of
 from mkgan_core.imaging.images import Image
 from mkgan_core.imaging.regions import Region
+from mkgan_core.machine.progress import counted
 
 SCALE = 2
 CHUNK = 500  # queries compared with all candidates at a time
@@ -42,7 +43,7 @@ def estimate(image: Image, region: Region, settings: MichaeliIraniSettings, seed
 
     kernel = torch.zeros(size, size, device=device)
     kernel[size // 2 : size // 2 + 2, size // 2 : size // 2 + 2] = 0.25  # a point where the convention has the centre
-    for _ in range(settings.rounds):
+    for _ in counted(settings.rounds):
         small = torch.einsum("ijuv,uv->ij", windows, kernel)
         patches = small.unfold(0, patch, 1).unfold(1, patch, 1)
         candidates = _without_mean(patches[places[:, 0], places[:, 1]].reshape(len(places), -1))

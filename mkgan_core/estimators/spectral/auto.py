@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 from typing_extensions import override
 
 from mkgan_core.estimators.spectral.estimator import Spectral
 from mkgan_core.estimators.spectral.settings import AutoSettings
 from mkgan_core.imaging import kernels
+from mkgan_core.imaging.kernels import Kernel
 from mkgan_core.imaging.regions import Region
 
 if TYPE_CHECKING:
@@ -29,11 +29,12 @@ class Auto(Spectral[AutoSettings]):
     settings_class = AutoSettings
 
     @override
-    def choose(self, spectrum: Spectrum, fit: Fit, region: Region, scale: int) -> np.ndarray:
+    def choose(self, spectrum: Spectrum, fit: Fit, region: Region, scale: int) -> Kernel:
         from mkgan_core.estimators.spectral.fit import explain
 
         bicubic = kernels.bicubic(scale)
-        margin = max(self.settings.margin, fit.cost - self.settings.usual_misfit)
-        if explain(bicubic, spectrum, scale, self.settings) < fit.cost + margin:
-            return bicubic
+        excess = fit.cost - self.settings.usual_misfit
+        if explain(bicubic, spectrum, scale, self.settings) < fit.cost + max(self.settings.margin, excess):
+            sharp = excess <= self.settings.margin
+            return Kernel(bicubic, why="the photo is already sharp" if sharp else "no simple blur explains the photo")
         return super().choose(spectrum, fit, region, scale)

@@ -31,7 +31,7 @@ class Spectral(Estimator[S]):
     """Estimator `spectral`: the Gaussian whose spectrum explains the image's best; at x4 fitted as such."""
 
     settings_class = SpectralSettings
-    version = 5
+    version = 6
     min_side = 48
 
     @override
@@ -39,21 +39,21 @@ class Spectral(Estimator[S]):
         from mkgan_core.estimators.spectral.fit import fit
 
         spectrum = measure(image, region, self.settings)
-        return Kernel(self.choose(spectrum, fit([spectrum], scale, self.settings), region, scale))
+        return self.choose(spectrum, fit([spectrum], scale, self.settings), region, scale)
 
-    def choose(self, spectrum: Spectrum, fit: Fit, region: Region, scale: int) -> np.ndarray:  # noqa: ARG002
-        """The kernel (K, K) of a fit; `Auto` looks at the spectrum again.
+    def choose(self, spectrum: Spectrum, fit: Fit, region: Region, scale: int) -> Kernel:  # noqa: ARG002
+        """The kernel of a fit; `Auto` looks at the spectrum again.
 
         Raises:
             KernelError: if it leaves the blur too uncertain.
         """
         if not fit.uncertainty < self.settings.max_uncertainty:  # also true of NaN
             raise KernelError(
-                f"the spectrum of region '{region.name}' leaves the blur uncertain (its variance by a factor of "
+                f"the spectrum of {region.subject} leaves the blur uncertain (its variance by a factor of "
                 f"{math.exp(fit.uncertainty):.1f})",
                 "use kernelgan, or a larger region",
             )
-        return kernels.gaussian(fit.covariance, _size(fit.covariance, scale), scale)
+        return Kernel(kernels.gaussian(fit.covariance, _size(fit.covariance, scale), scale))
 
     def merge(self, image: Image, regions: Sequence[Region], scale: int) -> list[Region]:
         """Join the regions whose blur does not differ, the most alike first.

@@ -38,7 +38,7 @@ def check(kernel: np.ndarray, image: Image, region: Region, scale: int) -> None:
     found, none = (explain(candidate, spectrum, scale, settings) for candidate in (kernel, kernels.bicubic(scale)))
     if found > none:
         raise KernelError(
-            f"the kernel found for region '{region.name}' contradicts its spectrum (misfit {found:.0f}; a plain "
+            f"the kernel found for {region.subject} contradicts its spectrum (misfit {found:.0f}; a plain "
             f"bicubic reduction has {none:.0f})",
             "use auto or spectral",
         )

@@ -16,6 +16,7 @@ from mkgan_core.imaging.regions import Region
 ROUNDING = 1 / 12 / 255**2  # variance that 8-bit rounding adds
 SATURATED = 0.1  # share of black or white pixels from which a window is left out: clipping adds high frequencies
 BATCH = 512  # windows transformed at a time
+MOST_WINDOWS = 12_000  # of a colour: those of 3 megapixels; more would only cost memory
 _REMEDY = "use kernelgan, or a larger region"
 
 
@@ -44,12 +45,14 @@ def measure(image: Image, region: Region, settings: SpectralSettings) -> Spectru
     hann = np.hanning(side + 2)[1:-1]
     taper = np.outer(hann, hann)
 
+    step = side // 2 * math.ceil(math.sqrt(image[..., 0].size / (side // 2) ** 2 / MOST_WINDOWS))
+
     def windows(plane: np.ndarray) -> np.ndarray:
-        return sliding_window_view(plane, (side, side))[:: side // 2, :: side // 2].reshape(-1, side, side)
+        return sliding_window_view(plane, (side, side))[::step, ::step].reshape(-1, side, side)
 
     if min(image.shape[:2]) < side:
         raise KernelError(
-            f"region '{region.name}' is smaller than a window of {side} pixels", "use bicubic, or a larger image"
+            f"{region.subject} is smaller than a window of {side} pixels", "use bicubic, or a larger image"
         )
     # another region's blur is most of the error where a window holds some of it
     inside = np.einsum("nij,ij->n", windows(region.mask), taper**2) >= settings.fill * (taper**2).sum()
@@ -68,14 +71,14 @@ def measure(image: Image, region: Region, settings: SpectralSettings) -> Spectru
     variance = np.concatenate(variances)
     if len(variance) < settings.min_windows:
         raise KernelError(
-            f"region '{region.name}' is too small or too clipped for a spectrum ({len(variance)} windows of {side} "
+            f"{region.subject} is too small or too clipped for a spectrum ({len(variance)} windows of {side} "
             f"pixels, {settings.min_windows} are needed)",
             _REMEDY,
         )
     rich = _rich(variance, settings)
     if rich.sum() < (least := settings.min_windows * (1 - settings.flattest)):
         raise KernelError(
-            f"region '{region.name}' has too little texture for a spectrum ({rich.sum()} windows of {side} pixels, "
+            f"{region.subject} has too little texture for a spectrum ({rich.sum()} windows of {side} pixels, "
             f"{math.ceil(least)} are needed)",
             _REMEDY,
         )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 
@@ -19,114 +18,143 @@ from mkgan_core.imaging.degradation import degrade_tensor
 from mkgan_core.imaging.images import Image
 from mkgan_core.imaging.kernels import Kernel
 from mkgan_core.imaging.recording import Recording, examine
-from mkgan_core.upscalers.back_projection import back_project
+from mkgan_core.machine.cores import side_by_side
+from mkgan_core.machine.progress import check, counted
+from mkgan_core.upscalers.back_projection import back_project, reach_of
 from mkgan_core.upscalers.interpolation import enlarge
 from mkgan_core.upscalers.zssr.network import Watch, build, noisy
+from mkgan_core.upscalers.zssr.optimiser import Optimiser
 from mkgan_core.upscalers.zssr.settings import ZssrSettings
 
-STRIP = 128  # low-resolution rows that the trained network sees at a time
-FATHER = 384  # side of the windows that our layout trains on
-# Gradients longer than so many times the median of this many before them are cut (AutoClip: Seetharaman et al. 2020).
-LONGEST, REMEMBERED = 2.0, 50
+STRIP, STRIP_PIXELS = 128, 400_000  # low-resolution rows, and pixels, that the trained network sees at a time
+FATHER, WINDOW_STEP = 384, 8  # side of the windows that our layout trains on, and of the grid of their corners
+TRAINING = 0.8  # the training's share of the work, roughly, for who waits
 
 
-def run_low_resolution(
-    image: Image,
-    mask: np.ndarray,
-    kernel: Kernel,
-    scale: int,
-    settings: ZssrSettings,
-    seed: int,
-    device: str,
-    watch: Watch | None = None,
-) -> torch.Tensor:
-    """The enlarged image (1, 3, s H, s W) by our layout.
+@dataclass(frozen=True)
+class Pair:
+    """What to train on.
+
+    Attributes:
+        father: (1, 3, H, W), a window of the image, turned.
+        son: the father degraded and back-projected, of the same size.
+        corners: (draws, 2) of crops.
+    """
+
+    father: torch.Tensor
+    son: torch.Tensor
+    corners: np.ndarray
+
+
+class LowResolution:
+    """An image, its kernel, and the networks that were trained on it.
 
     The network sees the back-projected enlargement, its pixels folded into channels, and learns what is missing from
     pairs of the image and the image degraded once more, back-projected, in all turns and flips.
+
+    Args:
+        image: (H, W, 3).
+        mask: bool (H, W), where to train.
+        kernel: the image's blur.
+        scale: s.
+        settings: of our layout.
+        seed: source of chance.
+        device: where to train.
+        watch: sees the enlargement as it stands after every step.
+
+    Raises:
+        Stopped: between two steps, if the run is to end.
     """
-    rng = np.random.default_rng([seed, seed_of(image), seed_of(mask)])
-    blur = kernel.array
-    low = images.to_tensor(image, device)
-    crop = min(settings.crop, *image.shape[:2]) // scale * scale
-    recorded = examine(image) if settings.imitate else Recording()
-    if recorded.noise:  # back-projection would sharpen it before the network sees it
-        settings = replace(settings, input_rounds=0)
-    start = back_project(enlarge(low, scale), low, blur, scale, settings.input_rounds)
-    refined: list[torch.Tensor] = []
+
+    def __init__(
+        self,
+        image: Image,
+        mask: np.ndarray,
+        kernel: Kernel,
+        scale: int,
+        settings: ZssrSettings,
+        seed: int,
+        device: str,
+        watch: Watch | None = None,
+    ) -> None:
+        self.recorded = examine(image) if settings.imitate else Recording()
+        if self.recorded.noise:  # back-projection would sharpen it before the network sees it
+            settings = replace(settings, input_rounds=0)
+        self.image, self.blur, self.scale, self.settings, self.device = image, kernel.array, scale, settings, device
+        self.networks: list[nn.Module] = []
+        rng = np.random.default_rng([seed, seed_of(image), seed_of(mask)])
+        for number in range(settings.networks):
+            self._train(self._pairs(mask, rng), number, rng, watch)
 
     @torch.no_grad()
-    def apply(network: nn.Module) -> torch.Tensor:
-        return _in_strips(partial(_refine, network, scale), STRIP * scale, settings.layers * scale, start)
-
-    @torch.no_grad()
-    def finish() -> torch.Tensor:
-        high = torch.stack([*refined, apply(network)]).mean(dim=0)
+    def rows(self, top: int, bottom: int) -> torch.Tensor:
+        """The enlargement (1, 3, s (bottom - top), s W) of the low-resolution rows from ``top`` to ``bottom``."""
+        margin = reach_of(self.blur, self.scale) + self.settings.layers
+        first, last = max(0, top - margin), min(self.image.shape[0], bottom + margin)
+        low = images.to_tensor(self.image[first:last], self.device)
+        start = back_project(enlarge(low, self.scale), low, self.blur, self.scale, self.settings.input_rounds)
+        seen = self.settings.layers * self.scale
+        strip = self.scale * max(seen, min(STRIP, STRIP_PIXELS // self.image.shape[1]))
+        refined = [in_strips(partial(_refine, network, self.scale), strip, seen, start) for network in self.networks]
+        high = refined[0] if len(refined) == 1 else torch.stack(refined).mean(dim=0)
         # true to a noisy input means noisy
-        rounds = settings.closing_rounds if recorded.clean else 0
-        return back_project(high, low, blur, scale, rounds).clamp(0, 1)
+        rounds = self.settings.closing_rounds if self.recorded.clean else 0
+        high = back_project(high, low, self.blur, self.scale, rounds).clamp(0, 1)
+        return high[:, :, (top - first) * self.scale : (bottom - first) * self.scale]
 
-    for number in range(settings.networks):
-        pairs = _pairs(image, mask, blur, scale, crop, settings, recorded, rng, device)
-        network = build(3 * scale**2, settings, rng, last_gain=0.1).to(low.device)
-        optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate, fused=True)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, max_lr=settings.learning_rate, total_steps=settings.iterations
-        )
-        norms: deque[float] = deque(maxlen=REMEMBERED)
-        for iteration, turn in enumerate(rng.integers(len(pairs), size=settings.iterations)):
-            father, son, corners = pairs[turn]
-            top, left = corners[iteration]
+    def _train(self, pairs: Sequence[Pair], number: int, rng: np.random.Generator, watch: Watch | None) -> None:
+        settings, crop = self.settings, self._crop
+        network = build(3 * self.scale**2, settings, rng, last_gain=0.1).to(self.device)
+        self.networks.append(network)
+        optimiser = Optimiser(list(network.parameters()), settings.learning_rate, settings.iterations)
+        turns = rng.integers(len(pairs), size=(settings.iterations, settings.crops))
+
+        def gradients(iteration: int, which: int) -> Sequence[torch.Tensor]:
+            pair = pairs[turns[iteration, which]]
+            top, left = pair.corners[iteration * settings.crops + which]
             window = (..., slice(top, top + crop), slice(left, left + crop))
-            loss = (_refine(network, scale, son[window]) - father[window]).square().mean()
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            longest = LONGEST * float(np.median(norms)) if norms else float("inf")
-            norms.append(float(nn.utils.clip_grad_norm_(network.parameters(), longest)))
-            optimiser.step()
-            schedule.step()
+            loss = (_refine(network, self.scale, pair.son[window]) - pair.father[window]).square().mean()
+            return torch.autograd.grad(loss, optimiser.parameters)
+
+        share = TRAINING / settings.networks
+        for iteration in counted(settings.iterations, number * share, (number + 1) * share):
+            found = side_by_side([partial(gradients, iteration, which) for which in range(settings.crops)])
+            optimiser.step([torch.stack(parts).mean(dim=0) for parts in zip(*found, strict=True)])
             if watch:
-                watch(number * settings.iterations + iteration + 1, finish)
-        if number < settings.networks - 1:
-            refined.append(apply(network))
-    return finish()
+                watch(number * settings.iterations + iteration + 1, partial(self.rows, 0, self.image.shape[0]))
 
+    @property
+    def _crop(self) -> int:
+        return min(self.settings.crop, *self.image.shape[:2]) // self.scale * self.scale
 
-def _pairs(
-    image: Image,
-    mask: np.ndarray,
-    blur: np.ndarray,
-    scale: int,
-    crop: int,
-    settings: ZssrSettings,
-    recorded: Recording,
-    rng: np.random.Generator,
-    device: str,
-) -> list[tuple[torch.Tensor, torch.Tensor, np.ndarray]]:
-    """What to train on, for each turn and flip.
+    def _pairs(self, mask: np.ndarray, rng: np.random.Generator) -> list[Pair]:
+        """A pair for each turn and flip.
 
-    Each is a father (1, 3, H, W), its back-projected son of the same size, and the corners (iterations, 2) of crops.
-
-    The kernel does not turn, so every turn is a new pair. Of a large image each takes another window: bounded cost.
-    """
-    side, structure = max(FATHER, crop), gradient_map(image)
-    noise = torch.Generator().manual_seed(int(rng.integers(2**62)))
-    pairs = []
-    for turns, flip in product(range(4), (False, True)) if settings.turned else [(0, False)]:
-        ((top, left),) = draw_crops(structure, mask, min(side, *image.shape[:2]), 1, rng, step=1)
-        # an image narrower than a window is taken whole along that direction
-        rows, columns = (
-            slice(corner, corner + side) if length > side else slice(None)
-            for corner, length in zip((top, left), image.shape[:2], strict=True)
-        )
-
-        piece, weights, inside = (_turned(part[rows, columns], turns, flip, scale) for part in (image, structure, mask))
-        father = images.to_tensor(piece, device)
-        son = recorded.imitate(degrade_tensor(father, blur, scale), rng)
-        son = noisy(son, settings.son_noise, noise)
-        son = back_project(enlarge(son, scale), son, blur, scale, settings.input_rounds)
-        pairs.append((father, son, draw_crops(weights, inside, crop, settings.iterations, rng, step=scale)))
-    return pairs
+        The kernel does not turn, so every turn is a new pair. Of a large image each takes another window: bounded cost.
+        """
+        image, settings, scale, crop = self.image, self.settings, self.scale, self._crop
+        side, structure = max(FATHER, crop), gradient_map(image)
+        noise = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        turnings = list(product(range(4), (False, True))) if settings.turned else [(0, False)]
+        places = draw_crops(structure, mask, min(side, *image.shape[:2]), len(turnings), rng, step=WINDOW_STEP)
+        pairs = []
+        for (turns, flip), (top, left) in zip(turnings, places, strict=True):
+            check()
+            # an image narrower than a window is taken whole along that direction
+            rows, columns = (
+                slice(corner, corner + side) if length > side else slice(None)
+                for corner, length in zip((top, left), image.shape[:2], strict=True)
+            )
+            piece, weights, inside = (
+                _turned(part[rows, columns], turns, flip, scale) for part in (image, structure, mask)
+            )
+            father = images.to_tensor(piece, self.device)
+            son = self.recorded.imitate(degrade_tensor(father, self.blur, scale), rng)
+            son = noisy(son, settings.son_noise, noise)
+            son = back_project(enlarge(son, scale), son, self.blur, scale, settings.input_rounds)
+            corners = draw_crops(weights, inside, crop, settings.iterations * settings.crops, rng, step=scale)
+            pairs.append(Pair(father, son, corners))
+        return pairs
 
 
 def _turned(window: np.ndarray, turns: int, flip: bool, multiple: int) -> np.ndarray:
@@ -141,7 +169,8 @@ def _refine(network: nn.Module, scale: int, picture: torch.Tensor) -> torch.Tens
     return picture + F.pixel_shuffle(network(F.pixel_unshuffle(picture, scale)), scale)
 
 
-def _in_strips(
+@torch.no_grad()
+def in_strips(
     function: Callable[[torch.Tensor], torch.Tensor], rows: int, margin: int, picture: torch.Tensor
 ) -> torch.Tensor:
     """``function`` applied to a picture (1, C, H, W) strip by strip: the same result in bounded memory.
@@ -152,9 +181,11 @@ def _in_strips(
         rows: height of a strip.
         margin: rows around a strip that its result depends on.
     """
-    parts = []
-    for top in range(0, picture.shape[2], rows):
+
+    @torch.no_grad()  # a setting of each thread
+    def strip(top: int) -> torch.Tensor:
         first = max(0, top - margin)
-        strip = function(picture[:, :, first : top + rows + margin])
-        parts.append(strip[:, :, top - first : top - first + min(rows, picture.shape[2] - top)])
-    return torch.cat(parts, dim=2)
+        made = function(picture[:, :, first : top + rows + margin])
+        return made[:, :, top - first : top - first + min(rows, picture.shape[2] - top)]
+
+    return torch.cat(side_by_side([partial(strip, top) for top in range(0, picture.shape[2], rows)]), dim=2)

@@ -17,6 +17,8 @@ class ZssrSettings:
     channels: int = 64
     crop: int = 128
     """Side of the fathers: crops of the low-resolution image that the network learns to restore."""
+    crops: int = 1
+    """Fathers per step, each on a core of its own where one is free (low-resolution layout)."""
     iterations: int = 3000
     learning_rate: float = 1e-3
     turned: bool = False
@@ -46,7 +48,8 @@ FAST = ZssrSettings(
     layout="low-resolution",
     layers=6,
     channels=32,
-    crop=96,
+    crop=68,
+    crops=2,
     iterations=800,
     learning_rate=4e-3,
     turned=True,

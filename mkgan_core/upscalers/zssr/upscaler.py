@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from typing_extensions import override
 
 from mkgan_core.errors import RegionError
@@ -9,13 +11,13 @@ from mkgan_core.imaging import images
 from mkgan_core.imaging.images import Image
 from mkgan_core.imaging.kernels import Kernel
 from mkgan_core.imaging.regions import Region
-from mkgan_core.upscalers.back_projection import inner_box, with_surroundings
-from mkgan_core.upscalers.base import Upscaler, required
+from mkgan_core.upscalers.back_projection import BYTES_PER_PIXEL, with_surroundings
+from mkgan_core.upscalers.base import StripUpscaler, required, strips_of
 from mkgan_core.upscalers.interpolation import crop_box
 from mkgan_core.upscalers.zssr.settings import PRESETS, REAL_IMAGES, ZssrSettings
 
 
-class Zssr(Upscaler[ZssrSettings]):
+class Zssr(StripUpscaler[ZssrSettings]):
     """The published layout trains and runs on the whole image whatever the region.
 
     Ours does on the region's box and its surroundings, with crops from inside the region.
@@ -24,14 +26,14 @@ class Zssr(Upscaler[ZssrSettings]):
     settings_class = ZssrSettings
     presets = PRESETS
     real_images = REAL_IMAGES
-    version = 7
+    version = 8
     seeded = True
     min_side = 32  # degraded by 4 once more, a patch must be left
 
     @override
-    def upscale(
+    def strips(
         self, image: Image, region: Region, kernel: Kernel | None, scale: int, *, seed: int = 0, device: str = "cpu"
-    ) -> Image:
+    ) -> Iterator[Image]:
         kernel = required(kernel, "zssr")
         if min(image.shape[:2]) < self.min_side:
             raise RegionError(
@@ -41,13 +43,17 @@ class Zssr(Upscaler[ZssrSettings]):
         if self.settings.layout == "enlarged":
             from mkgan_core.upscalers.zssr.published import run_published
 
-            return crop_box(
+            yield crop_box(
                 images.to_image(run_published(image, kernel, scale, self.settings, seed, device)), region, scale
             )
-        from mkgan_core.upscalers.zssr.low_resolution import run_low_resolution
+            return
+        from mkgan_core.upscalers.zssr.low_resolution import TRAINING, LowResolution
 
         margin = len(kernel.array) + self.settings.layers
-        crop, corner = with_surroundings(image, region, margin)
+        crop, (row, column) = with_surroundings(image, region, margin)
         mask, _ = with_surroundings(region.mask, region, margin)
-        high = run_low_resolution(crop, mask, kernel, scale, self.settings, seed, device)
-        return inner_box(images.to_image(high), region, corner, scale)
+        trained = LowResolution(crop, mask, kernel, scale, self.settings, seed, device)
+        origin = region.box[0] - row
+        columns = slice(column * scale, (column + region.box[3] - region.box[1]) * scale)
+        for top, bottom in strips_of(region, scale, BYTES_PER_PIXEL, TRAINING):
+            yield images.to_image(trained.rows(top - origin, bottom - origin))[:, columns]

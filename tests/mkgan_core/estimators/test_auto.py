@@ -41,5 +41,5 @@ def test_it_is_cautious_where_no_gaussian_fits() -> None:
 
 def test_it_refuses_what_it_cannot_tell() -> None:
     flat = np.full((96, 96, 3), 0.5, np.float32)
-    with pytest.raises(KernelError, match="'whole'"):
+    with pytest.raises(KernelError, match="the image"):
         parts.build("estimator", "auto", "fast").estimate(flat, whole((96, 96)), 2, Context(seed=0))

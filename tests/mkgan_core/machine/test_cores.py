@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from types import ModuleType
 
 import pytest
 import torch
 
 from mkgan_core.errors import ConfigError
-from mkgan_core.machine.cores import computing, torch_device, usage
+from mkgan_core.machine import cores
+from mkgan_core.machine.cores import computing, side_by_side, torch_device, usage
 
 
 def test_several_gpus_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,11 +35,29 @@ def test_a_step_while_another_thread_imports_torch(monkeypatch: pytest.MonkeyPat
         assert usage()["threads"] == 1
 
 
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_pieces_of_work_side_by_side(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """In order, whoever does them; all cores are free again afterwards, also when a piece fails."""
+    pool = cores._CorePool(count)
+    monkeypatch.setattr(cores, "_pool", lambda: pool)
+    assert side_by_side([lambda number=number: number for number in range(7)]) == list(range(7))
+    threads = side_by_side([threading.get_ident] * 2)
+    assert threads[0] == threading.get_ident()
+    with pytest.raises(ZeroDivisionError):
+        side_by_side([lambda: 1 // 0, lambda: 2])
+    with pytest.raises(ZeroDivisionError):
+        side_by_side([lambda: 1, lambda: 1 // 0])
+    assert pool.free == count
+    with computing(count):  # nothing is left over: this thread does all
+        assert side_by_side([threading.get_ident] * 3) == [threading.get_ident()] * 3
+
+
 @pytest.mark.parametrize(
     ("prefix", "expected"),
     [
         ("import os; os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])", 1),  # the affinity mask
         ("import os; os.environ['LOKY_MAX_CPU_COUNT'] = '1'", 1),  # what a person says
+        ("import os; os.environ['OMP_NUM_THREADS'] = '1'", 1),
         # a container's CPU quota of one core and a half: its cgroup's file, as the kernel shows it inside
         (
             "import io, os; from types import SimpleNamespace as Fake; from loky.backend import context;"

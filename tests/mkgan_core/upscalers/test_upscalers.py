@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,8 @@ from mkgan_core.imaging.degradation import degrade, degrade_tensor
 from mkgan_core.imaging.kernels import Kernel
 from mkgan_core.imaging.regions import Region, whole
 from mkgan_core.imaging.scores import scores
+from mkgan_core.machine import cores, progress
+from mkgan_core.upscalers import base
 from mkgan_core.upscalers.back_projection import GROWTH, BackProjection, BackProjectionSettings, back_project
 from mkgan_core.upscalers.interpolation import Bicubic, enlarge
 from mkgan_core.upscalers.zssr import low_resolution, published
@@ -176,3 +179,45 @@ def test_zssr_learns(coffee: ImageSpec) -> None:
     trained, projected, plain = (scores(image, high, 2)["psnr_y"] for image in made)
     assert trained > projected + 0.5
     assert projected > plain + 2
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+@pytest.mark.parametrize("name", ["bicubic", "back-projection", "zssr"])
+def test_strips_are_the_whole(picture: np.ndarray, monkeypatch: pytest.MonkeyPatch, name: str, scale: int) -> None:
+    """In strips, as little memory demands, a picture is the same: within 1e-3 at the seams too."""
+    kernel = KERNEL if scale == 2 else Kernel(kernels.compose_x4(KERNEL.array, crop=False))
+    part = {"bicubic": Bicubic(), "back-projection": BackProjection(), "zssr": Zssr(TINY["fast"])}[name]
+    mask = np.zeros(picture.shape[:2], bool)
+    mask[10:-7, 5:-3] = True
+    for region in (whole(picture.shape[:2]), Region("object", mask)):
+        at_once = part.upscale(picture, region, kernel, scale)
+        monkeypatch.setattr(base, "STRIP_PIXELS", 1)
+        strips = list(part.strips(picture, region, kernel, scale))
+        monkeypatch.undo()
+        assert len(strips) > 1
+        assert np.abs(np.concatenate(strips) - at_once).max() < 1e-3
+
+
+def test_zssr_is_the_same_on_one_core_and_on_two(picture: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    region, made = whole(picture.shape[:2]), []
+    for count in (1, 2):
+        pool = cores._CorePool(count)
+        monkeypatch.setattr(cores, "_pool", lambda pool=pool: pool)
+        with cores.computing():
+            cores.prepare_torch()
+            made.append(Zssr(TINY["fast"]).upscale(picture, region, KERNEL, 2))
+    assert np.array_equal(*made)
+
+
+def test_zssr_stops_between_two_steps(picture: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[float] = []
+
+    def listen(label: str, share: float) -> None:
+        told.append(share)
+        if share > 0:
+            progress.stop()
+
+    monkeypatch.setattr(progress, "_stopping", threading.Event())
+    with progress.listening(listen), progress.working("training"), pytest.raises(progress.Stopped):
+        Zssr(replace(PRESETS["fast"], iterations=500)).upscale(picture, whole(picture.shape[:2]), KERNEL, 2)
+    assert len(told) == 2

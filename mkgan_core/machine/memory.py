@@ -1,0 +1,93 @@
+"""How much memory the work may take."""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+from mkgan_core.errors import ConfigError, DatasetError
+
+# What an enlargement holds at least: Python and torch; a pixel as floats, with what finds its structure; and an
+# enlarged pixel of three colours, as strips, as a whole, and as a file.
+_ALONE, _PER_PIXEL, _PER_ENLARGED = 400 * 2**20, 50, 9
+VARIABLE = "MKGAN_MAX_MEMORY"
+_UNITS = {"": 2**30, "G": 2**30, "M": 2**20}
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def parse_size(text: str) -> int:
+    """Bytes of a size such as ``3G``, ``3 GB``, ``800M``, or ``1.5``, which means gigabytes (of 1024³ bytes).
+
+    Raises:
+        ConfigError: for anything else.
+
+    Example:
+        >>> parse_size("3GB") == 3 * 1024**3
+        True
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([GM]?)(?:i?B)?", text.strip(), re.IGNORECASE)
+    if not found or not float(found[1]):
+        raise ConfigError(f"--max-memory {text}: give a size such as 3G or 800M")
+    return int(float(found[1]) * _UNITS[found[2].upper()])
+
+
+def limit_memory(size: str | None) -> None:
+    """Set the bound of this process and its children; None leaves what ``MKGAN_MAX_MEMORY`` says.
+
+    Raises:
+        ConfigError: if it is no size.
+    """
+    if size is not None:
+        parse_size(size)
+        os.environ[VARIABLE] = size
+
+
+def limit() -> int:
+    """The most that this process should take, in bytes: ``MKGAN_MAX_MEMORY``, else half of what was free at first."""
+    given = os.environ.get(VARIABLE)
+    return parse_size(given) if given else _half_of_free()
+
+
+def check_fits(name: str, shape: tuple[int, int], scale: int, depth: int) -> None:
+    """Raise before anything starts if an image cannot be enlarged within the bound that was asked for.
+
+    Where nobody asked for a bound, it is tried.
+
+    Args:
+        name: the image's, for the message.
+        shape: (H, W).
+        scale: s.
+        depth: bits per colour.
+
+    Raises:
+        DatasetError: with what it needs.
+    """
+    if VARIABLE not in os.environ:
+        return
+    pixels = shape[0] * shape[1]
+    needed = _ALONE + pixels * max(_PER_PIXEL, _PER_ENLARGED * scale**2 * depth // 8)
+    if needed > limit():
+        raise DatasetError(
+            f"{name} has {pixels / 1e6:.0f} megapixels and needs about {needed / 2**30:.1f} GB of memory, more than "
+            f"--max-memory {os.environ[VARIABLE]}; allow more, or cut the image into pieces"
+        )
+
+
+def room() -> int:
+    """What is left of `limit` now; 0 if it is reached."""
+    import psutil
+
+    return max(0, limit() - psutil.Process().memory_info().rss)
+
+
+@cache
+def _half_of_free() -> int:
+    import psutil
+
+    free = [psutil.virtual_memory().available]
+    with suppress(OSError, ValueError):  # a container's own bound; there is no such file, or it says `max`
+        free.append(int((_CGROUP / "memory.max").read_text()) - int((_CGROUP / "memory.current").read_text()))
+    return max(0, min(free)) // 2
