@@ -7,21 +7,28 @@ import posixpath
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 from prefect.client.schemas.objects import State
-from prefect.states import Completed, Failed
+from prefect.states import Cancelled, Completed, Failed
 
 from flows import runners
 from flows.config import UpscaleConfig
-from flows.fanout import Fanout
+from flows.fanout import STOPPED, Fanout
 from flows.names import current_config
-from mkgan_core.datasets.layout import ImageSpec, describe_image
 from mkgan_core.errors import ConfigError
+from mkgan_core.imaging import images
+from mkgan_core.imaging.encoders import encode
+from mkgan_core.machine.progress import Stopped
 from mkgan_core.machine.storage import Store
-from mkgan_core.pipeline.method import Method, check_single_image, check_size, parse
+from mkgan_core.pipeline.method import Method, check_single_image, parse
+from mkgan_core.pipeline.photo import Photo, describe
 from mkgan_core.pipeline.walk import Common, enlarge
 
 
-def plan(config: UpscaleConfig) -> tuple[list[ImageSpec], Method]:
+def plan(config: UpscaleConfig, store: Store) -> tuple[list[Photo], Method]:
     """Check everything before anything starts.
+
+    Args:
+        config: of the run.
+        store: for pixels that are not those of the files: colours without transparency.
 
     Raises:
         MkganError: with what is wrong, where, and what to do.
@@ -29,13 +36,11 @@ def plan(config: UpscaleConfig) -> tuple[list[ImageSpec], Method]:
     method = parse(config.method)
     runners.check(config)
     check_single_image(method)
-    specs = [describe_image(uri, config.scale) for uri in dict.fromkeys(config.images)]
-    names = [spec.image for spec in specs]
+    photos = [describe(uri, config.scale, (), store) for uri in dict.fromkeys(config.images)]
+    names = [photo.spec.image for photo in photos]
     if double := next((name for name in names if names.count(name) > 1), None):
         raise ConfigError(f"two images are called {double}, and so would be their results; enlarge one at a time")
-    for spec in specs:
-        check_size(method, spec.image, spec.shape)
-    return specs, method
+    return photos, method
 
 
 def run_name() -> str:
@@ -47,27 +52,36 @@ def run_name() -> str:
 
 @flow(name="upscale", flow_run_name=run_name)
 def upscale(config: UpscaleConfig) -> State:
-    """Enlarge images; writes <name>_x<scale>.png.
+    """Enlarge images; writes <name>_x<scale>.png, with the properties of the image that came in.
+
+    An image that is too small for a part of the method is enlarged by the next best (`Method.fitting`).
 
     Returns:
         The run's state: failed, with a count, if a step did.
     """
-    specs, method = plan(config)
     store = Store(config.store)
+    photos, method = plan(config, store)
     out = Store(config.out or store.uri_of("upscaled"))
     out.check_writable()
-    fanout = Fanout(lambda state, submitted: None, runners.places(config))
+    fanout = Fanout(lambda state, seconds: None, runners.places(config))
     common: Common = {"store": store.uri, "preset": config.preset, "device": config.device}
-    with runners.running(config):
-        results = fanout.run([enlarge(spec, method, config.seed, common) for spec in specs])
+    fitted = [method.fitting(photo.spec.shape) for photo in photos]
+    try:
+        with runners.running(config):
+            walks = [
+                enlarge(photo.spec, fits, config.seed, common) for photo, (fits, _) in zip(photos, fitted, strict=True)
+            ]
+            results = fanout.run(walks)
+    except Stopped:
+        return Cancelled(message=STOPPED)
     written = []
-    for result in results:
+    for photo, (_, replaced), result, uri in zip(photos, fitted, results, dict.fromkeys(config.images), strict=True):
         place = None
         if result.composed:
-            image = store.read(result.composed["output_uri"])
-            place = out.write(f"{result.spec.image}_x{config.scale}.png", image)
-        notes = "; ".join(result.notes) or None
-        written.append({"image": result.spec.low.uri, "enlarged": place, "error": result.error, "notes": notes})
+            picture = photo.finish(images.decode_raw(store.read(result.composed["output_uri"])))
+            place = out.write(f"{result.spec.image}_x{config.scale}.png", encode(picture))
+        notes = "; ".join([*photo.notes, *replaced, *result.notes]) or None
+        written.append({"image": uri, "enlarged": place, "error": result.error, "notes": notes})
     create_table_artifact(key="upscaled", table=written, description=f"Enlarged x{config.scale} by {config.method}")
     if failed := sum(row["enlarged"] is None for row in written):
         return Failed(message=f"{failed} of {len(written)} images failed: see the artifact `upscaled`")

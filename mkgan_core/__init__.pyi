@@ -24,7 +24,11 @@ from .api import (
 from .api import (
     super_resolve as super_resolve,
 )
+from .estimators.base import Estimator as Estimator
 from .imaging.kernels import Kernel as Kernel
+from .imaging.pictures import Picture as Picture
 from .imaging.regions import Region as Region
 from .pipeline.method import Method as Method
 from .pipeline.parts import register as register
+from .segmenters.base import Segmenter as Segmenter
+from .upscalers.base import Upscaler as Upscaler

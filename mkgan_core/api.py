@@ -1,28 +1,37 @@
 """The Python door: one image in, its enlargement, its kernel or its regions out.
 
-An image is a path, a Pillow image, or an array (H, W), (H, W, 3) or (H, W, 4), uint8 or float in [0, 1].
+An image is
+
+- a path or URL of a PNG, JPEG, TIFF, WebP, BMP, GIF or PPM file,
+- a Pillow image of any mode,
+- an array (H, W), (H, W, 1), (H, W, 2), (H, W, 3) or (H, W, 4): uint8, uint16, or floats in [0, 1]. Of two and four
+  channels the last is alpha, and the colours are not multiplied by it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from mkgan_core.datasets.layout import SCALES, ImageSpec
+from mkgan_core.datasets.layout import SCALES
 from mkgan_core.errors import ConfigError
 from mkgan_core.imaging import images
+from mkgan_core.imaging.encoders import encode, format_of
 from mkgan_core.imaging.kernels import Kernel
+from mkgan_core.imaging.pictures import Picture
 from mkgan_core.imaging.regions import Region
+from mkgan_core.machine.memory import check_fits
 from mkgan_core.machine.storage import Store, scratch
 from mkgan_core.pipeline import parts, walk
 from mkgan_core.pipeline.artifacts import load_kernel, load_region
 from mkgan_core.pipeline.method import DEFAULT_METHOD, NAMED_METHODS, Method, check_single_image, check_size, parse
-from mkgan_core.pipeline.photo import describe
-from mkgan_core.pipeline.results import Result
+from mkgan_core.pipeline.photo import Form, Photo, describe, to_image
+from mkgan_core.pipeline.results import Result, summarise
 from mkgan_core.pipeline.steps.segment import SegmentJob
 from mkgan_core.segmenters.base import Segmentation
 
@@ -32,16 +41,67 @@ class SuperResolution:
     """An enlarged image, and how it came about.
 
     Attributes:
-        image: of the kind and range of the image that came in (a Pillow image for a path), ``scale`` times as large.
+        picture: the enlarged pixels, with the colour profile, EXIF and resolution of the image that came in.
         regions: what the image was split into; a single one named ``whole`` for an image in one piece.
         kernels: of each region; None for methods that use none.
-        notes: what was not done as asked, and why: a kernel that was replaced, an image left in one piece.
+        notes: what was not done as asked, and why: a kernel or a part that was replaced, an image left in one piece;
+            and what of the file was converted or not kept.
+        summary: the kernels in one line, as ``kernel 1.9 x 1.6 px``: standard deviations along a kernel's long and
+            short axis, in enlarged pixels.
+        form: makes `image` of ``picture``.
+
+    Example:
+        >>> import numpy as np
+        >>> result = super_resolve(np.zeros((48, 64), np.uint16), method="bicubic")
+        >>> result.image.shape, result.image.dtype, result.summary, result.encode("png")[1:4]
+        ((96, 128), dtype('uint16'), 'no kernel', b'PNG')
     """
 
-    image: Any
+    picture: Picture
     regions: tuple[Region, ...]
     kernels: tuple[Kernel | None, ...]
     notes: tuple[str, ...]
+    summary: str
+    form: Form = field(default=to_image, repr=False)
+
+    @cached_property
+    def image(self) -> Any:
+        """The enlarged image, of the kind, type, range and channels of the one that came in.
+
+        For a path it is a Pillow image, with ``icc_profile``, ``exif`` and ``dpi`` in its ``info``; but an array
+        (H, W, C), uint16 or float32, where Pillow cannot hold the pixels: several channels of more than 8 bits.
+        A Pillow image with a palette, or in CMYK or another mode that cannot be enlarged, gives one in RGB or RGBA.
+        """
+        return self.form(self.picture)
+
+    def encode(self, format: str = "png", quality: int | None = None) -> bytes:
+        """The enlarged image as a file, with its colour profile, EXIF and resolution (`imaging.encoders.encode`).
+
+        Args:
+            format: ``png`` (8 or 16 bits), ``tif`` (also floats), ``jpg`` or ``webp`` (8 bits).
+            quality: 1 to 100; ``jpg`` is saved with 95 unless given, ``webp`` without loss unless given.
+
+        Raises:
+            ConfigError: for another format or quality, or an image too large for the format.
+        """
+        return encode(self.picture, format, quality)
+
+    def save(self, path: str | PathLike[str], quality: int | None = None) -> None:
+        """Write the enlarged image to a file, in the format that its name's ending says (`encode`).
+
+        Raises:
+            ConfigError: for an ending other than .png, .jpg, .jpeg, .webp, .tif and .tiff; and as `encode`.
+
+        Example:
+            >>> import numpy as np, tempfile
+            >>> from pathlib import Path
+            >>> file = Path(tempfile.mkdtemp()) / "large.tif"
+            >>> super_resolve(np.zeros((8, 8, 3), np.uint8), method="bicubic").save(file)
+            >>> file.exists()
+            True
+        """
+        data = self.encode(format_of(str(path)), quality)
+        Path(path).write_bytes(data)
 
 
 @dataclass(frozen=True)
@@ -74,10 +134,11 @@ def super_resolve(
 ) -> SuperResolution:
     """Enlarge an image.
 
-    A kernel that cannot be used is replaced (second seed, the whole image's, bicubic); ``notes`` says so.
+    There is always a result: a kernel that cannot be used is replaced (second seed, the whole image's, bicubic), and
+    so is a part for which the image is too small (`Method.fitting`); ``notes`` says so.
 
     Args:
-        image: path, Pillow image, or array.
+        image: path or URL, Pillow image, or array.
         scale: 2 or 4.
         method: a name such as ``auto+zssr``, ``kernelgan+zssr``, ``multi-spectral+zssr`` or ``bicubic``.
         preset: ``fast``, ``best`` or ``paper``.
@@ -89,7 +150,7 @@ def super_resolve(
         device: ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
-        DatasetError: if the image cannot be read, or is too small for the method.
+        DatasetError: if the image cannot be read, or has values of no known range.
         ConfigError: for a method, scale or preset that cannot be used.
         RegionError: for a mask that does not have the image's size.
         WeightsError: if the segmenter's network weights are missing or damaged.
@@ -110,13 +171,18 @@ def super_resolve(
         chosen = chosen.per_object()
     if feather:
         chosen = replace(chosen, feather=feather)
-    with _prepared(image, chosen, scale, masks, preset, device) as (store, spec, common, output):
-        check_size(chosen, spec.image, spec.shape)
-        result = walk.run(walk.enlarge(spec, chosen, seed, common), strict=True)
+    with _prepared(image, chosen, scale, masks, preset, device) as (store, photo, common):
+        fitted, replaced = chosen.fitting(photo.spec.shape)
+        result = walk.run(walk.enlarge(photo.spec, fitted, seed, common), strict=True)
         assert result.composed is not None  # strict: a fault would have come out as it is
         pixels = images.decode_raw(store.read(result.composed["output_uri"]))
         regions, kernels = _loaded(result, store)
-    return SuperResolution(output(pixels), regions, kernels, tuple(result.notes))
+    summary = summarise(
+        result, kernels, next((note for note in replaced if fitted.estimator != chosen.estimator), None)
+    )
+    return SuperResolution(
+        photo.finish(pixels), regions, kernels, (*photo.notes, *replaced, *result.notes), summary, photo.form
+    )
 
 
 def estimate_kernel(
@@ -131,7 +197,7 @@ def estimate_kernel(
     """The blur kernel of an image.
 
     Args:
-        image: path, Pillow image, or array.
+        image: path or URL, Pillow image, or array.
         estimator: ``auto``, ``spectral``, ``kernelgan``, ``michaeli-irani`` or ``bicubic``.
         scale: 2 or 4: the kernel is that of the reduction from an image so many times as large.
         preset: ``fast``, ``best`` or ``paper``.
@@ -172,11 +238,11 @@ def estimate_kernels(
         RegionError: for a mask that does not have the image's size.
     """
     chosen = Method(f"{estimator} kernel", "mask" if len(masks) else "whole", estimator, "bicubic")
-    with _prepared(image, chosen, scale, masks, preset, device) as (store, spec, common, _):
-        check_size(chosen, spec.image, spec.shape)
-        result = walk.run(walk.estimate(spec, chosen, seed, common), strict=True)
+    with _prepared(image, chosen, scale, masks, preset, device) as (store, photo, common):
+        check_size(chosen, photo.spec.image, photo.spec.shape)
+        result = walk.run(walk.estimate(photo.spec, chosen, seed, common), strict=True)
         regions, kernels = _loaded(result, store)
-    return RegionKernels(regions, tuple(kernel for kernel in kernels if kernel), tuple(result.notes))
+    return RegionKernels(regions, tuple(kernel for kernel in kernels if kernel), (*photo.notes, *result.notes))
 
 
 def segment(
@@ -191,7 +257,7 @@ def segment(
     """Split an image into regions that cover it.
 
     Args:
-        image: path, Pillow image, or array.
+        image: path or URL, Pillow image, or array.
         segmenter: a name from `mkgan methods`; ``auto`` for the best that can run here, ``mask`` for ``masks``.
         masks: one mask per object, (H, W) arrays or paths, for the segmenter ``mask``.
         preset: ``fast``, ``best`` or ``paper``.
@@ -219,10 +285,11 @@ def segment(
     chosen = Method(name, name, None, "bicubic")
     if per_object:
         chosen = chosen.per_object()
-    with _prepared(image, chosen, 2, masks, preset, device) as (store, spec, common, _):
-        job = SegmentJob(spec, **common, segmenter=name, changes=chosen.segmenter_changes)
+    with _prepared(image, chosen, 2, masks, preset, device) as (store, photo, common):
+        job = SegmentJob(photo.spec, **common, segmenter=name, changes=chosen.segmenter_changes)
         record = walk.run(walk.one_step(job), strict=True)
-        return Segmentation([load_region(store, spec, entry) for entry in record["regions"]], record["note"])
+        notes = "; ".join([*photo.notes, *([record["note"]] if record["note"] else [])]) or None
+        return Segmentation([load_region(store, photo.spec, entry) for entry in record["regions"]], notes)
 
 
 def list_methods() -> list[str]:
@@ -238,16 +305,17 @@ def list_methods() -> list[str]:
 @contextmanager
 def _prepared(
     image: Any, method: Method, scale: int, masks: Sequence[Any], preset: str, device: str
-) -> Iterator[tuple[Store, ImageSpec, walk.Common, Callable[[np.ndarray], Any]]]:
-    """Everything checked, and what a walk needs: a store of its own, the image, what jobs share, and the way back."""
+) -> Iterator[tuple[Store, Photo, walk.Common]]:
+    """Everything checked, and what a walk needs: a store of its own, the image, and what jobs share."""
     if scale not in SCALES:
         raise ConfigError(f"scale {scale} is not supported; choose {' or '.join(map(str, SCALES))}")
     if preset not in parts.PRESETS:
         raise ConfigError(f"there is no preset '{preset}'; choose {', '.join(parts.PRESETS)}")
     check_single_image(method, with_masks=len(masks) > 0)
     with scratch() as store:
-        spec, output = describe(image, scale, masks, store)
-        yield store, spec, {"store": store.uri, "preset": preset, "device": device}, output
+        photo = describe(image, scale, masks, store)
+        check_fits(photo.spec.image, photo.spec.shape, scale, photo.spec.depth)
+        yield store, photo, {"store": store.uri, "preset": preset, "device": device}
 
 
 def _loaded(result: Result, store: Store) -> tuple[tuple[Region, ...], tuple[Kernel | None, ...]]:

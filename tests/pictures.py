@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 
 
@@ -28,3 +30,25 @@ def power_law(shape: tuple[int, int], slope: float, seed: int) -> np.ndarray:
 
 def rounded(image: np.ndarray) -> np.ndarray:
     return (np.round(np.clip(image, 0, 1) * 255) / 255).astype(np.float32)
+
+
+def cmyk_profile() -> bytes:
+    """An ICC profile of a printer whose cyan ink is red; its other inks darken."""
+    corners = np.zeros((2, 2, 2, 2, 3), np.uint8)  # by C, M, Y, K; Lab as 8 bits
+    for ink in np.ndindex(2, 2, 2, 2):
+        lightness = 255 * (ink[3] == 0) * 0.7 ** (ink[0] + ink[1] + ink[2])
+        corners[ink] = (round(lightness), 128 + 70 * ink[0] * (1 - ink[3]), 128 + 50 * ink[0] * (1 - ink[3]))
+    ramp = bytes(range(256))
+    table = b"mft1" + bytes(4) + bytes([4, 3, 2, 0])
+    table += struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 65536) + ramp * 4 + corners.tobytes() + ramp * 3
+    text = b"text" + bytes(4) + b"test\0"
+    named = b"desc" + bytes(4) + struct.pack(">I", 5) + b"test\0" + bytes(78)
+    white = b"XYZ " + bytes(4) + struct.pack(">3i", 63190, 65536, 54061)
+    tags, body = [], b""
+    for name, data in ((b"desc", named), (b"cprt", text), (b"wtpt", white), (b"A2B0", table)):
+        tags.append(struct.pack(">4sII", name, 128 + 4 + 4 * 12 + len(body), len(data)))
+        body += data + bytes(-len(data) % 4)
+    content = struct.pack(">I", len(tags)) + b"".join(tags) + body
+    head = struct.pack(">I4xI4s4s4s12x4s", 128 + len(content), 0x02400000, b"prtr", b"CMYK", b"Lab ", b"acsp")
+    head = head + bytes(68 - len(head)) + struct.pack(">3i", 63190, 65536, 54061)
+    return head + bytes(128 - len(head)) + content

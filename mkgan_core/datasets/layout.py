@@ -46,6 +46,7 @@ class ImageSpec:
         mask: object mask at high resolution.
         shape: (H, W) of the low-resolution image.
         masks: a person's own masks at low resolution, by name; they come before ``mask``.
+        depth: bits per colour with which its enlargement is stored, 8 or 16.
     """
 
     dataset: str
@@ -57,6 +58,7 @@ class ImageSpec:
     mask: FileRef | None
     shape: tuple[int, int]
     masks: Mapping[str, FileRef] = field(default_factory=dict)
+    depth: int = 8
 
 
 class Dataset:
@@ -153,11 +155,11 @@ class Dataset:
         return FileRef(self.store.uri_of(name), sha256(data)), data
 
 
-def describe_image(uri: str, scale: int) -> ImageSpec:
-    """An image file that belongs to no data set, to be enlarged.
+def open_file(uri: str) -> tuple[FileRef, bytes]:
+    """An image file that belongs to no data set, and its content.
 
     Raises:
-        DatasetError: if it cannot be read or is no image.
+        DatasetError: if it cannot be read.
     """
     folder, _, name = uri.rpartition("/")
     try:
@@ -165,8 +167,7 @@ def describe_image(uri: str, scale: int) -> ImageSpec:
         data = store.read(name)
     except StorageError as fault:
         raise DatasetError(f"{fault}; name an image file that this machine can read") from fault
-    low = FileRef(store.uri_of(name), sha256(data))
-    return ImageSpec("images", stem(name), scale, low, None, {}, None, images.picture_size(data, uri))
+    return FileRef(store.uri_of(name), sha256(data)), data
 
 
 def read_reference(reference: FileRef) -> bytes:

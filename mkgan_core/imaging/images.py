@@ -7,34 +7,31 @@ An image is a float32 RGB array of shape ``(H, W, 3)`` in [0, 1] everywhere outs
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mkgan_core.errors import DatasetError
+from mkgan_core.imaging import deep_files, pictures
 
 if TYPE_CHECKING:
     import torch
-    from PIL.Image import Image as Picture
 
 Image = np.ndarray  # float32 (H, W, 3) in [0, 1]
 _NUMPY = b"\x93NUMPY"
+_STRIP = 2**22  # values that `to_pixels` converts at a time
 LUMA_WEIGHTS = np.array([65.481, 128.553, 24.966])  # ITU-R BT.601, for RGB in [0, 1]
 
 
 def decode(data: bytes, name: str) -> Image:
-    """Decode an encoded picture (PNG, JPEG, ...); alpha is dropped, EXIF orientation applied, grey becomes RGB.
+    """Decode an encoded picture (`pictures.read`): alpha is dropped, EXIF orientation applied, grey becomes RGB.
 
-    An image in numpy's own format (`encode_floats`) is taken as it is.
+    Pixels in numpy's own format (`encode_array`) are taken as they are.
 
     Raises:
         DatasetError: if the bytes are no picture; the message quotes ``name``.
     """
-    if data.startswith(_NUMPY):
-        return np.load(io.BytesIO(data), allow_pickle=False)
-    return decode_pixels(data, name).astype(np.float32) / 255
+    pixels = _colours(data, name)
+    return pixels if pixels.dtype == np.float32 else to_floats(pixels)
 
 
 def decode_pixels(data: bytes, name: str) -> np.ndarray:
@@ -43,36 +40,25 @@ def decode_pixels(data: bytes, name: str) -> np.ndarray:
     Raises:
         DatasetError: if the bytes are no picture.
     """
-    from PIL import ImageOps
+    pixels = _colours(data, name)
+    return pixels if pixels.dtype == np.uint8 else to_uint8(decode(data, name))
 
-    with _opened(data, name) as picture:
-        return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
+
+def _colours(data: bytes, name: str) -> np.ndarray:
+    """(H, W, 3), uint8, uint16 or float32."""
+    if data.startswith(_NUMPY):
+        return np.load(io.BytesIO(data), allow_pickle=False)
+    colours = pictures.read(data, name).colours
+    return np.repeat(colours, 3, axis=2) if colours.shape[2] == 1 else np.ascontiguousarray(colours)
 
 
 def picture_size(data: bytes, name: str) -> tuple[int, int]:
-    """Height and width of an encoded picture, from its header alone.
+    """Height and width of an encoded picture as `decode` returns it, from its header alone.
 
     Raises:
         DatasetError: if the bytes are no picture.
     """
-    with _opened(data, name) as picture:
-        width, height = picture.size
-        # orientations 5 to 8 swap the axes when `decode` applies them
-        return (width, height) if picture.getexif().get(0x0112, 1) >= 5 else (height, width)
-
-
-@contextmanager
-def _opened(data: bytes, name: str) -> Iterator[Picture]:
-    """An encoded picture; whatever goes wrong while it is read says which file it was."""
-    from PIL import Image as Pillow
-
-    try:
-        with Pillow.open(io.BytesIO(data)) as picture:
-            yield picture
-    except Pillow.UnidentifiedImageError as fault:
-        raise DatasetError(f"{name} is no image in a known format; replace or remove the file") from fault
-    except Exception as fault:  # Pillow raises many types on damaged files
-        raise DatasetError(f"{name} is not a readable image ({fault}); replace or remove the file") from fault
+    return pictures.size(data, name)
 
 
 def encode(pixels: np.ndarray, format: str, **options: Any) -> bytes:
@@ -84,29 +70,34 @@ def encode(pixels: np.ndarray, format: str, **options: Any) -> bytes:
     return out.getvalue()
 
 
-def encode_png(image: np.ndarray) -> bytes:
-    """PNG bytes of a float image (H, W, 3) in [0, 1], or of a bool mask (H, W)."""
-    return encode_pixels_png(image.astype(np.uint8) * 255 if image.dtype == bool else to_uint8(image))
+def encode_png(image: np.ndarray, depth: int = 8) -> bytes:
+    """PNG bytes of a float image (H, W, 3) in [0, 1], or of a bool mask (H, W).
+
+    Args:
+        image: what is written.
+        depth: bits per colour, 8 or 16.
+    """
+    return encode_pixels_png(image.astype(np.uint8) * 255 if image.dtype == bool else to_pixels(image, depth))
 
 
 def encode_pixels_png(pixels: np.ndarray) -> bytes:
-    """PNG bytes of uint8 pixels, (H, W), (H, W, 3) or (H, W, 4)."""
+    """PNG bytes of uint8 or uint16 pixels, (H, W), (H, W, 3) or (H, W, 4)."""
+    if pixels.dtype == np.uint16:
+        return deep_files.encode_png(pixels)
     return encode(pixels, "PNG", compress_level=1)  # level 6 takes three times as long for 5 %
 
 
-def encode_floats(image: Image) -> bytes:
-    """A float image (H, W, 3) without any rounding, for `decode`."""
+def encode_array(pixels: np.ndarray) -> bytes:
+    """Colours (H, W, 3), uint8, uint16 or float32, as they are, without any rounding; for `decode`."""
     out = io.BytesIO()
-    np.save(out, image.astype(np.float32), allow_pickle=False)
+    np.save(out, pixels, allow_pickle=False)
     return out.getvalue()
 
 
 def decode_raw(data: bytes) -> np.ndarray:
-    """The pixels of an encoded picture as they are stored, without any conversion."""
-    from PIL import Image as Pillow
-
-    with Pillow.open(io.BytesIO(data)) as picture:
-        return np.asarray(picture)
+    """The pixels of an encoded picture as they are stored: (H, W), or (H, W, C) for several channels."""
+    pixels = pictures.read(data, "a picture").pixels
+    return pixels[..., 0] if pixels.shape[2] == 1 else pixels
 
 
 def decode_mask(data: bytes, name: str) -> np.ndarray:
@@ -114,14 +105,46 @@ def decode_mask(data: bytes, name: str) -> np.ndarray:
     return grey(decode(data, name)) > 0.5
 
 
+def to_pixels(image: Image, depth: int) -> np.ndarray:
+    """Round a float image in [0, 1] to uint8 or uint16; values outside are clipped.
+
+    Args:
+        image: any shape.
+        depth: bits per value, 8 or 16.
+
+    Example:
+        >>> to_pixels(np.array([-0.1, 0.5, 1.0]), 16)
+        array([    0, 32768, 65535], dtype=uint16)
+    """
+    peak = 2**depth - 1
+    pixels = np.empty(image.shape, np.uint8 if depth == 8 else np.uint16)
+    rows = max(1, _STRIP * max(1, len(image)) // max(1, image.size))
+    for top in range(0, len(image), rows):  # in strips: a large image must not be there three times
+        strip = np.clip(image[top : top + rows], 0, 1) * peak
+        pixels[top : top + rows] = np.round(strip)
+    return pixels
+
+
+def to_floats(pixels: np.ndarray) -> Image:
+    """uint8 or uint16 values as float32 in [0, 1].
+
+    Example:
+        >>> to_floats(np.array([0, 255], np.uint8))
+        array([0., 1.], dtype=float32)
+    """
+    floats = pixels.astype(np.float32)
+    floats /= np.iinfo(pixels.dtype).max
+    return floats
+
+
 def to_uint8(image: Image) -> np.ndarray:
-    """Round a float image in [0, 1] to uint8; values outside are clipped.
+    """`to_pixels` with 8 bits.
 
     Example:
         >>> to_uint8(np.array([-0.1, 0.5, 1.0]))
         array([  0, 128, 255], dtype=uint8)
     """
-    return np.round(np.clip(image, 0, 1) * 255).astype(np.uint8)
+    return to_pixels(image, 8)
 
 
 def luma(image: Image) -> np.ndarray:

@@ -30,11 +30,13 @@ class Kernel:
         array: (K, K), K odd, sum 1, centred by the convention of this module.
         half: the x2 kernel behind a x4 kernel, where there is one: two-step enlargement needs it.
         note: what was used instead of the kernel that was asked for, and why; None for that kernel itself.
+        why: why the estimator chose it, where it chooses between kinds of blur.
     """
 
     array: np.ndarray
     half: np.ndarray | None = None
     note: str | None = None
+    why: str | None = None
 
     @classmethod
     def from_half(cls, half: np.ndarray, scale: int) -> Kernel:
@@ -125,6 +127,32 @@ def is_gaussian(kernel: np.ndarray) -> bool:
     precision = np.linalg.inv(covariance(kernel) + 1e-9 * np.eye(2))  # a single pixel has no extent
     model = normalise(np.exp(-0.5 * np.einsum("ijk,kl,ijl->ij", offset, precision, offset)))
     return bool(np.linalg.norm(kernel - model) < _GAUSSIAN_RESIDUAL * np.linalg.norm(kernel))
+
+
+def widths(kernel: np.ndarray) -> tuple[float, float]:
+    """Standard deviations in high-resolution pixels along the long and the short axis of a kernel.
+
+    Example:
+        >>> long, short = widths(gaussian(np.diag([4.0, 1.0]), 21, 2))
+        >>> round(long, 2), round(short, 2)
+        (2.0, 1.0)
+    """
+    short, long = np.sqrt(np.maximum(np.linalg.eigvalsh(covariance(kernel)), 0))
+    return float(long), float(short)
+
+
+def describe(kernel: np.ndarray, scale: int) -> str:
+    """A kernel in a few words: ``bicubic``, or its `widths`.
+
+    Example:
+        >>> describe(gaussian(np.diag([4.0, 1.0]), 21, 2), 2), describe(bicubic(2), 2)
+        ('2.0 x 1.0 px', 'bicubic')
+    """
+    plain = bicubic(scale)
+    if kernel.shape == plain.shape and np.allclose(kernel, plain, atol=1e-6):
+        return "bicubic"
+    long, short = widths(kernel)
+    return f"{long:.1f} x {short:.1f} px"
 
 
 def resize_support(kernel: np.ndarray, size: int) -> np.ndarray:

@@ -49,4 +49,5 @@ def load_kernel(store: Store, record: KernelRecord) -> Kernel:
         kernel_files.decode(store.read(record["kernel_uri"]), record["kernel_uri"]),
         kernel_files.decode(store.read(half), half) if half else None,
         note=record["fallback"],
+        why=record.get("why"),
     )

@@ -17,6 +17,7 @@ from typing_extensions import override
 
 from mkgan_core.datasets.layout import ImageSpec
 from mkgan_core.machine.cores import computing, usage
+from mkgan_core.machine.progress import working
 from mkgan_core.machine.storage import Store, content_key
 from mkgan_core.pipeline.records import Record, RegionEntry, StepRecord
 
@@ -114,7 +115,8 @@ def run(job: Job[R]) -> R:
         return store.read_json(job.record_name)
     with nullcontext() if job.batched else computing():
         start = time.perf_counter()
-        record = job.compute(store)
+        with working(job.label):
+            record = job.compute(store)
         record = {"key": job.key, "seconds": time.perf_counter() - start, **usage(), **record}
     store.write_json(job.record_name, record)
     remark = record.get("fallback") or record.get("note")

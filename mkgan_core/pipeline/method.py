@@ -25,6 +25,12 @@ NAMED_METHODS = (
     "ground-truth+zssr",
 )
 Changes = tuple[tuple[str, Any], ...]
+# What takes the place of a part for which an image is too small: the first that fits.
+_SMALLER: dict[Kind, tuple[str, ...]] = {
+    "segmenter": ("whole",),
+    "estimator": ("bicubic",),
+    "upscaler": ("back-projection", "bicubic"),
+}
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,40 @@ class Method:
             )
         return replace(self, segmenter_changes=(("per_object", True),))
 
+    def fitting(self, shape: tuple[int, int]) -> tuple[Method, list[str]]:
+        """The method, or for an image that is too small for one of its parts, the next best that can enlarge it.
+
+        In place of an estimator comes the bicubic kernel; of an upscaler, back-projection, or where that is too much
+        as well, bicubic enlargement. Benchmarks refuse such images instead (`check_size`).
+
+        Args:
+            shape: (H, W) of the image.
+
+        Returns:
+            The method, and what was replaced, a sentence each.
+
+        Example:
+            >>> parse("auto+zssr").fitting((40, 30))[0].name
+            'bicubic+back-projection'
+        """
+        fitted, notes = self, []
+        for kind in ("upscaler", "segmenter", "estimator"):
+            name = getattr(fitted, kind)
+            if name is None or _fits(kind, name, shape):
+                continue
+            instead = next(other for other in _SMALLER[kind] if _fits(kind, other, shape))
+            needed = parts.part_class(kind, name).min_side
+            size = f"{shape[1]}x{shape[0]} pixels"
+            notes.append(f"{size} are too few for the {kind} '{name}', which needs {needed} each way; took '{instead}'")
+            fitted = replace(fitted, **{kind: instead, **({} if kind == "estimator" else {f"{kind}_changes": ()})})
+            if not parts.part_class("upscaler", fitted.upscaler).needs_kernel:
+                fitted = replace(fitted, estimator=None)
+        if not notes:
+            return self, notes
+        segmenter = "" if fitted.segmenter == "whole" else f"{fitted.segmenter}/"
+        estimator = f"{fitted.estimator}+" if fitted.estimator else ""
+        return replace(fitted, name=f"{segmenter}{estimator}{fitted.upscaler}"), notes
+
 
 def parse(name: str) -> Method:
     """The method of a name: ``bicubic``, ``kernelgan+zssr``, ``multi-kernelgan+zssr``, ``given/bicubic+zssr``, ...
@@ -124,6 +164,10 @@ segmenter_changes=(), upscaler_changes=(), feather=0.0)
     return Method(name, segmenter, estimator if plus and uses_kernel else None, upscaler)
 
 
+def _fits(kind: Kind, name: str, shape: tuple[int, int]) -> bool:
+    return min(shape) >= parts.part_class(kind, name).min_side
+
+
 def check_size(method: Method, image: str, shape: tuple[int, int]) -> None:
     """Raise before anything starts if an image is smaller than a part's crops.
 
@@ -131,7 +175,8 @@ def check_size(method: Method, image: str, shape: tuple[int, int]) -> None:
         DatasetError: naming the image, the part and the remedy.
     """
     for kind, name, _ in method.parts:
-        if min(shape) < (needed := parts.part_class(kind, name).min_side):
+        if not _fits(kind, name, shape):
+            needed = parts.part_class(kind, name).min_side
             raise DatasetError(
                 f"image {image} is {shape[1]}x{shape[0]} pixels, {kind} '{name}' needs at least {needed} each way; "
                 f"leave the image out, or choose another {kind}"
@@ -147,11 +192,12 @@ def check_single_image(method: Method, *, with_masks: bool = False) -> None:
 
     Raises:
         ConfigError: naming the part and the remedy.
-        WeightsError: if the segmenter's network weights are missing or damaged.
+        WeightsError: if network weights are missing or damaged.
     """
     if parts.part_class("segmenter", method.segmenter).needs_masks != with_masks:
         verb = "takes no" if with_masks else "needs"
         raise ConfigError(f"segmenter '{method.segmenter}' {verb} masks (--mask); see `mkgan methods`")
-    parts.check_ready("segmenter", method.segmenter)
+    for kind, name, _ in method.parts:
+        parts.check_ready(kind, name)
     if method.estimator and parts.part_class("estimator", method.estimator).needs_truth:
         raise ConfigError(f"estimator '{method.estimator}' needs a data set with true kernels; choose another")

@@ -7,7 +7,7 @@ import difflib
 import importlib.util
 from collections.abc import Callable, Mapping
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal, TypeVar, overload
 
 from mkgan_core.errors import ConfigError, WeightsError
@@ -34,9 +34,10 @@ from mkgan_core.upscalers.zssr.upscaler import Zssr
 
 Kind = Literal["segmenter", "estimator", "upscaler"]
 PRESETS = ("fast", "best", "paper")
+Registry = dict[Kind, dict[str, type[Part[Any]]]]
 
 # The parts' modules are light: what needs torch is imported when it runs.
-_BUILT_IN: dict[Kind, dict[str, type[Part[Any]]]] = {
+_BUILT_IN: Registry = {
     "segmenter": {
         "whole": Whole,
         "given": Given,
@@ -71,42 +72,68 @@ ENTRY_POINTS = "mkgan.parts"  # the group in which other packages name parts of 
 AUTO = ("yolo-sam", "yolo-grabcut", "fft-texture")  # the best first; the last needs nothing
 INSTALL = {  # where a package is not called as it is imported
     "ultralytics": "pip install 'mkgan[detect]'",
-    "segment_anything": "pip install segment-anything",
+    "segment_anything": "pip install 'mkgan[sam]'",
     "detectron2": "pip install --no-build-isolation 'git+https://github.com/facebookresearch/detectron2.git'",
 }
 P = TypeVar("P", bound=type[Part[Any]])
 
 
 @cache
-def _registry() -> dict[Kind, dict[str, type[Part[Any]]]]:
-    """All parts: ours, then those of installed packages, whose names must be new."""
-    found: dict[Kind, dict[str, type[Part[Any]]]] = {kind: dict(parts) for kind, parts in _BUILT_IN.items()}
+def _registered() -> Registry:
+    """Our parts, and those that `register` added."""
+    return {kind: dict(parts) for kind, parts in _BUILT_IN.items()}
+
+
+@cache
+def _registry() -> Registry:
+    """All parts: those of `_registered`, and those of installed packages, whose names must be new."""
+    registry = _registered()
     for entry in entry_points(group=ENTRY_POINTS):
-        _add(found, entry.name, entry.load())
-    return found
+        _add(registry, entry.name, _load(entry))
+    return registry
 
 
-def _add(registry: dict[Kind, dict[str, type[Part[Any]]]], name: str, part: type[Part[Any]]) -> None:
+def _load(entry: EntryPoint) -> Any:
+    """What an entry point names.
+
+    Raises:
+        ConfigError: naming the package whose code cannot be imported.
+    """
+    try:
+        return entry.load()
+    except Exception as fault:  # somebody else's code: whatever it raises
+        package = entry.dist.name if entry.dist else entry.module
+        raise ConfigError(
+            f"part '{entry.name}' of the package {package} cannot be loaded ({type(fault).__name__}: {fault}); "
+            f"mend or uninstall {package}"
+        ) from fault
+
+
+def _add(registry: Registry, name: str, part: type[Part[Any]]) -> None:
     kind = getattr(part, "kind", None)
     if kind not in registry:
         raise ConfigError(f"part '{name}' is {part!r}; derive it from Segmenter, Estimator or Upscaler")
-    if registry[kind].get(name, part) is not part:
-        raise ConfigError(f"{kind} '{name}' is there already ({registry[kind][name].__module__}); choose another name")
+    if not name or set(name) & set("/+ "):
+        raise ConfigError(f"part '{name}': in a method's name, / and + separate the parts; choose a name without them")
+    earlier = registry[kind].get(name, part)
+    # the same class defined again, as when a notebook's cell is run twice, takes its own place
+    if (earlier.__module__, earlier.__qualname__) != (part.__module__, part.__qualname__):
+        raise ConfigError(f"the name of {kind} '{name}' is taken by {earlier.__module__}; choose another name")
     registry[kind][name] = part
 
 
 def register(name: str) -> Callable[[P], P]:
     """Give a part of your own a name, so that methods can use it; a decorator for its class.
 
-    A part that is installed with a package is named by the entry-point group ``mkgan.parts`` instead, and then known
-    to every process.
+    The name is known in this process. A part that other processes shall know, such as the command `mkgan` and the
+    workers of a Prefect server, is installed with a package that names it in the entry-point group ``mkgan.parts``.
 
     Raises:
         ConfigError: if the name is taken, or the class derives from none of the three kinds.
     """
 
     def add(part: P) -> P:
-        _add(_registry(), name, part)
+        _add(_registered(), name, part)
         return part
 
     return add

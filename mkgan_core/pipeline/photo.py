@@ -1,126 +1,210 @@
-"""An image that belongs to no data set, a file or pixels in memory, as the walk takes it; and the way back."""
+"""An image that belongs to no data set, a file or pixels in memory, as the walk takes it; and the way back.
+
+The walk sees three colours. Grey is shown to it as three like ones. Transparency is enlarged apart from the colours:
+bicubically, while pixels that are hardly visible take the colour of the nearest visible one. So neither they nor the
+border between them and the others leave a fringe, and the estimated kernel is that of the colours. (Colours multiplied
+by alpha would have that border in them, and a method sharper than bicubic would draw it where alpha has it not.)
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from os import PathLike, fspath
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from mkgan_core.datasets.layout import FileRef, ImageSpec, describe_image
+from mkgan_core.datasets.layout import FileRef, ImageSpec, open_file, stem
 from mkgan_core.errors import DatasetError, RegionError
-from mkgan_core.imaging import images
+from mkgan_core.imaging import images, pictures
+from mkgan_core.imaging.pictures import Picture
 from mkgan_core.imaging.regions import check_shapes
 from mkgan_core.machine.storage import Store, sha256
 from mkgan_core.segmenters.base import object_names
 from mkgan_core.upscalers.interpolation import enlarge
 
+_VISIBLE = 1 / 16  # opacity from which a pixel's own colour counts
 
-def describe(
-    image: Any, scale: int, masks: Sequence[Any], store: Store
-) -> tuple[ImageSpec, Callable[[np.ndarray], Any]]:
-    """The image as the walk takes it, and the way back.
+
+class Form(Protocol):
+    """Makes something of the kind that came in of an enlarged picture."""
+
+    def __call__(self, picture: Picture) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Photo:
+    """An image as the walk takes it, and what the walk does not see of it.
+
+    Attributes:
+        spec: the walk's description.
+        form: makes an enlarged picture one of the kind that came in.
+        properties: the picture that came in; of its pixels only the first row and column, for their type and channels.
+        alpha: (H, W), None for an opaque image.
+    """
+
+    spec: ImageSpec
+    form: Form
+    properties: Picture
+    alpha: np.ndarray | None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What of the image was converted or not kept."""
+        return self.properties.notes
+
+    def finish(self, pixels: np.ndarray) -> Picture:
+        """The enlarged picture: of the type and channels of the one that came in, with its properties.
+
+        Args:
+            pixels: (s H, s W, 3), uint8 or uint16, as the walk's last step stores them.
+        """
+        kind = self.properties.pixels.dtype
+        if self.properties.colours.shape[2] == 1:
+            pixels = _mean(pixels)
+        if kind == np.float32:
+            pixels = images.to_floats(pixels)
+        elif pixels.dtype != kind:
+            pixels = images.to_pixels(images.to_floats(pixels), np.iinfo(kind).bits)
+        if self.alpha is not None:
+            pixels = np.concatenate([pixels, _enlarged(self.alpha, self.spec.scale)[..., None]], axis=2)
+        return replace(self.properties, pixels=pixels)
+
+
+def describe(image: Any, scale: int, masks: Sequence[Any], store: Store) -> Photo:
+    """The image as the walk takes it.
 
     Args:
-        image: path, Pillow image, or array (H, W), (H, W, 3) or (H, W, 4), uint8 or float in [0, 1].
+        image: path or URL, Pillow image, or array (H, W), (H, W, 1), (H, W, 2), (H, W, 3) or (H, W, 4): uint8, uint16,
+            or floats in [0, 1]. Of two and four channels the last is alpha.
         scale: enlargement factor s.
         masks: of objects, paths or arrays (H, W).
         store: where pixels and masks that have no file are kept.
-
-    Returns:
-        The description; and a function that makes an enlarged image, uint8 (s H, s W, 3), of the kind that came in.
 
     Raises:
         DatasetError: if the image cannot be read or has no known form.
         RegionError: for a mask that does not have the image's size.
     """
-    if isinstance(image, str | Path):
-        spec, output = describe_image(_address(image), scale), _to_pillow
+    from PIL import Image as Pillow
+
+    low, name, form = None, "image", to_image
+    if isinstance(image, str | PathLike):
+        address = _address(image)
+        low, data = open_file(address)
+        name, picture = stem(address.rpartition("/")[2]), pictures.read(data, str(image))
+    elif isinstance(image, Pillow.Image):
+        picture = pictures.from_pillow(image, "the image")
     else:
-        pixels, output = _pixels(image, scale)
-        data = images.encode(pixels, "PNG") if pixels.dtype == np.uint8 else images.encode_floats(pixels)
-        low = _stored(store, "image", data)
-        spec = ImageSpec("images", "image", scale, low, None, {}, None, (pixels.shape[0], pixels.shape[1]))
+        picture, form = _from_array(image)
+    colours, alpha = picture.colours, picture.alpha
+    if alpha is not None and alpha.min() != alpha.max():
+        low, colours = None, _filled(colours, alpha)
+    if low is None:
+        colours = np.repeat(colours, 3, axis=2) if colours.shape[2] == 1 else np.ascontiguousarray(colours)
+        low = _stored(store, images.encode_array(colours), ".npy")
+    shape, depth = picture.pixels.shape[:2], 8 if picture.pixels.dtype == np.uint8 else 16
+    spec = ImageSpec("images", name, scale, low, None, {}, None, shape, depth=depth)
     if len(masks):
-        arrays = dict(zip(object_names(len(masks)), map(_mask, masks), strict=True))
-        try:
-            check_shapes(arrays, spec.shape)
-        except RegionError as fault:
-            raise RegionError(f"{spec.image}: {fault}") from fault
-        files = {name: _stored(store, f"{name}.png", images.encode_png(mask)) for name, mask in arrays.items()}
-        spec = replace(spec, masks=files)
-    return spec, output
+        spec = replace(spec, masks=_stored_masks(masks, spec, store))
+    alpha = None if alpha is None else alpha.copy()  # not a view, which would keep all pixels
+    return Photo(spec, form, replace(picture, pixels=picture.pixels[:1, :1].copy()), alpha)
 
 
-def _stored(store: Store, name: str, data: bytes) -> FileRef:
-    return FileRef(store.write(name, data), sha256(data))
+def to_image(picture: Picture) -> Any:
+    """A Pillow image that carries the colour profile, EXIF and resolution in its ``info``.
+
+    Pillow has no colours, and no grey with alpha, of more than 8 bits: these are an array (H, W, C), uint16 or float32.
+    """
+    from PIL import Image as Pillow
+
+    pixels = picture.pixels[..., 0] if picture.pixels.shape[2] == 1 else picture.pixels
+    if pixels.dtype != np.uint8 and pixels.ndim == 3:
+        return pixels
+    made = Pillow.fromarray(pixels)
+    carried = {"icc_profile": picture.profile, "exif": picture.exif, "dpi": picture.dpi}
+    made.info.update({name: value for name, value in carried.items() if value})
+    return made
 
 
-def _address(path: str | Path) -> str:
+def to_array(picture: Picture, kind: np.dtype[Any], flat: bool) -> np.ndarray:
+    """The pixels as an array of a type; ``flat`` for (H, W)."""
+    pixels = picture.pixels.astype(kind, copy=False)
+    return pixels[..., 0] if flat else pixels
+
+
+def _from_array(image: Any) -> tuple[Picture, Form]:
+    array = np.asarray(image)
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 2, 3, 4)) or not array.size:
+        raise DatasetError(f"an image has shape {array.shape}; give (H, W) or (H, W, C) with 1 to 4 channels")
+    kind = array.dtype.newbyteorder("=")
+    if kind not in (np.uint8, np.uint16) and kind.kind != "f":
+        raise DatasetError(f"an image has values of type {kind}; give uint8, uint16, or floats in [0, 1]")
+    if kind.kind == "f":
+        pictures.check_range(array, "an image of floats")
+    planes = array[..., None] if array.ndim == 2 else array
+    pixels = planes.astype(np.float32 if kind.kind == "f" else kind, copy=False)
+    return Picture(pixels), partial(to_array, kind=kind, flat=array.ndim == 2)
+
+
+def _stored(store: Store, data: bytes, ending: str) -> FileRef:
+    key = sha256(data)
+    return FileRef(store.write(f"photos/{key}{ending}", data), key)
+
+
+def _stored_masks(masks: Sequence[Any], spec: ImageSpec, store: Store) -> dict[str, FileRef]:
+    arrays = dict(zip(object_names(len(masks)), map(_mask, masks), strict=True))
+    try:
+        check_shapes(arrays, spec.shape)
+    except RegionError as fault:
+        raise RegionError(f"{spec.image}: {fault}") from fault
+    return {name: _stored(store, images.encode_png(mask), ".png") for name, mask in arrays.items()}
+
+
+def _address(path: str | PathLike[str]) -> str:
     """A path or URL as the store takes it."""
-    text = str(path)
+    text = fspath(path)
     return text if "://" in text else Path(text).expanduser().absolute().as_posix()
 
 
 def _mask(mask: Any) -> np.ndarray:
     """Bool (H, W) of an array or of a file, white on the object."""
-    if isinstance(mask, str | Path):
-        address = _address(mask)
-        folder, _, name = address.rpartition("/")
-        return images.decode_mask(Store(folder).read(name), str(mask))
+    if isinstance(mask, str | PathLike):
+        _, data = open_file(_address(mask))
+        return images.decode_mask(data, str(mask))
     array = np.asarray(mask)
     if array.ndim != 2:
         raise RegionError(f"a mask has shape {array.shape}; give (H, W), true on the object")
     return array if array.dtype == bool else array > array.max() / 2
 
 
-def _pixels(image: Any, scale: int) -> tuple[np.ndarray, Callable[[np.ndarray], Any]]:
-    """The colours of a Pillow image or an array, (H, W, 3), uint8 or float32 in [0, 1], and what makes its like."""
-    from PIL import Image as Pillow
-    from PIL import ImageOps
+def _filled(colours: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Colours (H, W, C); where they can hardly be seen, those of the nearest pixel that can."""
+    from scipy.ndimage import distance_transform_edt
 
-    if isinstance(image, Pillow.Image):
-        upright = ImageOps.exif_transpose(image)
-        if upright.mode not in ("RGB", "RGBA", "L"):
-            upright = upright.convert("RGB")
-        pixels, output = _pixels(np.asarray(upright), scale)
-        return pixels, lambda enlarged: Pillow.fromarray(output(enlarged))
-    array = np.asarray(image)
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)) or not array.size:
-        raise DatasetError(f"an image has shape {array.shape}; give (H, W), (H, W, 3) or (H, W, 4)")
-    if array.dtype != np.uint8:
-        if not np.issubdtype(array.dtype, np.floating):
-            raise DatasetError(f"an image has values of type {array.dtype}; give uint8, or floats in [0, 1]")
-        if not (array.min() >= 0 and array.max() <= 1):  # also true of NaN
-            raise DatasetError(
-                f"an image of floats has values from {array.min():.3g} to {array.max():.3g}; scale them to [0, 1]"
-            )
-    planes = array[..., None] if array.ndim == 2 else array
-    colours = planes[..., :3] if planes.shape[2] >= 3 else np.repeat(planes, 3, axis=2)
-    colours = colours if array.dtype == np.uint8 else colours.astype(np.float32)
-
-    def back(enlarged: np.ndarray) -> np.ndarray:
-        made = enlarged.astype(np.float64) / 255
-        if planes.shape[2] == 1:
-            made = made.mean(axis=2, keepdims=True)
-        elif planes.shape[2] == 4:
-            made = np.concatenate([made, _enlarged_alpha(planes[..., 3], scale)], axis=2)
-        made = images.to_uint8(made) if array.dtype == np.uint8 else made.astype(array.dtype)
-        return made[..., 0] if array.ndim == 2 else made
-
-    return np.ascontiguousarray(colours), back
+    hidden = alpha < _VISIBLE * (1 if alpha.dtype == np.float32 else np.iinfo(alpha.dtype).max)
+    if hidden.all() or not hidden.any():
+        return colours
+    nearest: Any = distance_transform_edt(hidden, return_distances=False, return_indices=True)
+    return colours[tuple(nearest)]
 
 
-def _enlarged_alpha(alpha: np.ndarray, scale: int) -> np.ndarray:
-    """Opacity (s H, s W, 1) in [0, 1] by bicubic enlargement, of (H, W), uint8 or float."""
-    opacity = alpha.astype(np.float32) / (255 if alpha.dtype == np.uint8 else 1)
-    grey = np.repeat(opacity[..., None], 3, axis=2)
-    return images.to_image(enlarge(images.to_tensor(grey), scale))[..., :1]
+def _enlarged(alpha: np.ndarray, scale: int) -> np.ndarray:
+    """Alpha (s H, s W), of the type and range of (H, W), by bicubic enlargement."""
+    if alpha.min() == alpha.max():
+        return np.full((alpha.shape[0] * scale, alpha.shape[1] * scale), alpha.flat[0])
+    import torch
+
+    floats = alpha if alpha.dtype == np.float32 else images.to_floats(alpha)
+    made = enlarge(torch.from_numpy(np.ascontiguousarray(floats))[None, None], scale)[0, 0].clamp_(0, 1).numpy()
+    return made if alpha.dtype == np.float32 else images.to_pixels(made, np.iinfo(alpha.dtype).bits)
 
 
-def _to_pillow(pixels: np.ndarray) -> Any:
-    from PIL import Image as Pillow
-
-    return Pillow.fromarray(pixels)
+def _mean(pixels: np.ndarray) -> np.ndarray:
+    """The rounded mean (H, W, 1) of three colours, of their type."""
+    total = pixels[..., :1].astype(np.uint32)
+    for channel in (1, 2):
+        total += pixels[..., channel : channel + 1]
+    return ((total + 1) // 3).astype(pixels.dtype)

@@ -56,6 +56,7 @@ class KernelRecord(StepRecord):
         attempts: how many seeds were tried.
         fallback: what was used instead of the estimate, and why; None for the estimate itself.
         device: ``cpu`` or ``cuda:<number>``.
+        why: why the estimator chose it, where it chooses between kinds of blur.
     """
 
     kernel_key: str
@@ -64,6 +65,7 @@ class KernelRecord(StepRecord):
     attempts: int
     fallback: str | None
     device: str
+    why: NotRequired[str | None]
 
 
 class EnlargeRecord(StepRecord):

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
 from typing_extensions import override
 
 from mkgan_core.datasets.layout import load_low
+from mkgan_core.errors import RegionError
 from mkgan_core.imaging import images
 from mkgan_core.machine.cores import prepare_torch, torch_device
 from mkgan_core.machine.storage import Store
@@ -51,6 +53,8 @@ class UpscaleJob(RegionJob[EnlargeRecord]):
             "seed": self.seed if parts.part_class("upscaler", self.upscaler).seeded else None,
             "scale": self.spec.scale,
             "kernel": self.kernel["kernel_key"] if self.kernel else None,
+            # 8 bits are named by nothing, as they were before there were others
+            **({"depth": self.spec.depth} if self.spec.depth != 8 else {}),
         }
 
     @override
@@ -58,12 +62,16 @@ class UpscaleJob(RegionJob[EnlargeRecord]):
         device = torch_device(self.device)
         prepare_torch()
         part = parts.build("upscaler", self.upscaler, self.preset, dict(self.changes))
-        enlarged = part.upscale(
-            load_low(self.spec),
-            load_region(store, self.spec, self.region),
-            load_kernel(store, self.kernel) if self.kernel else None,
-            self.spec.scale,
-            seed=self.seed,
-            device=device,
-        )
-        return {"device": device, "output_uri": store.write(self.file_name(".png"), images.encode_png(enlarged))}
+        region, scale = load_region(store, self.spec, self.region), self.spec.scale
+        kernel = load_kernel(store, self.kernel) if self.kernel else None
+        strips = part.strips(load_low(self.spec), region, kernel, scale, seed=self.seed, device=device)
+        # rounded one by one: as floats, a large enlargement would take four times the memory
+        pixels = np.concatenate([images.to_pixels(strip, self.spec.depth) for strip in strips])
+        top, left, bottom, right = region.box
+        needed = ((bottom - top) * scale, (right - left) * scale, 3)
+        if pixels.shape != needed:
+            raise RegionError(
+                f"region '{region.name}' of {self.spec.image} was enlarged to {pixels.shape}, its box needs {needed}; "
+                f"mend the upscaler '{self.upscaler}'"
+            )
+        return {"device": device, "output_uri": store.write(self.file_name(".png"), images.encode_pixels_png(pixels))}

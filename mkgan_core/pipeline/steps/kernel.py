@@ -63,7 +63,7 @@ class KernelJob(RegionJob[KernelRecord]):
         device = torch_device(self.device)
         kernel, why, record = self._estimate(store, part, device)
         if kernel is not None:
-            return {**record, "fallback": None, **self._save(store, kernel)}
+            return {**record, "fallback": None, "why": kernel.why, **self._save(store, kernel)}
         if self.region["mask_uri"] is not None:
             whole = run(replace(self, region=whole_region(self.spec)))
             shared = {name: whole[name] for name in ("kernel_key", "kernel_uri", "half_uri")}

@@ -52,18 +52,24 @@ class ComposeJob(Job[ScoreRecord]):
 
     @override
     def compute(self, store: Store) -> Record:
+        (first, _, only), *others = self.parts
+        if first["mask_uri"] is None and not others and self.spec.high is None:  # nothing to put together or to score
+            return {"output_uri": only["output_uri"], "kernel_psnr": [None]}
         loaded, psnrs = [], []
         for entry, kernel, enlarged in self.parts:
             region = load_region(store, self.spec, entry)
-            loaded.append((region, images.decode(store.read(enlarged["output_uri"]), enlarged["output_uri"])))
+            loaded.append((region, images.decode_raw(store.read(enlarged["output_uri"]))))
             psnrs.append(self._kernel_psnr(store, region, kernel) if kernel else None)
-        image = compose(loaded, self.spec.scale, self.feather)
+        pixels = compose(loaded, self.spec.scale, self.feather)
         record: Record = {"kernel_psnr": psnrs}
         if self.spec.high is not None:
             truth = load_high(self.spec)
-            image = image[: truth.shape[0], : truth.shape[1]]
-            record |= scores(image, truth, self.spec.scale)
-        return {"output_uri": store.write(self.file_name(".png"), images.encode_png(image)), **_json_safe(record)}
+            pixels = pixels[: truth.shape[0], : truth.shape[1]]
+            record |= scores(images.to_floats(pixels), truth, self.spec.scale)
+        return {
+            "output_uri": store.write(self.file_name(".png"), images.encode_pixels_png(pixels)),
+            **_json_safe(record),
+        }
 
     def _kernel_psnr(self, store: Store, region: Region, kernel: KernelRecord) -> float | None:
         truth = true_kernel(self.spec, region)

@@ -92,3 +92,15 @@ def test_kernel_files(tmp_path) -> None:
         kernel_files.decode((tmp_path / "k.mat").read_bytes(), "k.mat")
     with pytest.raises(KernelError, match=r"k\.mat"):
         kernel_files.decode(b"nonsense", "k.mat")
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_kernels_in_words(scale: int) -> None:
+    assert kernels.describe(kernels.bicubic(scale), scale) == "bicubic"
+    turned = np.array([[5.0, 3.0], [3.0, 5.0]])  # axes along the diagonals, variances 8 and 2
+    kernel = kernels.gaussian(turned, 31, scale)
+    assert kernels.widths(kernel) == pytest.approx((8**0.5, 2**0.5), rel=0.02)
+    assert "2.8 x 1.4" in kernels.describe(kernel, scale)
+    point = np.zeros((11, 11))
+    point[5, 5] = 1
+    assert kernels.widths(point) == (0, 0)

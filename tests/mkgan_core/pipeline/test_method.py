@@ -66,6 +66,29 @@ def test_small_images_are_refused_before_anything_starts() -> None:
         method.check_size(method.parse("kernelgan+zssr"), "im_1", (70, 60))
 
 
+@pytest.mark.parametrize(
+    ("name", "shape", "expected", "notes"),
+    [
+        ("auto+zssr", (48, 48), "auto+zssr", 0),
+        ("auto+zssr", (47, 90), "bicubic+zssr", 1),
+        ("given/auto+zssr", (31, 90), "given/bicubic+back-projection", 2),
+        ("auto+zssr", (7, 90), "bicubic", 1),
+        ("bicubic", (1, 1), "bicubic", 0),
+        ("michaeli-irani+back-projection", (8, 8), "bicubic+back-projection", 1),
+    ],
+)
+def test_the_next_best_for_small_images(name: str, shape: tuple[int, int], expected: str, notes: int) -> None:
+    fitted, said = method.parse(name).fitting(shape)
+    assert fitted == method.parse(expected)
+    assert len(said) == notes
+    method.check_size(fitted, "im_1", shape)
+
+
+def test_settings_of_a_replaced_part_are_dropped() -> None:
+    fitted, _ = method.parse("bicubic+zssr").for_real_images().fitting((16, 16))
+    assert fitted.upscaler_changes == ()
+
+
 def test_a_part_of_ones_own_has_a_name_everywhere(own_parts: None) -> None:
     @parts.register("flat")
     class Flat(Estimator[NoSettings]):
@@ -77,19 +100,32 @@ def test_a_part_of_ones_own_has_a_name_everywhere(own_parts: None) -> None:
         parts.register("flat")(Bicubic)  # the name is taken
     with pytest.raises(ConfigError, match="nothing"):
         parts.register("nothing")(object)  # type: ignore[type-var]
+    for name in ("a+b", "a/b", ""):  # would name other parts
+        with pytest.raises(ConfigError):
+            parts.register(name)(Flat)
 
 
-def test_parts_of_installed_packages_are_found(tmp_path: Path) -> None:
+THEIRS = "class Theirs(Upscaler):\n    needs_kernel = False\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        (f"from mkgan_core import Upscaler\n{THEIRS}", "theirs"),
+        (f"from mkgan_core import Upscaler, register\n@register('theirs')\n{THEIRS}", "theirs"),  # both ways at once
+        ("import there_is_none", "ConfigError theirs there_is_none"),
+    ],
+)
+def test_parts_of_installed_packages_are_found(tmp_path: Path, code: str, found: str) -> None:
     """By the entry-point group, in a process of its own."""
-    (tmp_path / "theirs.py").write_text(
-        "from mkgan_core.upscalers.base import Upscaler\nclass Theirs(Upscaler):\n    needs_kernel = False\n"
-    )
+    (tmp_path / "theirs.py").write_text(code)
     about = tmp_path / "theirs-1.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1\n")
     (about / "entry_points.txt").write_text("[mkgan.parts]\ntheirs = theirs:Theirs\n")
-    code = "from mkgan_core.pipeline.method import parse; print(parse('theirs').upscaler)"
+    use = "from mkgan_core.pipeline.method import parse\ntry: print(parse('theirs').upscaler)\n"
+    use += "except Exception as fault: print(type(fault).__name__, fault)"
     done = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True
+        [sys.executable, "-c", use], env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True
     )
-    assert done.stdout.strip() == "theirs", done.stderr
+    assert all(word in done.stdout for word in found.split()), done.stdout + done.stderr
