@@ -18,6 +18,7 @@ from mkgan_core.datasets.layout import Dataset
 from mkgan_core.errors import MkganError
 from mkgan_core.machine import weights
 from mkgan_core.machine.cores import cores
+from mkgan_core.machine.places import INSTALL
 from mkgan_core.machine.storage import Store
 
 if TYPE_CHECKING:
@@ -98,10 +99,11 @@ def _package(name: str) -> Finding:
     try:
         installed = version(name)
     except PackageNotFoundError:
-        return wrong(name, "not installed", "make setup")
-    needed = {r.name: r.specifier for r in map(Requirement, requires("mkgan") or []) if not r.marker}[name]
+        return wrong(name, "not installed", INSTALL)
+    declared = [r for r in map(Requirement, requires("mkgan") or []) if r.name == name]
+    needed = next(r.specifier for r in declared if not r.marker or r.marker.evaluate({"extra": "pipeline"}))
     if not needed.contains(installed):
-        return wrong(name, f"{installed}, needs {needed}", "make setup")
+        return wrong(name, f"{installed}, needs {needed}", INSTALL)
     return ok(name, installed)
 
 

@@ -15,7 +15,7 @@ from types import FrameType
 from deployments import prefect_settings
 from deployments.server import SERVED, STATE, EmbeddedServer, note_served, served
 from mkgan_core.errors import ConfigError
-from mkgan_core.machine.places import CHECKOUT, home
+from mkgan_core.machine.places import CODE, home
 
 WORKER_STOP_S = 30  # how long the worker and its flow runs may take to end
 
@@ -73,9 +73,9 @@ def _start_worker(log: Path, runs: int) -> subprocess.Popen[bytes]:
 
     command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
     command += ["--limit", str(runs), "--install-policy", "never"]
-    environment = prefect_settings.of_worker(CHECKOUT, home())
+    environment = prefect_settings.of_worker(CODE, home())
     with log.open("ab") as out:
-        return subprocess.Popen(command, env=environment, cwd=CHECKOUT, stdout=out, stderr=out, start_new_session=True)
+        return subprocess.Popen(command, env=environment, cwd=CODE, stdout=out, stderr=out, start_new_session=True)
 
 
 def _watch(children: dict[str, subprocess.Popen[bytes]], say: Callable[[str], None]) -> int:

@@ -10,6 +10,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -24,13 +25,13 @@ from deployments import automations, prefect_settings
 from deployments.settings import DeploySettings
 from mkgan_core.errors import ConfigError
 from mkgan_core.machine.cores import cores
-from mkgan_core.machine.places import CHECKOUT
+from mkgan_core.machine.places import CODE
 from mkgan_core.machine.storage import Store, storage_options
 
 POOL, TAG, RESULTS = "mkgan-gpu", "gpu", "mkgan-results"
 QUEUES = {"interactive": 1, "scheduled": 10}  # priorities: what a person waits for goes first
 GPU_SLOTS = 16  # per GPU; the kernels of so many regions are trained in one batch
-PREFECT_FILE = CHECKOUT / "prefect.yaml"
+PREFECT_FILE = Path(__file__).parent / "prefect.yaml"  # a link in a checkout, a file in a wheel
 
 
 def default_gpu_slots() -> int:
@@ -64,9 +65,7 @@ def deployment_names() -> list[str]:
     try:
         return [entry["name"] for entry in yaml.safe_load(PREFECT_FILE.read_text())["deployments"]]
     except OSError as fault:
-        raise ConfigError(
-            f"{PREFECT_FILE} cannot be read ({fault.strerror}); run mkgan from a checkout of the project"
-        ) from fault
+        raise ConfigError(f"{PREFECT_FILE} cannot be read ({fault.strerror}); install mkgan again") from fault
 
 
 def version(settings: DeploySettings) -> str:
@@ -145,7 +144,7 @@ def _deployments(client: SyncPrefectClient, settings: DeploySettings) -> list[st
     }
     done = subprocess.run(
         [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(PREFECT_FILE)],
-        cwd=CHECKOUT,
+        cwd=CODE,
         env={**inherited, **variables},
         capture_output=True,
         text=True,

@@ -1,11 +1,12 @@
 """The built-in data sets ``sample`` and ``sample-two-blur``, written into a store in the DIV2KRK layout.
 
-Photographs come from scikit-image's own package, masks and kernel seeds from ``data/sample``.
+Photographs come from scikit-image's own package, masks and kernel seeds from the folder ``sample_files``.
 """
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,24 +17,23 @@ from mkgan_core.datasets.layout import SCALES, Dataset
 from mkgan_core.errors import DatasetError
 from mkgan_core.imaging import images
 from mkgan_core.imaging.degradation import degrade_by_region
-from mkgan_core.machine.places import CHECKOUT
 from mkgan_core.machine.storage import Store, sha256
 
 NAMES = ("sample", "sample-two-blur")
-FOLDER = CHECKOUT / "data" / "sample"
+FOLDER = Path(__file__).parent / "sample_files"
 
 
 def open_sample(name: str, store: Store) -> Dataset:
     """The data set, built on first use; its folder's name holds a hash of what it was built from.
 
     Raises:
-        DatasetError: if the project's ``data/sample`` folder is missing.
+        DatasetError: if the folder ``sample_files`` is missing.
     """
     try:
         manifest = (FOLDER / "manifest.json").read_bytes()
         masks = {path.stem: path.read_bytes() for path in sorted((FOLDER / "masks").glob("*.png"))}
     except OSError as fault:
-        raise DatasetError(f"the sample needs {FOLDER}: {fault}; run mkgan from a checkout of the project") from fault
+        raise DatasetError(f"the sample needs {FOLDER}: {fault}; install mkgan again") from fault
     folder = f"datasets/{name}-{sha256(manifest + b''.join(masks.values()))[:12]}"
     if not store.exists(f"{folder}/manifest.json"):
         for entry in json.loads(manifest)["images"]:

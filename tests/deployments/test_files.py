@@ -18,9 +18,9 @@ from prefect.utilities.templating import apply_values
 from pydantic import TypeAdapter
 
 from deployments import prefect_settings
-from mkgan_core.machine.places import CHECKOUT
+from mkgan_core.machine.places import CODE
 
-FOLDER = CHECKOUT / "deployments"
+FOLDER = CODE / "deployments"
 
 
 @pytest.fixture(scope="module")
