@@ -8,17 +8,15 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mkgan_core.errors import StorageError
-from mkgan_core.machine.storage import Store
-from mkgan_core.reports import plots, statistics, tables
-from mkgan_core.reports.pictures import TRUTH, data_uri, pictures
+from mkgan_core.reports import html, plots, statistics, tables
+from mkgan_core.reports.embedded import data_uri
+from mkgan_core.reports.pictures import TRUTH, pictures
 from mkgan_core.reports.runs import BASELINE, Run
 from mkgan_core.reports.statistics import PLACE
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TEMPLATES = Path(__file__).parent / "templates"
 MAX_PAIRS = 45  # ten methods, each against each; more would make the page heavy
 _CARD_SCORES = ("psnr_y", "ssim_y", "psnr_rgb", "kernel_psnr", "seconds_total")
 
@@ -29,27 +27,17 @@ def write(run: Run, file: Path) -> None:
     Raises:
         StorageError: if the file cannot be written.
     """
-    try:
-        Store(str(file.absolute().parent)).write(file.name, render(run).encode())
-    except StorageError as fault:
-        raise StorageError(
-            f"cannot write {file}: {fault.__cause__ or fault}; choose another place with --html"
-        ) from fault
+    html.write(file, render(run))
 
 
 def render(run: Run) -> str:
     """The page's HTML; files that are gone cost only their pictures."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}  # methods stay in the order of the report
     means = tables.comparison(run.rows)
     methods = list(means["method"])
     colour = plots.colours(methods)
     seeds = int(means["seeds"].max())
-    return environment.get_template("report.html.jinja").render(
+    return html.fill(
+        "report.html.jinja",
         title=run.title,
         names=run.names,
         version=run.rows["version"].iloc[0],

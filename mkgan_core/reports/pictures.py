@@ -5,7 +5,6 @@ A page with a hundred images must still open, so one size is chosen for all smal
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,11 +14,12 @@ import numpy as np
 from mkgan_core.datasets.layout import load_low, read_reference, true_kernel
 from mkgan_core.errors import MkganError
 from mkgan_core.imaging import kernel_files
-from mkgan_core.imaging.images import decode_mask, decode_pixels, encode, to_uint8
+from mkgan_core.imaging.images import decode_mask, decode_pixels, to_uint8
 from mkgan_core.imaging.kernels import COMPARISON_SIZE, centre, resize_support
 from mkgan_core.imaging.regions import Region, whole
 from mkgan_core.machine.cores import cores
 from mkgan_core.reports.contact_sheet import CELL, busiest
+from mkgan_core.reports.embedded import fit, heat, overlay, small, webp, webp_uri
 from mkgan_core.reports.image_rows import spec_of
 from mkgan_core.reports.runs import BASELINE, Run, read_file, records
 
@@ -27,8 +27,6 @@ BUDGET_BYTES = 24_000_000  # of all pictures of a page, before base64 makes them
 TRUTH = "truth"
 MAX_SIDE, MIN_SIDE = 1024, 200  # pixels, of the small copies
 _QUALITY, _DETAIL_QUALITY = 80, 92  # of WebP, to 100
-_OVERLAY_COLOURS = ((230, 159, 0), (0, 114, 178), (0, 158, 115), (204, 121, 167), (86, 180, 233))
-_OVERLAY_ALPHA = 90  # of 255
 
 
 def pictures(run: Run) -> Iterator[dict[str, Any]]:
@@ -93,15 +91,15 @@ class _Exhibit:
         loaded = self.load()
         window = busiest(loaded)
         baseline = loaded[BASELINE]
-        size = _fit(baseline, side)
+        size = fit(baseline.shape, side)
         return {
             "image": self.spec.image,
             "scale": self.spec.scale,
             "size": size,
             "full": (baseline.shape[1], baseline.shape[0]),
             "detail_at": [window[1].start, window[0].start, CELL],
-            "small": {name: _webp_uri(_small(picture, size), _QUALITY) for name, picture in loaded.items()},
-            "detail": {name: _webp_uri(picture[window], _DETAIL_QUALITY) for name, picture in loaded.items()},
+            "small": {name: webp_uri(small(picture, size), _QUALITY) for name, picture in loaded.items()},
+            "detail": {name: webp_uri(picture[window], _DETAIL_QUALITY) for name, picture in loaded.items()},
             "overlays": self._overlays(size),
             "kernels": self._kernels(),
             "missing": None,
@@ -113,7 +111,10 @@ class _Exhibit:
             if len(group) > 1 and group["mask_uri"].notna().all():
                 objects = group[group["region"] != "background"]
                 by_segmentation.setdefault(tuple(objects["mask_uri"]), []).append(str(name))
-        return [{"methods": names, "uri": _overlay(masks, size)} for masks, names in by_segmentation.items()]
+        return [
+            {"methods": names, "uri": overlay([decode_mask(read_file(uri), uri) for uri in masks], size)}
+            for masks, names in by_segmentation.items()
+        ]
 
     def _kernels(self) -> list[dict[str, Any]]:
         """The estimated kernels beside the true ones of their regions."""
@@ -138,7 +139,7 @@ class _Exhibit:
         support = COMPARISON_SIZE if self.spec.scale == 2 else longest
         aligned = [centre(resize_support(kernel, support), self.spec.scale) for _, kernel in entries]
         top = max(float(kernel.max()) for kernel in aligned)
-        return [{**about, "uri": _heat(k / top)} for (about, _), k in zip(entries, aligned, strict=True)]
+        return [{**about, "uri": heat(k / top)} for (about, _), k in zip(entries, aligned, strict=True)]
 
     def _truth(self, part: Mapping[str, Any]) -> np.ndarray | None:
         """The true kernel (K, K) of a region, None where the data set has none."""
@@ -161,74 +162,10 @@ def copy_side(run: Run) -> int:
             picture = decode_pixels(read_reference(reference), reference.uri)
         except MkganError:
             continue
-        size = _fit(picture, 512)
-        costs.append(len(_webp(_small(picture, size), _QUALITY)) / (size[0] * size[1]))
+        size = fit(picture.shape, 512)
+        costs.append(len(webp(small(picture, size), _QUALITY)) / (size[0] * size[1]))
         aspects.append(min(size) / max(size))
     if not costs:
         return MAX_SIDE
     pixels = max(BUDGET_BYTES / count - details, 1000) / max(costs)
     return int(np.clip(np.sqrt(pixels / np.mean(aspects)), MIN_SIDE, MAX_SIDE))
-
-
-def _fit(picture: np.ndarray, side: int) -> tuple[int, int]:
-    """Width and height with the longer side at most ``side``."""
-    height, width = picture.shape[:2]
-    factor = min(1.0, side / max(height, width))
-    return max(1, round(width * factor)), max(1, round(height * factor))
-
-
-def _small(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A copy of uint8 pixels (H, W, 3) with another width and height."""
-    from PIL import Image as Pillow
-
-    return np.asarray(Pillow.fromarray(pixels).resize(size, Pillow.Resampling.LANCZOS, reducing_gap=2.0))
-
-
-def _webp(pixels: np.ndarray, quality: int) -> bytes:
-    return encode(pixels, "WEBP", quality=quality, method=2)
-
-
-def _webp_uri(pixels: np.ndarray, quality: int) -> str:
-    return data_uri(_webp(pixels, quality), "image/webp")
-
-
-def _png_uri(pixels: np.ndarray) -> str:
-    return data_uri(encode(pixels, "PNG", optimize=True), "image/png")
-
-
-def _overlay(masks: tuple[str, ...], size: tuple[int, int]) -> str:
-    """A see-through layer: each region tinted, with an opaque border; the background clear.
-
-    Args:
-        masks: URIs.
-        size: width and height of the layer.
-    """
-    from PIL import Image as Pillow
-    from scipy.ndimage import binary_erosion
-
-    layer = np.zeros((size[1], size[0], 4), np.uint8)
-    for index, uri in enumerate(masks):
-        mask = Pillow.fromarray(decode_mask(read_file(uri), uri)).resize(size, Pillow.Resampling.NEAREST)
-        inside = np.asarray(mask)
-        core = np.asarray(binary_erosion(inside, iterations=2, border_value=1), bool)
-        colour = _OVERLAY_COLOURS[index % len(_OVERLAY_COLOURS)]
-        layer[inside] = (*colour, _OVERLAY_ALPHA)
-        layer[inside & ~core] = (*colour, 255)
-    return _png_uri(layer)
-
-
-def _heat(kernel: np.ndarray) -> str:
-    """A kernel, 0 to 1, one pixel per entry; the page enlarges it."""
-    import matplotlib as mpl
-
-    return _png_uri(mpl.colormaps["magma"](np.clip(kernel, 0, 1), bytes=True)[..., :3])
-
-
-def data_uri(data: bytes, media_type: str) -> str:
-    """Bytes as an address that a page can hold.
-
-    Example:
-        >>> data_uri(b"mkgan", "text/plain")
-        'data:text/plain;base64,bWtnYW4='
-    """
-    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"

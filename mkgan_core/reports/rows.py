@@ -6,10 +6,10 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from mkgan_core import __version__
+from mkgan_core.machine.places import CODE, IN_CHECKOUT
 from mkgan_core.pipeline.records import SegmentRecord
 from mkgan_core.pipeline.results import RegionResult, Result
 from mkgan_core.reports.runs import IMAGES, REGIONS, REPORT, RunFolder
@@ -130,10 +130,12 @@ def write(
 @cache
 def git_sha() -> str | None:
     """Commit of the checkout the code runs from, None outside one."""
+    if not IN_CHECKOUT:  # a wheel may be installed inside somebody else's repository
+        return None
     try:
         done = subprocess.run(
             ["git", "rev-parse", "HEAD"],
-            cwd=Path(__file__).parent,
+            cwd=CODE,
             capture_output=True,
             text=True,
             timeout=10,

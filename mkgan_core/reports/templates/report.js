@@ -1,4 +1,3 @@
-"use strict";
 // Pictures lie in <script type="application/json"> blocks, which cost a browser nothing; an image's part of the page is
 // built when it comes near the window and taken down when it has gone far, so that few pictures are ever decoded.
 (() => {
@@ -6,15 +5,6 @@
   const boxes = [...document.querySelectorAll("#methods input")];
   const search = document.getElementById("search");
   const chosen = { left: null, right: null, regions: false, frame: true };
-  const element = (tag, attributes = {}, ...children) => {
-    const made = document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes)) {
-      if (value === true) made.setAttribute(name, "");
-      else if (value !== false && value !== null) made.setAttribute(name, value);
-    }
-    made.append(...children);
-    return made;
-  };
   const picture = (uri, attributes = {}) => element("img", { src: uri, alt: "", decoding: "async", draggable: "false", ...attributes });
   const off = () => new Set(boxes.filter((box) => !box.checked).map((box) => box.value));
 
@@ -29,14 +19,8 @@
     const last = names.filter((name) => name !== "truth").at(-1);
     const left = select("left", names[0]);
     const right = select("right", last === names[0] ? names.at(-1) : last);
-    const [below, above] = [picture(""), picture("", { class: "right" })];
-    const tags = [element("span", { class: "tag l" }), element("span", { class: "tag r" })];
-    const layer = picture("", { class: "regions", hidden: true });
-    const range = element("input", { type: "range", min: 0, max: 100, value: 50, step: 1 });
-    const box = element("div", { class: "slider" }, below, above, layer, element("div", { class: "line" }), ...tags, range);
-    const [width, height] = data.size;
-    box.style.width = `${Math.max(width, 640)}px`;
-    box.style.aspectRatio = `${width} / ${height}`;
+    const [below, above, layer] = [picture(""), picture(""), picture("", { hidden: true })];
+    const { box, range, name, move } = makeSlider(below, above, layer, data.size, 640);
     const frame = element("div", { class: "frame", hidden: !chosen.frame });
     const [x, y, side] = data.detail_at;
     const percent = (value, whole) => `${(100 * value) / whole}%`;
@@ -51,27 +35,19 @@
     const update = () => {
       below.src = data.small[left.value];
       above.src = data.small[right.value];
-      tags[0].textContent = left.value;
-      tags[1].textContent = right.value;
+      name(data.image, left.value, right.value);
       const found = data.overlays.find((o) => o.methods.includes(right.value)) ||
         data.overlays.find((o) => o.methods.includes(left.value)) || data.overlays[0];
       layer.hidden = !(regions.checked && found);
       if (found) layer.src = found.uri;
-      range.setAttribute("aria-label", `${data.image}: border between ${left.value} and ${right.value}`);
-    };
-    const move = () => {
-      box.style.setProperty("--at", `${range.value}%`);
-      range.setAttribute("aria-valuetext", `${range.value} % ${left.value}`);
-      card.dataset.at = range.value;
     };
     left.addEventListener("change", () => { chosen.left = left.value; update(); });
     right.addEventListener("change", () => { chosen.right = right.value; update(); });
     regions.addEventListener("change", () => { chosen.regions = regions.checked; update(); });
     framed.addEventListener("change", () => { chosen.frame = framed.checked; frame.hidden = !framed.checked; });
-    range.addEventListener("input", move);
-    range.value = card.dataset.at || 50;
+    range.addEventListener("input", () => { card.dataset.at = range.value; });
     update();
-    move();
+    move(card.dataset.at || 50);
     const controls = element("div", { class: "choose" }, left, "|", right,
       element("label", {}, regions, " regions"), element("label", {}, framed, " place of the detail"));
     if (!data.overlays.length) regions.parentElement.title = "no method split this image";
