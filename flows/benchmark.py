@@ -7,16 +7,17 @@ from datetime import UTC, datetime
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
-from prefect.states import Completed, Failed
+from prefect.states import Cancelled, Completed, Failed
 
 from flows import artifacts, runners
 from flows.config import BenchmarkConfig
-from flows.fanout import Fanout
+from flows.fanout import STOPPED, Fanout
 from flows.names import current_config, run_id, sentence, slug
 from flows.progress import Progress, only_shown
 from mkgan_core.datasets.layout import Dataset, ImageSpec
 from mkgan_core.datasets.sample import NAMES, open_sample
 from mkgan_core.errors import MkganError
+from mkgan_core.machine.progress import Stopped
 from mkgan_core.machine.storage import Store
 from mkgan_core.pipeline import jobs
 from mkgan_core.pipeline.method import Method, check_size, parse
@@ -47,7 +48,8 @@ def plan(config: BenchmarkConfig, *, patient: bool = True) -> tuple[list[ImageSp
     dataset = open_sample(config.dataset, store) if config.dataset in NAMES else Dataset(config.dataset)
     specs = dataset.plan(config.scale, config.images, config.limit)
     for method in methods:
-        check_ready("segmenter", method.segmenter)
+        for kind, name, _ in method.parts:
+            check_ready(kind, name)
         for spec in specs:
             check_size(method, spec.image, spec.shape)
     return specs, methods
@@ -63,7 +65,7 @@ def benchmark(config: BenchmarkConfig) -> State:
     """Run every method on every image and report.
 
     Returns:
-        The run's state: failed, with a count, if a step did.
+        The run's state: failed, with a count, if a step did; cancelled if the work was stopped.
     """
     specs, methods = plan(config)
     store = Store(config.store)
@@ -74,11 +76,15 @@ def benchmark(config: BenchmarkConfig) -> State:
     started = datetime.now(UTC)
     common: Common = {"store": store.uri, "preset": config.preset, "device": config.device}
     seeds = range(config.seed, config.seed + config.seeds)
-    progress = Progress(slug(config))
+    wanted = [(spec, method, seed) for spec in specs for method in methods for seed in seeds]
+    progress = Progress(folder.run_id, slug(config), [method.name for _, method, _ in wanted])
     fanout = Fanout(progress.step, runners.places(config))
-    walks = [enlarge(spec, method, seed, common) for spec in specs for method in methods for seed in seeds]
-    with runners.running(config):
-        results = fanout.run(walks)
+    try:
+        with runners.running(config):
+            walks = [enlarge(spec, method, seed, common) for spec, method, seed in wanted]
+            results = fanout.run(walks, progress.row)
+    except Stopped:
+        return Cancelled(message=STOPPED)
     progress.close()
 
     image_rows, region_rows = [], []

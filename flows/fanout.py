@@ -9,18 +9,22 @@ from __future__ import annotations
 import queue
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
 
+from mkgan_core.machine import progress
 from mkgan_core.pipeline.jobs import Job, is_done
 from mkgan_core.pipeline.records import Record
 from mkgan_core.pipeline.walk import StepFailed, Walk
 from tasks.steps import task_for
 
 T = TypeVar("T")
+STOPPED = "interrupted; finished steps are kept, and a retry goes on with the others"
+POLL_S = 0.2  # how often is looked whether the run is to end
 
 
 @dataclass(eq=False)
@@ -70,12 +74,12 @@ class Fanout:
     """Runs walks in the flow's thread, their steps as tasks.
 
     Args:
-        on_finish: called as each step finishes, with the name of its task's state and the number of steps so far.
+        on_step: called as each step finishes, with the name of its task's state and the seconds that its work took.
         places: for steps that train; more of them wait here, where they keep no thread from steps that are quick.
     """
 
-    def __init__(self, on_finish: Callable[[str, int], None], places: int) -> None:
-        self._on_finish, self._places = on_finish, places
+    def __init__(self, on_step: Callable[[str, float], None], places: int) -> None:
+        self._on_step, self._places = on_step, places
         self._steps: dict[str, _Step] = {}
         self._queued: deque[_Step] = deque()
         self._training = self._running = 0
@@ -91,13 +95,29 @@ class Fanout:
         """How many of them failed."""
         return sum(step.fault is not None for step in self._steps.values())
 
-    def run(self, walks: Sequence[Walk[T]]) -> list[T]:
-        """The results of the walks, in their order; returns when all steps have finished."""
+    def run(self, walks: Sequence[Walk[T]], on_result: Callable[[T], None] = lambda _: None) -> list[T]:
+        """The results of the walks, in their order; returns when all steps have finished.
+
+        Args:
+            walks: to run.
+            on_result: called with each walk's result as it comes.
+
+        Raises:
+            Stopped: if the work was stopped; steps that run then are left to themselves.
+        """
         results: dict[int, T] = {}
+
+        def done(index: int, result: T) -> None:
+            results[index] = result
+            on_result(result)
+
         for index, walk in enumerate(walks):
-            self._advance(_Branch(walk, lambda result, index=index: results.update({index: result})))
+            progress.check()
+            self._advance(_Branch(walk, lambda result, index=index: done(index, result)))
         while self._running:
-            self._end(self._events.get())
+            progress.check()
+            with suppress(queue.Empty):
+                self._end(self._events.get(timeout=POLL_S))
         return [results[index] for index in range(len(walks))]
 
     def _advance(self, branch: _Branch, reply: Any = None, failed: StepFailed | None = None) -> None:
@@ -167,7 +187,7 @@ class Fanout:
                 return
             step.fault = fault
         step.state = future.state
-        self._on_finish(future.state.name or "", self.submitted)
+        self._on_step(future.state.name or "", step.record["seconds"] if step.record else 0.0)
         waiting, step.waiting = step.waiting, []
         for branch in waiting:
             self._reply(step, branch)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import signal
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
+from prefect import Task
+from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
+from prefect.futures import PrefectConcurrentFuture
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 
 from mkgan_core.errors import ConfigError
+from mkgan_core.machine import progress
 from mkgan_core.machine.cores import cores
 
 if TYPE_CHECKING:
@@ -50,7 +58,53 @@ def running(config: BenchmarkConfig | UpscaleConfig) -> Iterator[None]:
     if flow is None:
         raise RuntimeError("tasks are submitted in a flow run")
     with make(config) as runner, flow.model_copy(update={"task_runner": runner}):
-        yield
+        try:
+            yield
+        except BaseException as fault:
+            if not isinstance(fault, Exception):  # stopped, cancelled: what still runs ends now, not when it is done
+                end_work()
+            raise
+
+
+def _ignore_interrupts() -> None:
+    """Ctrl-C in a terminal reaches all of its processes; the first of them ends the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+class _Threads(ThreadPoolTaskRunner[Any]):
+    """Does not wait for steps that are to end: some, such as a detector's, take a while to notice."""
+
+    def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
+        if exc_type and not issubclass(exc_type, Exception) and self._executor:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+            self._executor = None
+        super().__exit__(exc_type, exc_value, traceback)
+
+
+class _Processes(ProcessPoolTaskRunner):
+    """Takes the states of earlier steps for their futures, as the other runners do."""
+
+    def submit(
+        self, task: Task[..., Any], parameters: dict[str, Any], wait_for: Any = None, dependencies: Any = None
+    ) -> PrefectConcurrentFuture[Any]:
+        ended = [_ended(state) for state in wait_for or ()]
+        return super().submit(task, parameters, ended or None, dependencies)
+
+
+def _ended(state: State[Any]) -> PrefectConcurrentFuture[Any]:
+    """The future of a task that ended in this state."""
+    result: Future[Any] = Future()
+    result.set_result(state)
+    future = PrefectConcurrentFuture(state.state_details.task_run_id or UUID(int=0), result)
+    future.wait()
+    return future
+
+
+def end_work() -> None:
+    """End the steps that run, in this process and in the processes that it started."""
+    progress.stop()
+    for child in multiprocessing.active_children():
+        child.terminate()
 
 
 def make(config: BenchmarkConfig | UpscaleConfig) -> TaskRunner[Any]:
@@ -63,8 +117,8 @@ def make(config: BenchmarkConfig | UpscaleConfig) -> TaskRunner[Any]:
 
         return dask_runner.make(config.dask_address)
     if config.runner == "processes":
-        return ProcessPoolTaskRunner(max_workers=cores())
-    return ThreadPoolTaskRunner(max_workers=max(THREADS, cores()))
+        return _Processes(max_workers=cores(), initializer=_ignore_interrupts)
+    return _Threads(max_workers=max(THREADS, cores()))
 
 
 def places(config: BenchmarkConfig | UpscaleConfig) -> int:

@@ -54,7 +54,8 @@ def no_weights(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 def own_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test registers is forgotten after it."""
     registry = {kind: dict(known) for kind, known in parts._registry().items()}
-    monkeypatch.setattr(parts, "_registry", lambda: registry)
+    for source in ("_registered", "_registry"):
+        monkeypatch.setattr(parts, source, lambda: registry)
 
 
 @pytest.fixture

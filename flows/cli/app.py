@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import typer
 
-from flows.cli import benchmark, datasets, methods, operate, photo, reports, weights
+from flows.cli import datasets, methods, photo, weights
+from mkgan_core.errors import ConfigError
+
+PIPELINE = ("prefect", "pandas", "pyarrow", "matplotlib")  # packages of the extra of that name
+
+
+def _refuse(context: typer.Context) -> None:
+    """Not installed: pip install 'mkgan[pipeline]'."""
+    raise ConfigError(
+        f"mkgan {context.info_name} needs packages that are not installed; install them: pip install 'mkgan[pipeline]'"
+    )
+
 
 app = typer.Typer(
     help="Blind super-resolution by internal learning.",
@@ -13,19 +26,24 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-for command in (
-    benchmark.benchmark,
-    photo.upscale,
-    photo.segment,
-    photo.estimate,
-    reports.report,
-    reports.compare,
-    methods.methods,
-    operate.serve,
-    operate.deploy,
-    operate.retry,
-    operate.doctor,
-):
+for command in (photo.upscale, photo.segment, photo.estimate, methods.methods):
     app.command()(command)
+if all(importlib.util.find_spec(package) for package in PIPELINE):
+    from flows.cli import benchmark, operate, reports
+
+    for command in (
+        benchmark.benchmark,
+        reports.report,
+        reports.compare,
+        operate.serve,
+        operate.deploy,
+        operate.retry,
+        operate.doctor,
+    ):
+        app.command()(command)
+else:
+    as_given = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+    for name in ("benchmark", "report", "compare", "serve", "deploy", "retry", "doctor"):
+        app.command(name, context_settings=as_given)(_refuse)
 app.add_typer(weights.app, name="weights")
 app.add_typer(datasets.app, name="dataset")

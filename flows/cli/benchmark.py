@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import typer
 
-from flows.cli.options import WeightFiles, options_of
-from flows.cli.terminal import make_console
+from flows.cli.display import Display, Quiet, Verbose
+from flows.cli.model_options import options_of
+from flows.cli.options import WeightFiles
 from flows.config import BenchmarkConfig
 from mkgan_core.machine.places import add_weights
 
 
 @options_of(BenchmarkConfig, {"methods": "--method"})
-def benchmark(config: BenchmarkConfig, weights: WeightFiles = None) -> None:
+def benchmark(
+    config: BenchmarkConfig, weights: WeightFiles = None, quiet: Quiet = False, verbose: Verbose = False
+) -> None:
     """Run methods on a data set and print the comparison; the last line names the report."""
     add_weights(weights)
     from deployments.server import ensure_prefect_api
@@ -19,4 +22,4 @@ def benchmark(config: BenchmarkConfig, weights: WeightFiles = None) -> None:
     server = ensure_prefect_api()
     from flows.cli.run import run_benchmark  # imports Prefect, while the server starts
 
-    raise typer.Exit(run_benchmark(config, server, make_console()))
+    raise typer.Exit(run_benchmark(config, server, Display(quiet, verbose)))

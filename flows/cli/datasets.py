@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from flows.cli.display import Display, Quiet, Verbose
 from flows.cli.options import Seed, parse_scale
 from flows.cli.terminal import make_console
 
@@ -47,6 +48,8 @@ def make(
     jpeg: Annotated[
         int | None, typer.Option(envvar="MKGAN_JPEG", help="JPEG quality of the low-resolution images")
     ] = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Degrade photographs into a data set in the DIV2KRK layout; started again, it goes on where it stopped."""
     from mkgan_core.datasets.maker import Law, read_motion_kernels
@@ -65,7 +68,7 @@ def make(
             raise DatasetError(f"cannot read {kernels}: {fault.strerror}; name a .mat file of kernels") from fault
         motion_kernels, options["motion_kernels"] = read_motion_kernels(data, str(kernels)), sha256(data)
     law = Law(**options, masks=source.about if source else None)
-    _make(hr_dir, out, law, source, motion_kernels)
+    _make(hr_dir, out, law, source, motion_kernels, Display(quiet, verbose))
 
 
 def _mask_source(masks: str | None, weights: Path | None) -> MaskSource | None:
@@ -79,22 +82,45 @@ def _mask_source(masks: str | None, weights: Path | None) -> MaskSource | None:
     return YoloMasks(weights) if weights else None
 
 
-def _make(hr_dir: str, out: str, law: Law, masks: MaskSource | None, motion_kernels: list) -> None:
+def _make(hr_dir: str, out: str, law: Law, masks: MaskSource | None, motion_kernels: list, display: Display) -> None:
+    from flows.cli.interruption import attended
+    from flows.cli.pictures import Progress
     from mkgan_core.datasets.maker import DatasetMaker
+    from mkgan_core.machine.progress import check as check_stopped
 
-    console = make_console()
-    maker = DatasetMaker(hr_dir, out, law, masks, motion_kernels)
     counts = {"made": 0, "there before": 0, "left out": 0}
+    progress = Progress()
 
-    def show(record: dict[str, Any], was_done: bool) -> None:
+    def note(record: dict[str, Any], was_done: bool) -> None:
         counts["left out" if not record["files"] else "there before" if was_done else "made"] += 1
         if record["note"]:
-            console.print(f"{record['image']} left out: {record['note']}", style="yellow", soft_wrap=True)
+            display.line(f"{record['image']} left out: {record['note']}", style="yellow")
+        progress.end(worked=not was_done)
+        check_stopped()
+        begin()
 
-    with console.status(f"degrading {len(maker.photographs)} photographs"):
-        maker.make(show)
-    console.print(", ".join(f"{count} {what}" for what, count in counts.items()))
-    console.print(f"data set: {maker.target.uri}", soft_wrap=True, highlight=False)
+    def begin() -> None:
+        if progress.done < progress.of:
+            progress.begin(maker.photographs[progress.done].name)
+
+    def work() -> str:
+        nonlocal maker
+        progress.begin("reading the photographs")
+        maker = DatasetMaker(hr_dir, out, law, masks, motion_kernels)
+        progress.of = len(maker.photographs)
+        begin()
+        maker.make(note)
+        return maker.target.uri
+
+    def kept() -> str:
+        if not progress.of:
+            return "nothing was made"
+        return f"{progress.done} of {progress.of} photographs are done, in {out}. The same command goes on"
+
+    maker: Any = None
+    uri = attended(work, display, progress.standing, kept)
+    display.line(", ".join(f"{count} {what}" for what, count in counts.items()))
+    display.line(f"data set: {uri}")
 
 
 @app.command()

@@ -3,49 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-from PIL.Image import Image as Picture
 
-from mkgan_core.errors import StorageError
+from mkgan_core.datasets.layout import load_low
 from mkgan_core.imaging import images, kernel_files
 from mkgan_core.imaging.kernels import Kernel
 from mkgan_core.imaging.regions import Region
-from mkgan_core.machine.storage import Store
+from mkgan_core.machine.storage import Store, scratch
+from mkgan_core.pipeline.photo import describe
 from mkgan_core.segmenters.pictures import mask_files
 
 
-def output_folder(out: Path) -> Store:
-    """A writable folder.
-
-    Raises:
-        StorageError: if it cannot be written.
-    """
-    store = Store(str(out))
-    try:
-        store.check_writable()
-    except StorageError as fault:
-        raise StorageError(f"cannot write to {out}; choose another folder with --out") from fault
-    return store
-
-
-def save_image(store: Store, name: str, picture: Picture) -> str:
-    """Write an enlarged image as PNG, the very bytes that a benchmark would store; returns its URI."""
-    return store.write(name, images.encode_pixels_png(np.asarray(picture)))
-
-
-def save_masks(store: Store, path: Path, regions: Sequence[Region], scale: int) -> list[str]:
-    """The masks and the overlay of an image (`mask_files`), in a folder of its name."""
-    image = images.decode(path.read_bytes(), str(path))
-    return [store.write(f"{path.stem}/{name}", data) for name, data in mask_files(image, regions, scale)]
+def save_masks(store: Store, stem: str, address: str, regions: Sequence[Region], scale: int) -> list[str]:
+    """Write the masks and the overlay of an image (`mask_files`) into a folder of its name; returns their names."""
+    with scratch() as own:
+        image = load_low(describe(address, scale, (), own).spec)
+    files = mask_files(image, regions, scale)
+    return [_save(store, f"{stem}/{name}", data) for name, data in files]
 
 
 def save_kernel(store: Store, name: str, kernel: Kernel) -> list[str]:
-    """The kernel as `.npy`, `.mat` (key `Kernel`) and, magnified, `.png`."""
+    """Write the kernel as `.npy`, `.mat` (key `Kernel`) and, magnified, `.png`; returns the files' names."""
     shown = np.clip(kernel.array / kernel.array.max(), 0, 1).repeat(16, axis=0).repeat(16, axis=1)
     return [
-        store.write(f"{name}.npy", kernel_files.encode_npy(kernel.array)),
-        store.write(f"{name}.mat", kernel_files.encode_mat(kernel.array)),
-        store.write(f"{name}.png", images.encode_png(np.repeat(shown[..., None], 3, axis=2))),
+        _save(store, f"{name}.npy", kernel_files.encode_npy(kernel.array)),
+        _save(store, f"{name}.mat", kernel_files.encode_mat(kernel.array)),
+        _save(store, f"{name}.png", images.encode_png(np.repeat(shown[..., None], 3, axis=2))),
     ]
+
+
+def _save(store: Store, name: str, data: bytes) -> str:
+    store.write(name, data)
+    return name

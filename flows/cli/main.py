@@ -4,13 +4,28 @@ from __future__ import annotations
 
 import sys
 
-from flows.cli.app import app
-from mkgan_core.errors import MkganError
-from mkgan_core.machine.cores import share_memory
+from flows.cli.signals import Interrupted, answer_signals, leave_on_signal
 
 
 def main() -> None:
-    """Run a command; bad input ends with one line on stderr and exit code 2."""
+    """Run a command; bad input ends with one line on stderr and exit code 2, Ctrl-C with exit code 130."""
+    answer_signals()
+    try:
+        _run()
+    except Interrupted as interrupted:
+        if not interrupted.told:
+            print("interrupted", file=sys.stderr)
+        raise
+    finally:
+        leave_on_signal()
+
+
+def _run() -> None:
+    # takes a second, in which a signal is answered already
+    from flows.cli.app import app
+    from mkgan_core.errors import MkganError
+    from mkgan_core.machine.cores import share_memory
+
     share_memory()
     try:
         app()

@@ -8,7 +8,9 @@ import typer
 from rich.markup import escape
 
 from deployments.settings import DataSettings, DeploySettings
-from flows.cli.options import RunName, StoreUri, options_of
+from flows.cli.display import Display, Quiet, Verbose
+from flows.cli.model_options import options_of
+from flows.cli.options import RunName, StoreUri
 from flows.cli.terminal import make_console
 from mkgan_core.errors import ConfigError
 
@@ -45,7 +47,7 @@ def deploy(settings: DeploySettings) -> None:
     console.print(f"deployed to {api_url}; on each machine: prefect worker start --pool {set_up.POOL}")
 
 
-def retry(run: RunName, store: StoreUri = None) -> None:
+def retry(run: RunName, store: StoreUri = None, quiet: Quiet = False, verbose: Verbose = False) -> None:
     """Run the failed regions of an earlier run again and score their images; everything else is cached.
 
     A deployment's run goes back to its work pool, as with the UI's Retry button; any other is run here and now.
@@ -62,7 +64,8 @@ def retry(run: RunName, store: StoreUri = None) -> None:
         flow_run = retrying.put_back(earlier, here=False)
         console.print(f"'{flow_run.name}' is scheduled again; a worker of {flow_run.work_pool_name} takes it")
         return
-    code = run_benchmark(earlier.config, server, console, lambda: retrying.put_back(earlier, here=server is not None))
+    display = Display(quiet, verbose)
+    code = run_benchmark(earlier.config, server, display, lambda: retrying.put_back(earlier, here=server is not None))
     raise typer.Exit(code)
 
 

@@ -2,25 +2,58 @@
 
 from __future__ import annotations
 
-import sys
+import posixpath
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli.options import Images, Masks, Out, PerObject, Preset, Scale, Seed, WeightFiles
-from flows.cli.terminal import make_console
-from mkgan_core.errors import ConfigError, MkganError, WeightsError, out_of_memory
+from flows.cli.display import Display, Quiet, Verbose
+from flows.cli.options import Masks, PerObject, Preset, Scale, Seed, WeightFiles
+from mkgan_core.errors import ConfigError, DatasetError, MkganError
+from mkgan_core.machine.memory import VARIABLE, limit_memory
 from mkgan_core.machine.places import add_weights
 from mkgan_core.pipeline.method import DEFAULT_METHOD
+
+if TYPE_CHECKING:
+    from flows.cli.outputs import Folder, Policy, Target
+
+Images = Annotated[list[str], typer.Argument(help="image files, folders, globs in quotes, or URLs of these")]
+Out = Annotated[str, typer.Option(envvar="MKGAN_OUT", help="folder or URL for the results")]
+Recursive = Annotated[
+    bool, typer.Option("--recursive", "-r", envvar="MKGAN_RECURSIVE", help="take the subfolders of folders too")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", envvar="MKGAN_OVERWRITE", help="replace results that exist")]
+SkipExisting = Annotated[
+    bool, typer.Option("--skip-existing", envvar="MKGAN_SKIP_EXISTING", help="leave results that exist, do the others")
+]
 
 
 def upscale(
     images: Images,
-    out: Out = Path("out"),
+    out: Out = "out",
     scale: Scale = 2,
     method: Annotated[str, typer.Option(envvar="MKGAN_METHOD", help="a method's name")] = DEFAULT_METHOD,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "-o",
+            envvar="MKGAN_OUTPUT",
+            metavar="FILE",
+            help="write the only image's result here: .png, .jpg, .webp, .tif",
+        ),
+    ] = None,
+    format: Annotated[
+        str | None, typer.Option(envvar="MKGAN_FORMAT", help="png, jpg, webp or tif; png by default")
+    ] = None,
+    quality: Annotated[
+        int | None, typer.Option(envvar="MKGAN_QUALITY", min=1, max=100, help="of jpg and webp, 1 to 100")
+    ] = None,
+    recursive: Recursive = False,
+    overwrite: Overwrite = False,
+    skip_existing: SkipExisting = False,
     mask: Masks = None,
     preset: Preset = "fast",
     real: Annotated[
@@ -32,22 +65,43 @@ def upscale(
         float, typer.Option(envvar="MKGAN_FEATHER", min=0, help="blend regions over so many pixels; 0 for hard borders")
     ] = 0.0,
     weights: WeightFiles = None,
+    html: Annotated[
+        Path | None, typer.Option(envvar="MKGAN_HTML", help="write a page with before and after to this file")
+    ] = None,
+    max_memory: Annotated[
+        str | None,
+        typer.Option(envvar=VARIABLE, help="such as 3G; large images go in strips; half of what is free by default"),
+    ] = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
-    """Enlarge images; writes <name>_x<scale>.png."""
-    from flows.cli import files
+    """Enlarge images; writes <name>_x<scale>.png, or the file that -o names."""
+    from flows.cli import outputs, photo_html
     from mkgan_core import super_resolve
     from mkgan_core.pipeline.method import parse
 
     add_weights(weights)
+    limit_memory(max_memory)
     chosen = parse(method)
-    store, console = files.output_folder(out), make_console()
+    ending = outputs.picture_format(output, format, quality)
+    place, name = posixpath.split(output) if output else (out, None)
+    folder, planned, faults = _plan(
+        images,
+        place or ".",
+        lambda stem: [name or f"{stem}_x{scale}.{ending}"],
+        outputs.Policy(overwrite, skip_existing),
+        recursive,
+        only_one=output,
+    )
+    display = Display(quiet, verbose)
     segmenter = "mask" if mask else chosen.segmenter
     if segmenter != "whole":
-        console.print(f"segmenter: {segmenter}")
+        display.line(f"segmenter: {segmenter}")
 
-    def enlarge(path: Path) -> None:
+    def enlarge(target: Target) -> None:
+        start = time.perf_counter()
         result = super_resolve(
-            path,
+            target.source.address,
             scale,
             chosen,
             preset=preset,
@@ -57,43 +111,63 @@ def upscale(
             per_object=per_object,
             feather=feather,
         )
+        written = name or f"{target.stem}_x{scale}.{ending}"
+        try:
+            folder.store.write(written, result.encode(ending, quality))
+        except ConfigError as fault:  # too large for the format, which others may not be
+            raise DatasetError(f"{target.source.address}: {fault}") from fault
+        height, width = result.regions[0].mask.shape
+        sizes = f"{width}x{height} -> {scale * width}x{scale * height}"
+        seconds = time.perf_counter() - start
+        display.line(f"{target.source.name} {sizes}: {result.summary}, {seconds:.1f} s")
         for note in result.notes:
-            console.print(f"{path.stem}: {note}", soft_wrap=True)
-        console.print(files.save_image(store, f"{path.stem}_x{scale}.png", result.image), soft_wrap=True)
+            if note not in result.summary:
+                display.line(f"note: {note}")
+        display.line(f"written: {folder.shown(written)}")
+        show(target.source, result, seconds)
 
-    _each(images, enlarge)
+    with photo_html.page(html, len(planned), method, preset, seed, display) as show:
+        _each(planned, faults, enlarge, display, folder)
 
 
 def segment(
     images: Images,
     segmenter: Annotated[str, typer.Option(envvar="MKGAN_SEGMENTER", help="a segmenter's name")],
-    out: Out = Path("out"),
+    out: Out = "out",
     scale: Scale = 2,
     preset: Preset = "fast",
     mask: Masks = None,
     per_object: PerObject = False,
     weights: WeightFiles = None,
+    recursive: Recursive = False,
+    overwrite: Overwrite = False,
+    skip_existing: SkipExisting = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Split images into object and background; writes four masks and an overlay per image."""
-    from flows.cli import files
+    from flows.cli import files, outputs
     from mkgan_core import segment as split
     from mkgan_core.pipeline import parts
 
     add_weights(weights)
     name = parts.resolve_auto() if segmenter == "auto" else segmenter
-    store, console = files.output_folder(out), make_console()
+    policy = outputs.Policy(overwrite, skip_existing)
+    folder, planned, faults = _plan(images, out, lambda stem: [f"{stem}/overlay.png"], policy, recursive)
+    display = Display(quiet, verbose)
 
-    def separate(path: Path) -> None:
-        found = split(path, name, masks=mask or (), preset=preset, per_object=per_object)
+    def separate(target: Target) -> None:
+        address = target.source.address
+        found = split(address, name, masks=mask or (), preset=preset, per_object=per_object)
         total = sum(region.area for region in found.regions)
         shares = ", ".join(f"{region.name} {region.area / total:.0%}" for region in found.regions)
-        console.print(f"{path.stem}, {name}: {shares}")
+        display.line(f"{target.source.stem}, {name}: {shares}")
         if found.note:
-            console.print(f"{path.stem}: {found.note}", soft_wrap=True)
-        for uri in files.save_masks(store, path, found.regions, scale):
-            console.print(uri, soft_wrap=True)
+            display.line(f"{target.source.stem}: {found.note}")
+        for written in files.save_masks(folder.store, target.stem, address, found.regions, scale):
+            display.line(folder.shown(written))
 
-    _each(images, separate)
+    _each(planned, faults, separate, display, folder)
 
 
 def estimate(
@@ -103,45 +177,72 @@ def estimate(
     preset: Preset = "fast",
     seed: Seed = 0,
     mask: Masks = None,
-    out: Out = Path("out"),
+    out: Out = "out",
+    recursive: Recursive = False,
+    overwrite: Overwrite = False,
+    skip_existing: SkipExisting = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Estimate the blur kernel of images, or of each masked region; writes .npy, .mat and .png."""
-    from flows.cli import files
+    from flows.cli import files, outputs
     from mkgan_core import estimate_kernels
 
-    store, console = files.output_folder(out), make_console()
+    def results(stem: str) -> list[str]:
+        return [f"{stem}{region}_x{scale}_kernel.npy" for region in ("", "_background", "_object")]
 
-    def find(path: Path) -> None:
-        found = estimate_kernels(path, estimator, scale, masks=mask or (), preset=preset, seed=seed)
+    policy = outputs.Policy(overwrite, skip_existing)
+    folder, planned, faults = _plan(images, out, results, policy, recursive)
+    display = Display(quiet, verbose)
+
+    def find(target: Target) -> None:
+        address = target.source.address
+        found = estimate_kernels(address, estimator, scale, masks=mask or (), preset=preset, seed=seed)
         for note in found.notes:
-            console.print(f"{path.stem}: {note}", soft_wrap=True)
+            display.line(f"{target.source.stem}: {note}")
         for region, kernel in zip(found.regions, found.kernels, strict=True):
             suffix = "" if region.name == "whole" else f"_{region.name}"
-            for uri in files.save_kernel(store, f"{path.stem}{suffix}_x{scale}_kernel", kernel):
-                console.print(uri, soft_wrap=True)
+            for written in files.save_kernel(folder.store, f"{target.stem}{suffix}_x{scale}_kernel", kernel):
+                display.line(folder.shown(written))
 
-    _each(images, find)
+    _each(planned, faults, find, display, folder)
 
 
-def _each(paths: Sequence[Path], work: Callable[[Path], None]) -> None:
-    """Do the work for every image; a bad one costs only itself.
+def _plan(
+    images: Sequence[str],
+    out: str,
+    results: Callable[[str], Sequence[str]],
+    policy: Policy,
+    recursive: bool,
+    only_one: str | None = None,
+) -> tuple[Folder, list[Target], list[MkganError]]:
+    """The folder of the results, what becomes of each image, and what is wrong with the other arguments."""
+    from flows.cli import inputs, outputs
 
-    Raises:
-        ConfigError, WeightsError: for what would stop every image.
-        typer.Exit: with code 2 if all images are bad input, 1 if some are, or memory ran out.
-    """
-    faults = []
-    for path in paths:
-        try:
-            work(path)
-        except (ConfigError, WeightsError):
-            raise
-        except Exception as fault:
-            if not isinstance(fault, MkganError) and not out_of_memory(fault):
-                raise
-            faults.append(fault)
-            message = " ".join(str(fault).split())
-            print(f"error: {message if path.name in message else f'{path}: {message}'}", file=sys.stderr)
-    if faults:
-        all_bad_input = len(faults) == len(paths) and all(isinstance(fault, MkganError) for fault in faults)
-        raise typer.Exit(2 if all_bad_input else 1)
+    folder = outputs.open_folder(out)
+    sources, faults = inputs.find(images, recursive=recursive, leave_out=folder.store.uri)
+    if only_one and len(sources) > 1:
+        raise ConfigError(f"-o {only_one} is one file, and there are {len(sources)} images; use --out FOLDER")
+    return folder, outputs.targets(sources, folder, results, policy), faults
+
+
+def _each(
+    planned: Sequence[Target],
+    faults: Sequence[MkganError],
+    work: Callable[[Target], None],
+    display: Display,
+    folder: Folder,
+) -> None:
+    """Do the work for all that has no result yet."""
+    from flows.cli import pictures
+
+    for target in planned:
+        for name in target.present:
+            display.line(f"skipped: {target.source.address}, {folder.shown(name)} exists")
+    wanted = [target for target in planned if not target.present]
+
+    def kept(done: int) -> str:
+        what = f"{done} of {len(wanted)} images are done, their results are in {folder.given}"
+        return f"{what}. The same command with --skip-existing goes on" if done else "no image was done"
+
+    pictures.each(wanted, faults, work, display, kept, skipped=len(planned) - len(wanted))

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 WIDE = 130  # columns of a terminal that shows the RGB scores too
 
 
-def make_console() -> Console:
+def make_console(*, stderr: bool = False) -> Console:
     """The terminal; output that goes to a file or pipe is not cut at 80 columns."""
-    console = Console()
-    return console if console.is_terminal else Console(width=200)
+    console = Console(stderr=stderr)
+    return console if console.is_terminal else Console(width=200, stderr=stderr)
 
 
 def print_comparison(rows: pd.DataFrame, console: Console, title: str | None = None) -> None:

@@ -87,7 +87,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, float]:
     benchmark(config("warm", "sample", ["bicubic"], limit=1))
     last = [0.0]  # when the last step was done: what follows, the report, is no overhead
 
-    def note(*_: int) -> None:
+    def note(_: object) -> None:
         last[0] = time.perf_counter()
 
     on_progress.set(note)

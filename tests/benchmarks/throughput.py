@@ -75,10 +75,10 @@ class Meter:
         self.server, self.flow, self.database = server, psutil.Process(), database
         self.start, self.done, self.rows = time.perf_counter(), 0, []
 
-    def __call__(self, done: int, cached: int, total: int) -> None:
-        self.done = done
-        if done % SAMPLE_EVERY == 0:
-            self.sample(done)
+    def __call__(self, standing: Any) -> None:
+        if standing.steps > self.done and standing.steps % SAMPLE_EVERY == 0:
+            self.sample(standing.steps)
+        self.done = standing.steps
 
     def sample(self, done: int) -> None:
         self.rows.append(

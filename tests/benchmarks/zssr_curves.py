@@ -18,7 +18,7 @@ import torch
 
 from mkgan_core.datasets.layout import Dataset
 from mkgan_core.imaging import images
-from mkgan_core.upscalers.zssr.low_resolution import run_low_resolution
+from mkgan_core.upscalers.zssr.low_resolution import LowResolution
 from mkgan_core.upscalers.zssr.published import run_published
 from mkgan_core.upscalers.zssr.settings import PRESETS, ZssrSettings
 from tests.benchmarks import common
@@ -49,7 +49,8 @@ def curve(settings: ZssrSettings, case: common.Case) -> list[dict[str, float]]:
         result = run_published(case.low, case.kernel, SCALE, settings, 0, "cpu", watch)
     else:
         everywhere = np.ones(case.low.shape[:2], bool)
-        result = run_low_resolution(case.low, everywhere, case.kernel, SCALE, settings, 0, "cpu", watch)
+        trained = LowResolution(case.low, everywhere, case.kernel, SCALE, settings, 0, "cpu", watch)
+        result = trained.rows(0, len(case.low))
     spent += time.process_time() - started
     record(result)
     return points

@@ -21,7 +21,7 @@ import pytest
 from mkgan_core.datasets.file_names import image_files
 from mkgan_core.datasets.kernel_laws import random_kernel
 from mkgan_core.imaging.degradation import degrade
-from mkgan_core.machine.places import CHECKOUT
+from mkgan_core.machine.places import CODE
 from mkgan_core.machine.storage import Store
 from mkgan_core.reports.runs import open_run
 from tests.e2e.services import (
@@ -213,7 +213,7 @@ def test_two_prefect_workers_share_an_s3_store_that_goes_away_for_a_while(
     for name, value in bucket[1].items():
         monkeypatch.setenv(name, value)
     store = f"s3://{BUCKET}/shared"
-    environment = {**mkgan.environment, **bucket[1], "MKGAN_STORE": store, "MKGAN_CHECKOUT": str(CHECKOUT)}
+    environment = {**mkgan.environment, **bucket[1], "MKGAN_STORE": store, "MKGAN_CHECKOUT": str(CODE)}
     # slots for all: what a limit does is another test's matter
     done = call("mkgan", "deploy", "--gpu-slots", "64", environment=environment)
     assert done.returncode == 0, done.stdout + done.stderr

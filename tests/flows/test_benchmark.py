@@ -18,7 +18,8 @@ from prefect.client.schemas.objects import State, TaskRun
 from flows.benchmark import benchmark
 from flows.config import BenchmarkConfig
 from flows.names import run_id
-from flows.progress import on_progress
+from flows.progress import Standing, on_progress
+from mkgan_core.machine import progress
 from mkgan_core.machine.storage import Store
 from mkgan_core.pipeline.steps.enlarge import UpscaleJob
 from mkgan_core.reports import runs
@@ -59,8 +60,8 @@ def states(tasks: list[TaskRun]) -> Counter[str]:
 
 
 def test_the_whole_walk(config: BenchmarkConfig) -> None:
-    seen = []
-    token = on_progress.set(lambda *counts: seen.append(counts))
+    seen: list[Standing] = []
+    token = on_progress.set(seen.append)
     state, tasks, rows = run(config)
     on_progress.reset(token)
     assert state.is_completed()
@@ -75,7 +76,10 @@ def test_the_whole_walk(config: BenchmarkConfig) -> None:
     assert (rows["status"] == "ok").all()
     means = rows.groupby("method")["psnr_y"].mean()
     assert means["given/ground-truth+back-projection"] > means["bicubic"]
-    assert seen[-1][0] == len(tasks)
+    assert (seen[-1].rows, seen[-1].steps, seen[-1].cached) == (6, len(tasks), 0)
+    assert {standing.of for standing in seen} == {6}  # known from the start
+    assert [standing.rows for standing in seen] == sorted(standing.rows for standing in seen)
+    assert (seen[0].left_s, seen[-1].left_s) == (None, 0)
     run_of = runs.open_run(rows["run_id"].iloc[0], config.store)
     assert list(run_of.images["image"]) == ["im_1", "im_2"]
     assert list(run_of.images["object_share"]) == [0.5, 0.5]
@@ -170,4 +174,31 @@ def test_what_the_server_does_not_show_ends_no_run(config: BenchmarkConfig, monk
         monkeypatch.setattr(f"flows.{name}", busy)
     state, _, rows = run(config.model_copy(update={"methods": ["bicubic"], "limit": 1}))
     assert state.is_completed()
+    assert (rows["status"] == "ok").all()
+
+
+def test_a_stopped_run_is_cancelled_and_goes_on_later(config: BenchmarkConfig) -> None:
+    def stop(standing: Standing) -> None:
+        if standing.steps == 5:
+            progress.stop()
+
+    token = on_progress.set(stop)
+    try:
+        state = benchmark(config, return_state=True)
+    finally:
+        on_progress.reset(token)
+        progress.resume()
+    assert state.is_cancelled()
+    seen: list[Standing] = []
+    token = on_progress.set(seen.append)
+    state, _, rows = run(config)
+    on_progress.reset(token)
+    assert state.is_completed()
+    assert seen[-1].cached >= 5
+    assert (rows["status"] == "ok").all()
+
+
+def test_steps_run_in_processes_too(config: BenchmarkConfig) -> None:
+    chosen = {"runner": "processes", "methods": ["bicubic+back-projection"], "limit": 1}
+    _, _, rows = run(config.model_copy(update=chosen))
     assert (rows["status"] == "ok").all()

@@ -228,7 +228,7 @@ def test_segment_writes_four_masks_and_an_overlay(mkgan, dataset_folder: Path, t
     mask = np.zeros((96, 120), np.uint8)
     mask[:, 50:] = 255
     Image.fromarray(mask).save(tmp_path / "mask.png")
-    options = ["--out", str(out), "--segmenter"]
+    options = ["--out", str(out), "--overwrite", "--segmenter"]
     code, printed, _ = mkgan("segment", photo, *options, "mask", "--mask", str(tmp_path / "mask.png"))
     assert code == 0
     assert "im_1, mask: object 58%, background 42%" in printed

@@ -12,6 +12,7 @@ from prefect.states import Completed, Pending, State
 
 from flows import fanout
 from flows.fanout import Fanout
+from mkgan_core.machine import progress
 from mkgan_core.pipeline.walk import StepFailed, Walk, one_step
 
 
@@ -92,11 +93,12 @@ def test_results_come_in_the_order_of_the_walks(tasks: Tasks) -> None:
 
 
 def test_a_step_that_walks_share_runs_once(tasks: Tasks) -> None:
-    finished: list[int] = []
-    driver = Fanout(lambda state, submitted: finished.append(submitted), places=9)
+    finished: list[tuple[str, float]] = []
+    driver = Fanout(lambda *step: finished.append(step), places=9)
     assert driver.run([steps(job("a"), job("b")), steps(job("a"), job("c"))]) == [[DONE, DONE], [DONE, DONE]]
     assert sorted(tasks.started) == ["a", "b", "c"]
     assert driver.submitted == len(finished) == 3
+    assert set(finished) == {("Completed", 1.0)}
     assert driver.failed == 0
 
 
@@ -154,3 +156,33 @@ def test_a_task_that_gets_lost_again_has_failed(tasks: Tasks) -> None:
         [DONE],
     ]
     assert tasks.started == ["a", "a", "b"]
+
+
+def test_results_are_told_as_they_come(tasks: Tasks) -> None:
+    first = Future()
+    tasks.futures = [first]
+    told: list[int] = []
+
+    def tell(records: list[Any]) -> None:
+        told.append(len(records))
+        if not first.state:
+            first.end(Completed())
+
+    Fanout(lambda *_: None, places=9).run([steps(job("a"), job("b")), steps(job("c"))], tell)
+    assert told == [1, 2]
+
+
+def test_a_stopped_run_ends_though_a_step_does_not(tasks: Tasks) -> None:
+    tasks.futures = [Future()]
+    progress.stop()
+    try:
+        with pytest.raises(progress.Stopped):
+            Fanout(lambda *_: None, places=9).run([steps(job("a"))])
+    finally:
+        progress.resume()
+    tasks.futures = [Future(), Future(Completed())]
+    try:
+        with pytest.raises(progress.Stopped):
+            Fanout(lambda *_: progress.stop(), places=9).run([steps(job("never ends")), steps(job("b"))])
+    finally:
+        progress.resume()

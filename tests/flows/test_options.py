@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from typer.testing import CliRunner
 
 from flows.cli import photo
-from flows.cli.options import options_of
+from flows.cli.model_options import options_of
 from flows.config import UpscaleConfig
 from mkgan_core.errors import ConfigError
 from mkgan_core.pipeline.method import DEFAULT_METHOD

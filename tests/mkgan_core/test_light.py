@@ -20,6 +20,7 @@ HEAVY = (
         ("import mkgan_core", HEAVY + " numpy fsspec"),
         (
             "import mkgan_core.reports.page, mkgan_core.reports.rows, mkgan_core.reports.contact_sheet;"
+            "import mkgan_core.reports.photo_page;"
             "import mkgan_core.datasets.maker, mkgan_core.datasets.check, mkgan_core.datasets.sample;"
             "from mkgan_core.pipeline import parts, walk;"
             "from mkgan_core.pipeline.method import parse; parse('multi-kernelgan+zssr').settings_hash('fast');"

@@ -1,0 +1,158 @@
+"""What a person names on the command line, as image files: files, folders, globs, and URLs of each."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import unquote, urlsplit
+
+from mkgan_core.datasets.layout import PICTURES as OF_DATA_SETS
+from mkgan_core.errors import DatasetError, MkganError, StorageError
+from mkgan_core.machine.storage import Store
+
+T = TypeVar("T")
+PICTURES = (*OF_DATA_SETS, ".gif", ".ppm", ".pgm", ".pnm")
+WEB = ("http", "https")
+MAGIC = re.compile(r"[*?\[]")
+MAGIC_ON_THE_WEB = re.compile(r"[*\[]")  # a question mark begins a query
+
+
+@dataclass(frozen=True)
+class Input:
+    """An image file.
+
+    Attributes:
+        address: path or URL, as it is opened and shown.
+        uri: its full URI, the same for the same file however it was named.
+        below: its folder, seen from the folder that was named; empty for a file that was named itself.
+    """
+
+    address: str
+    uri: str
+    below: str = ""
+
+    @cached_property
+    def name(self) -> str:
+        """The file's name; of an image on the web without its query."""
+        split = urlsplit(self.uri)
+        return posixpath.basename(unquote(split.path) if split.scheme in WEB else self.uri) or "image"
+
+    @property
+    def stem(self) -> str:
+        return posixpath.splitext(self.name)[0]
+
+    @property
+    def suffix(self) -> str:
+        """Of the file's name, without the dot."""
+        return posixpath.splitext(self.name)[1].removeprefix(".")
+
+
+def find(given: Sequence[str], *, recursive: bool = False, leave_out: str = "") -> tuple[list[Input], list[MkganError]]:
+    """The image files that are meant, each once.
+
+    Args:
+        given: files, folders and globs, by path or fsspec URL.
+        recursive: take the folders in folders too.
+        leave_out: URI of a folder of results: what lies in it is no input of folders and globs around it.
+
+    Returns:
+        The files, in the order given and in natural order in folders; and what is wrong with the others.
+    """
+    found: dict[str, Input] = {}
+    faults: list[MkganError] = []
+    for name in given:
+        try:
+            inputs = _expand(name, recursive, leave_out)
+        except MkganError as fault:
+            faults.append(fault)
+            continue
+        for one in inputs:
+            found.setdefault(one.uri, one)
+    return list(found.values()), faults
+
+
+def natural(path: str) -> list[tuple[int, str]]:
+    """Sort key that puts im_2 before im_13.
+
+    Example:
+        >>> sorted(["im_13.png", "im_2.png", "a/b.png"], key=natural)
+        ['a/b.png', 'im_2.png', 'im_13.png']
+    """
+    parts = re.split(r"([0-9]+)", path)
+    return [(int(part), "") if number % 2 else (0, part.lower()) for number, part in enumerate(parts)]
+
+
+def _expand(given: str, recursive: bool, leave_out: str) -> list[Input]:
+    """The files that one argument means.
+
+    Raises:
+        MkganError: if there are none, with what to do.
+    """
+    place = Store(given if "://" in given else str(Path(given).expanduser()), patient=False)
+    kind = _kind(place, given)
+    if kind == "file":
+        return [Input(given, place.uri)]
+    if kind == "directory":
+        wanted = f"{given} has no images{'' if recursive else '; add --recursive for its subfolders'}"
+        return _pick(place, given, place.root, None if recursive else 1, leave_out, wanted)
+    if kind is not None:
+        raise DatasetError(f"{given} is a device or pipe; name an image file, a folder or a glob")
+    magic = MAGIC_ON_THE_WEB if place.fs.protocol in (WEB, *WEB) else MAGIC
+    if not magic.search(place.root):
+        raise DatasetError(f"{given} does not exist; name an image file, a folder or a glob")
+    return _pick(place, given, None, None, leave_out, f"{given} matches no image; check the pattern")
+
+
+def _pick(place: Store, given: str, folder: str | None, depth: int | None, leave_out: str, nothing: str) -> list[Input]:
+    """The images in a folder, or those that a glob matches if there is none."""
+    if folder is None:
+        entries = _read(given, lambda: place.fs.glob(place.root, detail=True))
+        top = posixpath.dirname(MAGIC.split(place.root, maxsplit=1)[0])
+        endings = posixpath.splitext(place.root)[1].lower()
+        endings = PICTURES if not endings or MAGIC.search(endings) else (endings,)  # *.gif means what it says
+    else:
+        entries = _read(given, lambda: place.fs.find(place.root, maxdepth=depth, detail=True))
+        top, endings = folder, PICTURES
+    found = []
+    for path, info in entries.items():
+        uri, below = place.fs.unstrip_protocol(path), posixpath.relpath(path, top or "/")
+        hidden = any(part.startswith(".") for part in below.split("/"))
+        if info["type"] != "file" or hidden or not path.lower().endswith(endings):
+            continue
+        if leave_out and uri.startswith(f"{leave_out}/") and not f"{place.uri}/".startswith(f"{leave_out}/"):
+            continue
+        address = uri if "://" in given else path if posixpath.isabs(given) else os.path.relpath(path)
+        found.append(Input(address, uri, posixpath.dirname(below) if folder else ""))
+    if not found:
+        raise DatasetError(nothing)
+    return sorted(found, key=lambda one: natural(one.uri))
+
+
+def _kind(place: Store, given: str) -> str | None:
+    """``file``, ``directory``, another word for a device or pipe, or None where there is nothing."""
+
+    def look() -> str | None:
+        try:
+            return place.fs.info(place.root)["type"]
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    return _read(given, look)
+
+
+def _read(given: str, look: Callable[[], T]) -> T:
+    """Look at a file system.
+
+    Raises:
+        StorageError: for whatever goes wrong: file systems raise errors of their own.
+    """
+    try:
+        return look()
+    except Exception as fault:
+        raise StorageError(f"cannot read {given}: {fault}; name a file or URL that this machine can read") from fault
