@@ -73,7 +73,7 @@ def one_cycle(rate: float, steps: int) -> list[tuple[float, float]]:
 
     Example:
         >>> [round(high, 4) for high, _ in one_cycle(1.0, 5)]
-        [0.04, 0.904, 0.75, 0.25, 0.0]
+        [0.04, 0.9505, 0.6113, 0.1883, 0.0]
     """
     peak, end = RISE * steps - 1, steps - 1
     found = []
