@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import sys
 
-from flows.cli.signals import Interrupted, answer_signals, leave_on_signal
+from flows.cli.signals import EXIT_CODE, Interrupted, answer_signals, end_soon, leave_on_signal
 
 
 def main() -> None:
     """Run a command; bad input ends with one line on stderr and exit code 2, Ctrl-C with exit code 130."""
     answer_signals()
+    end_soon(1)  # of an exception that nobody expected
     try:
         _run()
+        end_soon(0)
     except Interrupted as interrupted:
         if not interrupted.told:
             print("interrupted", file=sys.stderr)
+        end_soon(EXIT_CODE)
+        raise
+    except SystemExit as ended:
+        end_soon(ended.code if isinstance(ended.code, int) else int(ended.code is not None))
         raise
     finally:
         leave_on_signal()

@@ -9,10 +9,12 @@ import atexit
 import os
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
 EXIT_CODE = 130
+_codes: list[int] = []  # with which the process will end; the last one counts
 
 
 class Interrupted(SystemExit):
@@ -37,13 +39,17 @@ def answer_signals() -> None:
             end_now()
         raise Interrupted
 
-    def leave() -> None:
-        if seen:  # Python takes seconds to take torch apart
-            end_now()
-
-    atexit.register(leave)  # what is registered first is done last
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, answer)
+
+
+def end_soon(code: int) -> None:
+    """End the process with this code when all that registered for its end is done: Python would take a second more to
+    take torch apart. To be called first of all; later calls change the code.
+    """
+    if not _codes:
+        atexit.register(lambda: end_now(_codes[-1]))  # what is registered first is done last
+    _codes.append(code)
 
 
 def leave_on_signal() -> None:
@@ -52,10 +58,12 @@ def leave_on_signal() -> None:
         signal.signal(number, lambda *_: end_now())
 
 
-def end_now() -> NoReturn:
+def end_now(code: int = EXIT_CODE) -> NoReturn:
     """End this process and those that it started, with no further word."""
     if "multiprocessing.process" in sys.modules:
         for child in sys.modules["multiprocessing.process"].active_children():
             child.kill()
-    sys.stdout.flush()
-    os._exit(EXIT_CODE)
+    with suppress(OSError, ValueError):  # nobody listens any more
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)

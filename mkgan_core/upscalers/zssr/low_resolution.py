@@ -106,7 +106,7 @@ class LowResolution:
         settings, crop = self.settings, self._crop
         network = build(3 * self.scale**2, settings, rng, last_gain=0.1).to(self.device)
         self.networks.append(network)
-        optimiser = Optimiser(list(network.parameters()), settings.learning_rate, settings.iterations)
+        optimiser = Optimiser(network, settings.learning_rate, settings.iterations)
         turns = rng.integers(len(pairs), size=(settings.iterations, settings.crops))
 
         def gradients(iteration: int, which: int) -> Sequence[torch.Tensor]:
@@ -119,13 +119,14 @@ class LowResolution:
         share = TRAINING / settings.networks
         for iteration in counted(settings.iterations, number * share, (number + 1) * share):
             found = side_by_side([partial(gradients, iteration, which) for which in range(settings.crops)])
-            optimiser.step([torch.stack(parts).mean(dim=0) for parts in zip(*found, strict=True)])
+            optimiser.step(found)
             if watch:
                 watch(number * settings.iterations + iteration + 1, partial(self.rows, 0, self.image.shape[0]))
 
     @property
     def _crop(self) -> int:
-        return min(self.settings.crop, *self.image.shape[:2]) // self.scale * self.scale
+        side = self.settings.crop * (5 if self.scale == 4 else 4) // 4  # at x4 the network sees half as many pixels
+        return min(side, *self.image.shape[:2]) // self.scale * self.scale
 
     def _pairs(self, mask: np.ndarray, rng: np.random.Generator) -> list[Pair]:
         """A pair for each turn and flip.
