@@ -59,4 +59,4 @@ FAST = ZssrSettings(
     son_noise=0.5 / 255,
     imitate=True,
 )
-PRESETS = {"paper": PAPER, "fast": FAST, "best": replace(FAST, channels=64, networks=3)}
+PRESETS = {"paper": PAPER, "fast": FAST, "best": replace(FAST, crop=72, channels=64, networks=3)}
