@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 PLAIN_EVERY_S = 10.0
-Standing = tuple[str, float, float | None]
+Shown = tuple[str, float, float | None]
 """What is being done, in words; a share for the bar, 0 to 1; seconds until the end, None if nothing tells."""
 
 Quiet = Annotated[
@@ -55,7 +55,7 @@ class Display:
         """Print errors again, together."""
         print(heading, *(f"  {message}" for message in messages), sep="\n", file=sys.stderr)
 
-    def show(self, standing: Standing) -> None:
+    def show(self, standing: Shown) -> None:
         """Show how far the work is; to be called a few times a second."""
         what, share, left = standing[0], standing[1], _left(standing[2])
         if self._live:

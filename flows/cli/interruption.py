@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from flows.cli.display import Display, Standing
+from flows.cli.display import Display, Shown
 from flows.cli.signals import Interrupted, end_now
 from mkgan_core.machine import progress
 
@@ -19,7 +19,7 @@ EXIT_S = 5  # and after that the process, with servers and threads
 TICK_S = 0.2
 
 
-def attended(work: Callable[[], T], display: Display, standing: Callable[[], Standing], kept: Callable[[], str]) -> T:
+def attended(work: Callable[[], T], display: Display, standing: Callable[[], Shown], kept: Callable[[], str]) -> T:
     """Do work in a thread of its own, show its progress, and answer signals in this one, which is the main thread.
 
     Python answers signals between two operations of the main thread: a training or a decoder would keep them waiting.

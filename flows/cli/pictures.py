@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import typer
 
-from flows.cli.display import Display, Standing
+from flows.cli.display import Display, Shown
 from flows.cli.inputs import Input
 from flows.cli.interruption import attended
 from flows.cli.outputs import Target
@@ -51,7 +51,7 @@ class Progress:
         if worked:
             self._times.append(self.clock() - self._began)
 
-    def standing(self) -> Standing:
+    def standing(self) -> Shown:
         """How far it all is."""
         return self.what, self.bar, self.left_s
 

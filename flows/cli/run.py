@@ -11,8 +11,7 @@ from prefect.flow_engine import run_flow
 
 from deployments.server import EmbeddedServer
 from flows.benchmark import benchmark, plan
-from flows.cli.display import Display
-from flows.cli.display import Standing as Shown
+from flows.cli.display import Display, Shown
 from flows.cli.interruption import attended
 from flows.cli.terminal import print_comparison
 from flows.config import BenchmarkConfig

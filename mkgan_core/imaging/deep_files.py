@@ -180,6 +180,9 @@ def _unturned(data: bytes, order: str, page: Any) -> bytes | bytearray:
 def encode_png(pixels: np.ndarray, chunks: Mapping[bytes, bytes] | None = None) -> bytes:
     """PNG bytes of uint16 pixels.
 
+    Written here, strip by strip: OpenCV, which writes 16 bits too, wants a copy in the order B, G, R, which takes a
+    photograph of 24 megapixels beyond 3 GB, and no colour profile.
+
     Args:
         pixels: (H, W) or (H, W, C), C = 1 to 4.
         chunks: ancillary chunks by their four letters, which come before the pixels.

@@ -70,14 +70,9 @@ def encode(pixels: np.ndarray, format: str, **options: Any) -> bytes:
     return out.getvalue()
 
 
-def encode_png(image: np.ndarray, depth: int = 8) -> bytes:
-    """PNG bytes of a float image (H, W, 3) in [0, 1], or of a bool mask (H, W).
-
-    Args:
-        image: what is written.
-        depth: bits per colour, 8 or 16.
-    """
-    return encode_pixels_png(image.astype(np.uint8) * 255 if image.dtype == bool else to_pixels(image, depth))
+def encode_png(image: np.ndarray) -> bytes:
+    """PNG bytes of a float image (H, W, 3) in [0, 1], or of a bool mask (H, W)."""
+    return encode_pixels_png(image.astype(np.uint8) * 255 if image.dtype == bool else to_uint8(image))
 
 
 def encode_pixels_png(pixels: np.ndarray) -> bytes:

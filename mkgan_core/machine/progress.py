@@ -86,13 +86,8 @@ def check() -> None:
 
 
 def stop() -> None:
-    """End all counted work in this process at its next step; what starts later ends at once, until `resume`."""
+    """End all counted work in this process at its next step; what starts later ends at once."""
     _stopping.set()
-
-
-def resume() -> None:
-    """Let work start again."""
-    _stopping.clear()
 
 
 def _tell(share: float) -> None:

@@ -16,6 +16,7 @@ from mkgan_core.imaging.degradation import degrade
 from mkgan_core.machine.storage import Store
 from mkgan_core.reports import page, runs
 from tests.drive import benchmark
+from tests.e2e.slider import divide, drag
 
 METHODS = ["bicubic", "bicubic+back-projection", "given/ground-truth+back-projection"]
 IMAGES = 24
@@ -60,36 +61,22 @@ def tab(chromium: Any, report: Path) -> Iterator[Any]:
     context.close()
 
 
-def divide(tab: Any) -> float:
-    """Where the first slider's border really is, in percent of its width."""
-    return tab.evaluate(
-        """() => { const box = document.querySelector('.slider').getBoundingClientRect();
-        const line = document.querySelector('.slider .line').getBoundingClientRect();
-        return 100 * (line.left + line.width / 2 - box.left) / box.width; }"""
-    )
-
-
 def test_the_slider_moves_by_mouse_and_by_keyboard(tab: Any) -> None:
     slider = tab.locator(".slider").first
     slider.scroll_into_view_if_needed()
-    assert divide(tab) == pytest.approx(50, abs=0.5)
-    box = slider.bounding_box()
-    middle = box["y"] + box["height"] / 2
-    tab.mouse.move(box["x"] + box["width"] / 2, middle)
-    tab.mouse.down()
-    tab.mouse.move(box["x"] + box["width"] * 0.2, middle, steps=5)
-    tab.mouse.up()
-    assert divide(tab) == pytest.approx(20, abs=2)
+    assert divide(slider) == pytest.approx(50, abs=0.5)
+    drag(tab, slider, 0.2)
+    assert divide(slider) == pytest.approx(20, abs=2)
     clip = tab.evaluate("getComputedStyle(document.querySelector('.slider .right')).clipPath")
-    assert clip == f"inset(0px 0px 0px {round(divide(tab))}%)"
+    assert clip == f"inset(0px 0px 0px {round(divide(slider))}%)"
     handle = slider.locator("input[type=range]")
     handle.focus()
-    before = divide(tab)
+    before = divide(slider)
     for _ in range(3):
         tab.keyboard.press("ArrowRight")
-    assert divide(tab) == pytest.approx(before + 3, abs=0.1)
+    assert divide(slider) == pytest.approx(before + 3, abs=0.1)
     tab.keyboard.press("End")
-    assert divide(tab) == pytest.approx(100)
+    assert divide(slider) == pytest.approx(100)
     assert "border between bicubic and given/ground-truth+back-projection" in handle.get_attribute("aria-label")
 
 

@@ -12,6 +12,7 @@ from mkgan_core.imaging import kernels
 from mkgan_core.imaging.kernels import Kernel
 from mkgan_core.imaging.regions import Region
 from mkgan_core.reports.photo_page import Enlarged, PhotoPage
+from tests.e2e.slider import divide, drag
 
 
 @pytest.fixture(scope="module")
@@ -40,15 +41,6 @@ def open_page(chromium: Any, page: Path, complaints: list[str], **options: Any) 
     return tab
 
 
-def divide(slider: Any) -> float:
-    """Where a slider's border really is, in percent of its width."""
-    return slider.evaluate(
-        """(slider) => { const box = slider.getBoundingClientRect();
-        const line = slider.querySelector('.line').getBoundingClientRect();
-        return 100 * (line.left + line.width / 2 - box.left) / box.width; }"""
-    )
-
-
 @pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (390, "dark")])
 def test_the_slider(chromium: Any, page: Path, width: int, scheme: str) -> None:
     complaints: list[str] = []
@@ -56,12 +48,7 @@ def test_the_slider(chromium: Any, page: Path, width: int, scheme: str) -> None:
     slider = tab.locator(".slider").first
     slider.scroll_into_view_if_needed()
     assert divide(slider) == pytest.approx(50, abs=0.5)
-    box = slider.bounding_box()
-    middle = box["y"] + box["height"] / 2
-    tab.mouse.move(box["x"] + box["width"] / 2, middle)
-    tab.mouse.down()
-    tab.mouse.move(box["x"] + box["width"] * 0.2, middle, steps=5)
-    tab.mouse.up()
+    drag(tab, slider, 0.2)
     assert divide(slider) == pytest.approx(20, abs=2)
     slider.locator("input[type=range]").focus()
     tab.keyboard.press("End")

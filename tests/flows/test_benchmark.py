@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -177,17 +178,16 @@ def test_what_the_server_does_not_show_ends_no_run(config: BenchmarkConfig, monk
     assert (rows["status"] == "ok").all()
 
 
-def test_a_stopped_run_is_cancelled_and_goes_on_later(config: BenchmarkConfig) -> None:
+def test_a_stopped_run_is_cancelled_and_goes_on_later(config: BenchmarkConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(standing: Standing) -> None:
         if standing.steps == 5:
             progress.stop()
 
     token = on_progress.set(stop)
-    try:
+    with monkeypatch.context() as patch:
+        patch.setattr(progress, "_stopping", threading.Event())
         state = benchmark(config, return_state=True)
-    finally:
-        on_progress.reset(token)
-        progress.resume()
+    on_progress.reset(token)
     assert state.is_cancelled()
     seen: list[Standing] = []
     token = on_progress.set(seen.append)

@@ -13,6 +13,7 @@ from mkgan_core.imaging.crops import gradient_map, seed_of
 from mkgan_core.imaging.degradation import degrade_tensor
 from mkgan_core.imaging.images import Image
 from mkgan_core.imaging.kernels import Kernel
+from mkgan_core.machine.progress import counted
 from mkgan_core.upscalers.back_projection import back_project
 from mkgan_core.upscalers.interpolation import enlarge
 from mkgan_core.upscalers.zssr.network import Watch, build, noisy
@@ -68,7 +69,7 @@ def _published_stage(
         high = _ensemble(enlarged, low) if settings.ensemble else enlarged(low)
         return back_project(high.clamp(0, 1), low, kernel, scale, settings.closing_rounds).clamp(0, 1)
 
-    for iteration in range(settings.iterations):
+    for iteration in counted(settings.iterations):
         which = int(rng.integers(len(fathers)))
         top, left, size = _random_crop(fathers[which], settings.crop, scale, rng)
         father = fathers[which][..., top : top + size[0], left : left + size[1]]
