@@ -243,6 +243,6 @@ def _each(
 
     def kept(done: int) -> str:
         what = f"{done} of {len(wanted)} images are done, their results are in {folder.given}"
-        return f"{what}. The same command with --skip-existing goes on" if done else "no image was done"
+        return f"{what}. The same command with --skip-existing goes on" if done else "no image was done; start again"
 
     pictures.each(wanted, faults, work, display, kept, skipped=len(planned) - len(wanted))
