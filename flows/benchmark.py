@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from prefect import flow
+from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
@@ -13,10 +13,12 @@ from flows import artifacts, runners
 from flows.config import BenchmarkConfig
 from flows.fanout import STOPPED, Fanout
 from flows.names import current_config, run_id, sentence, slug
+from flows.patience import patiently
 from flows.progress import Progress, only_shown
 from mkgan_core.datasets.layout import Dataset, ImageSpec
 from mkgan_core.datasets.sample import NAMES, open_sample
 from mkgan_core.errors import MkganError
+from mkgan_core.machine.cores import torch_device
 from mkgan_core.machine.progress import Stopped
 from mkgan_core.machine.storage import Store
 from mkgan_core.pipeline import jobs
@@ -28,7 +30,7 @@ from mkgan_core.pipeline.walk import Common, enlarge
 from mkgan_core.reports.contact_sheet import sheet_of
 from mkgan_core.reports.image_rows import row as image_row
 from mkgan_core.reports.rows import rows, write
-from mkgan_core.reports.runs import CONTACT_SHEET, RUN_FILE, RunFolder, open_run
+from mkgan_core.reports.runs import ARTIFACTS, CONTACT_SHEET, RUN_FILE, RunFolder, open_run
 
 
 def plan(config: BenchmarkConfig, *, patient: bool = True) -> tuple[list[ImageSpec], list[Method]]:
@@ -43,6 +45,8 @@ def plan(config: BenchmarkConfig, *, patient: bool = True) -> tuple[list[ImageSp
     """
     methods = [parse(name) for name in config.methods]
     runners.check(config)
+    if config.device == "cuda":
+        torch_device(config.device)
     Store(config.store, patient=patient).check_writable()
     store = Store(config.store)
     dataset = open_sample(config.dataset, store) if config.dataset in NAMES else Dataset(config.dataset)
@@ -67,12 +71,12 @@ def benchmark(config: BenchmarkConfig) -> State:
     Returns:
         The run's state: failed, with a count, if a step did; cancelled if the work was stopped.
     """
-    specs, methods = plan(config)
+    specs, methods = patiently(lambda: plan(config))
     store = Store(config.store)
     folder = RunFolder.of(run_id(config, str(flow_run.id)), store.uri)
     # first: a run that breaks down can be retried by its name too
     facts = {"flow_run_id": str(flow_run.id), "config": config.model_dump(mode="json")}
-    folder.store.write_json(RUN_FILE, facts)
+    patiently(lambda: folder.store.write_json(RUN_FILE, facts))
     started = datetime.now(UTC)
     common: Common = {"store": store.uri, "preset": config.preset, "device": config.device}
     seeds = range(config.seed, config.seed + config.seeds)
@@ -89,13 +93,18 @@ def benchmark(config: BenchmarkConfig) -> State:
 
     image_rows, region_rows = [], []
     for result in results:
-        row, parts = rows(result, folder.run_id, config.preset, started)
+        row, parts = rows(result, folder.run_id, config.preset, started, store)
         image_rows.append(row)
         region_rows.extend(parts)
-    sheet = sheet_of(results, store)
-    folder.store.write(CONTACT_SHEET, sheet)
     picture_rows = [image_row(spec, folder.run_id, _describe(spec, common)) for spec in specs]
-    uri = write(folder, image_rows, region_rows, picture_rows)
+    uri = patiently(lambda: write(folder, image_rows, region_rows, picture_rows))
+    with only_shown("list of its artifacts"):
+        described = [DescribeJob(spec, **common).record_name for spec in specs]
+        folder.store.write_json(ARTIFACTS, fanout.records + described)
+    sheet = None
+    with only_shown("contact sheet"):
+        sheet = sheet_of(results, store)
+        folder.store.write(CONTACT_SHEET, sheet)
     with only_shown("artifacts"):
         artifacts.publish(open_run(uri, config.store), config, sheet)
     if fanout.failed:
@@ -108,6 +117,7 @@ def benchmark(config: BenchmarkConfig) -> State:
 def _describe(spec: ImageSpec, common: Common) -> DescribeRecord | None:
     """What the image is like; None where it cannot be read any more, which is no reason to lose the report."""
     try:
-        return jobs.run(DescribeJob(spec, **common))
-    except MkganError:
+        return patiently(lambda: jobs.run(DescribeJob(spec, **common)))
+    except MkganError as fault:
+        get_run_logger().warning("%s is not described: %s", spec.image, fault)
         return None

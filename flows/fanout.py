@@ -9,21 +9,26 @@ from __future__ import annotations
 import queue
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
 
+from flows.patience import patiently
+from mkgan_core.errors import ArtifactError
 from mkgan_core.machine import progress
-from mkgan_core.pipeline.jobs import Job, is_done
+from mkgan_core.pipeline.jobs import Job, find
 from mkgan_core.pipeline.records import Record
 from mkgan_core.pipeline.walk import StepFailed, Walk
 from tasks.steps import task_for
 
 T = TypeVar("T")
 STOPPED = "interrupted; finished steps are kept, and a retry goes on with the others"
+CHECKS = 8  # steps that are looked for at a time
 POLL_S = 0.2  # how often is looked whether the run is to end
 
 
@@ -34,6 +39,7 @@ class _Step:
     Attributes:
         after: steps before it, for the edges in the UI's graph.
         future: of its task, while that runs.
+        found: being looked for in the store; its result is the record, None where the step is to be done.
         state: its task's last one. Not the future is kept: a Dask cluster keeps what futures refer to, and computes it
             again where a worker is lost.
         record, fault: how it ended; both None before.
@@ -44,6 +50,7 @@ class _Step:
     job: Job[Any]
     after: tuple[_Step, ...]
     waiting: list[_Branch] = field(default_factory=list)
+    found: Future[Record | None] | None = None
     future: PrefectFuture[Any] | None = None
     state: State[Any] | None = None
     record: Record | None = None
@@ -82,13 +89,19 @@ class Fanout:
         self._on_step, self._places = on_step, places
         self._steps: dict[str, _Step] = {}
         self._queued: deque[_Step] = deque()
+        self._checked: deque[_Step] = deque()  # those that are looked for, in the order of asking
         self._training = self._running = 0
-        self._events: queue.SimpleQueue[_Step] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[_Step | None] = queue.SimpleQueue()  # None: one was looked for
 
     @property
     def submitted(self) -> int:
         """How many steps there are so far, each counted once."""
         return len(self._steps)
+
+    @property
+    def records(self) -> list[str]:
+        """Names of the records of the steps that are done."""
+        return [step.job.record_name for step in self._steps.values() if step.record is not None]
 
     @property
     def failed(self) -> int:
@@ -111,13 +124,21 @@ class Fanout:
             results[index] = result
             on_result(result)
 
-        for index, walk in enumerate(walks):
-            progress.check()
-            self._advance(_Branch(walk, lambda result, index=index: done(index, result)))
-        while self._running:
-            progress.check()
-            with suppress(queue.Empty):
-                self._end(self._events.get(timeout=POLL_S))
+        with ThreadPoolExecutor(CHECKS, "mkgan-check") as self._checks:
+            try:
+                for index, walk in enumerate(walks):
+                    progress.check()
+                    self._advance(_Branch(walk, lambda result, index=index: done(index, result)))
+                while self._running or self._checked:
+                    progress.check()
+                    with suppress(queue.Empty):
+                        if step := self._events.get(timeout=POLL_S):
+                            self._end(step)
+                    while self._checked and self._checked[0].found and self._checked[0].found.done():
+                        self._take(self._checked.popleft())
+            except BaseException:
+                self._checks.shutdown(wait=False, cancel_futures=True)
+                raise
         return [results[index] for index in range(len(walks))]
 
     def _advance(self, branch: _Branch, reply: Any = None, failed: StepFailed | None = None) -> None:
@@ -156,12 +177,24 @@ class Fanout:
             return
         if step is None:
             step = self._steps[job.key] = _Step(job, branch.last)
-            there = is_done(job)
-            if there or not job.trains or self._training < self._places:
-                self._start(step, there)
-            else:
-                self._queued.append(step)
+            # reading and hashing what is there takes a while, and the store may have to be asked again
+            step.found = self._checks.submit(copy_context().run, patiently, lambda: find(job))
+            self._checked.append(step)
+            step.found.add_done_callback(lambda _: self._events.put(None))
         step.waiting.append(branch)
+
+    def _take(self, step: _Step) -> None:
+        """Start a step that was looked for, or let it wait."""
+        assert step.found is not None
+        try:
+            record = step.found.result()
+        except Exception as fault:
+            self._close(step, "", fault=fault)
+            return
+        if record is not None or not step.job.trains or self._training < self._places:
+            self._start(step, record is not None)
+        else:
+            self._queued.append(step)
 
     def _start(self, step: _Step, there: bool = False) -> None:
         if step.job.trains and not there and not step.training:
@@ -174,20 +207,30 @@ class Fanout:
 
     def _end(self, step: _Step) -> None:
         """Take a finished task's result to whoever waits for it."""
-        assert step.future is not None
+        assert step.future is not None and step.found is not None
         future, step.future = step.future, None
         self._running -= 1
+        record, fault = None, None
         try:
-            step.record = future.result()
-        except Exception as fault:  # the task's own, or that of a worker that was lost time and again
+            record = future.result()
+        except Exception as error:  # the task's own, or that of a worker that was lost time and again
             if not step.resubmitted and not future.state.is_final():
                 # its work did not fail: the server did not answer when it asked for a slot, or its worker was lost
                 step.resubmitted = True
                 self._start(step)
                 return
-            step.fault = fault
+            fault = error
         step.state = future.state
-        self._on_step(future.state.name or "", step.record["seconds"] if step.record else 0.0)
+        found = step.found.result()  # known to be whole; Prefect's copy of it may be older
+        name = "Cached" if found else future.state.name or ""
+        self._close(step, name, found or record, None if found else fault)
+
+    def _close(self, step: _Step, state: str, record: Record | None = None, fault: Exception | None = None) -> None:
+        """A step has ended: the walks that wait for it go on, and steps that wait for its place start."""
+        step.record, step.fault = record, fault
+        if isinstance(fault, ArtifactError):
+            self._forget(step)
+        self._on_step(state, record["seconds"] if record else 0.0)
         waiting, step.waiting = step.waiting, []
         for branch in waiting:
             self._reply(step, branch)
@@ -196,6 +239,13 @@ class Fanout:
         step.training = False
         while self._queued and self._training < self._places:
             self._start(self._queued.popleft())
+
+    def _forget(self, step: _Step) -> None:
+        """A file that it needs was damaged after its maker was looked for: all before it is to be looked for again."""
+        if self._steps.get(step.job.key) is step:
+            del self._steps[step.job.key]
+            for before in step.after:
+                self._forget(before)
 
     def _reply(self, step: _Step, branch: _Branch) -> None:
         branch.last = (step,)

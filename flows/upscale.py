@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from functools import partial
 
 from prefect import flow
 from prefect.artifacts import create_table_artifact
@@ -13,6 +14,8 @@ from flows import runners
 from flows.config import UpscaleConfig
 from flows.fanout import STOPPED, Fanout
 from flows.names import current_config
+from flows.patience import patiently
+from flows.progress import only_shown
 from mkgan_core.errors import ConfigError
 from mkgan_core.imaging import images
 from mkgan_core.imaging.encoders import encode
@@ -20,6 +23,7 @@ from mkgan_core.machine.progress import Stopped
 from mkgan_core.machine.storage import Store
 from mkgan_core.pipeline.method import Method, check_single_image, parse
 from mkgan_core.pipeline.photo import Photo, describe
+from mkgan_core.pipeline.records import ScoreRecord
 from mkgan_core.pipeline.walk import Common, enlarge
 
 
@@ -43,6 +47,12 @@ def plan(config: UpscaleConfig, store: Store) -> tuple[list[Photo], Method]:
     return photos, method
 
 
+def _write(out: Store, store: Store, photo: Photo, composed: ScoreRecord) -> str:
+    """Write the enlarged picture of a photo; returns its URI."""
+    picture = photo.finish(images.decode_raw(store.fetch(composed["output"])))
+    return out.write(f"{photo.spec.image}_x{photo.spec.scale}.png", encode(picture))
+
+
 def run_name() -> str:
     """What the run does, as a sentence."""
     config = current_config(UpscaleConfig)
@@ -60,7 +70,7 @@ def upscale(config: UpscaleConfig) -> State:
         The run's state: failed, with a count, if a step did.
     """
     store = Store(config.store)
-    photos, method = plan(config, store)
+    photos, method = patiently(lambda: plan(config, store))
     out = Store(config.out or store.uri_of("upscaled"))
     out.check_writable()
     fanout = Fanout(lambda state, seconds: None, runners.places(config))
@@ -78,11 +88,11 @@ def upscale(config: UpscaleConfig) -> State:
     for photo, (_, replaced), result, uri in zip(photos, fitted, results, dict.fromkeys(config.images), strict=True):
         place = None
         if result.composed:
-            picture = photo.finish(images.decode_raw(store.read(result.composed["output_uri"])))
-            place = out.write(f"{result.spec.image}_x{config.scale}.png", encode(picture))
+            place = patiently(partial(_write, out, store, photo, result.composed))
         notes = "; ".join([*photo.notes, *replaced, *result.notes]) or None
         written.append({"image": uri, "enlarged": place, "error": result.error, "notes": notes})
-    create_table_artifact(key="upscaled", table=written, description=f"Enlarged x{config.scale} by {config.method}")
+    with only_shown("table"):
+        create_table_artifact(key="upscaled", table=written, description=f"Enlarged x{config.scale} by {config.method}")
     if failed := sum(row["enlarged"] is None for row in written):
         return Failed(message=f"{failed} of {len(written)} images failed: see the artifact `upscaled`")
     return Completed(message=f"{len(written)} images in {out.uri}")

@@ -39,6 +39,10 @@ class StorageError(MkganError):
     """The artifact store cannot be read or written."""
 
 
+class ArtifactError(StorageError):
+    """A file that is missing from the store, cut or altered: the step that makes it counts as not done."""
+
+
 class WeightsError(MkganError):
     """Network weights that are missing or damaged."""
 

@@ -8,9 +8,12 @@ from typing import Any
 from prefect import Task, task
 from prefect.cache_policies import CacheKeyFnPolicy
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.context import TaskRunContext
 from prefect.runtime import task_run
 
 from mkgan_core.errors import MkganError, StorageError, out_of_memory
+from mkgan_core.machine.storage import content_key
+from mkgan_core.pipeline.jobs import Job
 
 RETRIES = 2
 RETRY_DELAY_S = 3
@@ -19,8 +22,9 @@ RETRY_DELAY_S = 3
 def artifact_task(name: str, *, gpu: bool = False) -> Callable[[Callable[..., Any]], Task[..., Any]]:
     """A task whose only parameter is a `mkgan_core.pipeline.jobs.Job`.
 
-    Its cache key is the job's key, which names everything the result depends on but not the run, so a finished step is
-    `Cached` in every later run. The task run is named by the job's label.
+    Its cache key is the job's key, which names everything the result depends on but not the run, together with the
+    store's URI: a finished step is `Cached` in every later run with the same store. The task run is named by the job's
+    label.
     """
     return task(
         name=name,
@@ -28,11 +32,16 @@ def artifact_task(name: str, *, gpu: bool = False) -> Callable[[Callable[..., An
         task_run_name=_label,
         persist_result=True,
         result_serializer="json",
-        cache_policy=CacheKeyFnPolicy(cache_key_fn=lambda context, parameters: parameters["job"].key),
+        cache_policy=CacheKeyFnPolicy(cache_key_fn=_cache_key),
         retries=RETRIES,
         retry_delay_seconds=RETRY_DELAY_S,
         retry_condition_fn=_may_help,
     )
+
+
+def _cache_key(_context: TaskRunContext, parameters: dict[str, Any]) -> str:
+    job: Job[Any] = parameters["job"]
+    return content_key({"job": job.key, "store": job.store})
 
 
 def _label() -> str:
@@ -40,10 +49,12 @@ def _label() -> str:
 
 
 def _may_help(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
-    """Whether trying again can help: storage and memory come back, bad input does not get better."""
+    """Whether trying again can help: storage and memory come back, and so does a library that was half imported; bad
+    input does not get better.
+    """
     try:
         state.result()
-    except (StorageError, OSError):
+    except (StorageError, OSError, ImportError):
         return True
     except MkganError:
         return False

@@ -42,9 +42,9 @@ def task_for(job: Job[Any], *, done: bool) -> Task[..., Any]:
 
     Args:
         job: a step for an image.
-        done: the job's record is in the store. Then it needs no GPU slot, which Prefect would take before it looks
-            into its cache: the step would queue behind trainings. Otherwise it runs even if Prefect has it cached,
-            for its artifact has gone from the store.
+        done: the job's record and its files are in the store, whole. Then it needs no GPU slot, which Prefect would
+            take before it looks into its cache: the step would queue behind trainings. Otherwise it runs even if
+            Prefect has it cached, for something of it is missing from the store, or damaged.
     """
     task = TASKS[type(job)]
     return task.with_options(tags=[STORED]) if done else task.with_options(refresh_cache=True)

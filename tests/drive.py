@@ -38,7 +38,7 @@ def benchmark(
     """Run the walks one after the other and write their report; returns its URI."""
     at, image_rows, region_rows = datetime(2026, 1, 2, tzinfo=UTC), [], []
     for result in results(folder, store, methods, seeds, scale):
-        row, parts = rows(result, name, "fast", at)
+        row, parts = rows(result, name, "fast", at, Store(store))
         image_rows.append(row)
         region_rows += parts
     described = [

@@ -29,7 +29,7 @@ app = typer.Typer(
 for command in (photo.upscale, photo.segment, photo.estimate, methods.methods):
     app.command()(command)
 if all(importlib.util.find_spec(package) for package in PIPELINE):
-    from flows.cli import benchmark, operate, reports
+    from flows.cli import benchmark, operate, reports, store
 
     for command in (
         benchmark.benchmark,
@@ -41,9 +41,10 @@ if all(importlib.util.find_spec(package) for package in PIPELINE):
         operate.doctor,
     ):
         app.command()(command)
+    app.add_typer(store.app, name="store")
 else:
     as_given = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
-    for name in ("benchmark", "report", "compare", "serve", "deploy", "retry", "doctor"):
+    for name in ("benchmark", "report", "compare", "serve", "deploy", "retry", "doctor", "store"):
         app.command(name, context_settings=as_given)(_refuse)
 app.add_typer(weights.app, name="weights")
 app.add_typer(datasets.app, name="dataset")

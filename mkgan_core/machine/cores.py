@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from mkgan_core.errors import ConfigError
+from mkgan_core.importing import importing
 
 T = TypeVar("T")
 _M_ARENA_MAX = -8  # malloc.h
@@ -28,7 +29,8 @@ def torch_device(name: str) -> str:
     """
     if name == "cpu":
         return "cpu"
-    import torch
+    with importing:
+        import torch
 
     if torch.cuda.is_available():
         return f"cuda:{next(_turns) % torch.cuda.device_count()}"
@@ -45,7 +47,8 @@ def prepare_torch() -> None:
     (method.md §2). More cores are used by `side_by_side`. Denormals are flushed, which Adam's tiny moments would
     otherwise slow down; torch keeps both settings per thread.
     """
-    import torch
+    with importing:
+        import torch
 
     torch.set_num_threads(getattr(_this_thread, "held", 0) or 1)
     torch.set_flush_denormal(True)
@@ -96,13 +99,18 @@ class _CorePool:
             self._changed.notify_all()
 
 
+def holds_cores() -> bool:
+    """Whether this thread is inside `computing`."""
+    return getattr(_this_thread, "held", 0) > 0
+
+
 @contextmanager
 def computing(wanted: int = 1) -> Iterator[None]:
     """Reserve up to ``wanted`` cores for the duration of the block, waiting until they are free.
 
     A step inside a step shares what is held. What `prepare_torch` did to the thread's arithmetic is undone at the end.
     """
-    if getattr(_this_thread, "held", 0):
+    if holds_cores():
         yield
         return
     count = min(wanted, cores())

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import posixpath
+import stat
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypedDict
 
-from mkgan_core.errors import StorageError
+from mkgan_core.errors import ArtifactError, StorageError
+from mkgan_core.machine import progress, secrets
 
 # object stores put a file whole or not at all; others get a temporary name first
 _ATOMIC_PROTOCOLS = {"s3", "s3a", "gs", "gcs", "az", "abfs", "memory"}
@@ -19,6 +22,24 @@ _ATOMIC_PROTOCOLS = {"s3", "s3a", "gs", "gcs", "az", "abfs", "memory"}
 # on the average, and half of one almost always. Not botocore's newer modes: they share one budget of retries among all
 # threads, and an outage uses it up.
 _RETRIES, _FEW_RETRIES = 8, 2
+_PROBE_BYTES = 2**20  # a full disk still takes an empty file
+_LOCK_POLL_S = 1.0
+PART = ".part"  # ending of a file that is being written
+LOCKS = "locks"  # folder of `Store.lock`
+
+
+class StoredFile(TypedDict):
+    """A file of a store as a record names it.
+
+    Keys:
+        name: relative to the store's root, so that a store may be moved.
+        size: bytes.
+        sha256: hexadecimal.
+    """
+
+    name: str
+    size: int
+    sha256: str
 
 
 def sha256(data: bytes) -> str:
@@ -45,15 +66,33 @@ class Store:
     def __init__(self, uri: str, *, patient: bool = True) -> None:
         import fsspec
 
-        with _faults(f"cannot open the store {uri}"):
-            self.fs, self.root = fsspec.core.url_to_fs(uri, **storage_options(uri, patient))
-        protocol = self.fs.protocol if isinstance(self.fs.protocol, str) else self.fs.protocol[0]
-        self.atomic = protocol in _ATOMIC_PROTOCOLS
-        self.uri = self.fs.unstrip_protocol(self.root).rstrip("/")
+        self.uri = secrets.hide(uri)
+        with _faults(f"cannot open the store {self.uri}"):
+            opened = secrets.reveal(self.uri)
+            if secrets.is_masked(opened):
+                raise StorageError(
+                    f"the password in {self.uri} is not known to this process; give the whole URL, or set it up in "
+                    "fsspec's configuration"
+                )
+            self.fs, self.root = fsspec.core.url_to_fs(opened, **storage_options(opened, patient))
+        protocols = {self.fs.protocol} if isinstance(self.fs.protocol, str) else set(self.fs.protocol)
+        self.atomic = bool(protocols & _ATOMIC_PROTOCOLS)
+        self.local = "file" in protocols
+        if "://" not in uri or self.local or "memory" in protocols:
+            self.uri = self.fs.unstrip_protocol(self.root)
+        self.uri = self.uri.rstrip("/")
 
     def path(self, name: str) -> str:
-        """The file system's own path of a file named relative to the root, or by its full URI."""
-        return self.fs._strip_protocol(name) if "://" in name else posixpath.join(self.root, name)
+        """The file system's own path of a file named relative to the root, or by its full URI.
+
+        Raises:
+            StorageError: for a name that leaves the root.
+        """
+        if "://" in name:
+            return self.fs._strip_protocol(secrets.reveal(name))
+        if name.startswith("/") or ".." in name.split("/"):
+            raise StorageError(f"{name!r} is no name of a file in {self.uri}: it leads out of it")
+        return posixpath.join(self.root, name)
 
     def uri_of(self, name: str) -> str:
         """The full URI of a file named relative to the root."""
@@ -64,8 +103,35 @@ class Store:
             return bool(self.fs.exists(self.path(name)))
 
     def read(self, name: str) -> bytes:
+        """The content of a file.
+
+        Raises:
+            ArtifactError: if there is none, or something that is no file: a folder, a pipe, a device.
+        """
         with _faults(f"cannot read {name} in {self.uri}"):
-            return self.fs.cat_file(self.path(name))
+            path = self.path(name)
+            if self.local and not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would keep us waiting for ever
+                raise ArtifactError(f"{self._shown(name)} is no regular file; name one, or remove it")
+            return self.fs.cat_file(path)
+
+    def fetch(self, file: StoredFile) -> bytes:
+        """The content of a file that a record names.
+
+        Raises:
+            ArtifactError: if it is missing, cut or altered.
+        """
+        data = self.read(file["name"])
+        if len(data) != file["size"] or sha256(data) != file["sha256"]:
+            raise ArtifactError(
+                f"{self._shown(file['name'])} is damaged: it has {len(data)} bytes, {file['size']} were written; "
+                "run the same command again, which makes it anew"
+            )
+        return data
+
+    def put(self, name: str, data: bytes) -> StoredFile:
+        """Write a file as `write` does; returns how a record names it."""
+        self.write(name, data)
+        return {"name": name, "size": len(data), "sha256": sha256(data)}
 
     def list(self, folder: str) -> list[str]:
         """Names of the files and folders in a folder, sorted; empty when there is no such folder."""
@@ -78,22 +144,82 @@ class Store:
                 return []
 
     def write(self, name: str, data: bytes) -> str:
-        """Write a file so that nobody ever sees half of it; returns its URI."""
-        path = self.path(name)
+        """Write a file so that nobody ever sees half of it, not after a power cut either; returns its URI."""
         with _faults(f"cannot write to the store {self.uri}", "; choose a writable place with --store"):
+            path = self.path(name)
             if self.atomic:
                 self.fs.pipe_file(path, data)
             else:
-                self.fs.makedirs(posixpath.dirname(path), exist_ok=True)
-                temporary = f"{path}.{uuid.uuid4().hex}.part"
-                try:
-                    self.fs.pipe_file(temporary, data)
-                    self.fs.mv(temporary, path)
-                except BaseException:
-                    if self.fs.exists(temporary):
-                        self.fs.rm_file(temporary)
-                    raise
+                self._write_apart(path, data)
         return self.uri_of(name)
+
+    def _write_apart(self, path: str, data: bytes) -> None:
+        """Write under another name first."""
+        folder = posixpath.dirname(path)
+        self._make_folder(folder)
+        temporary = f"{path}.{uuid.uuid4().hex}{PART}"
+        try:
+            with self.fs.open(temporary, "wb") as file:
+                file.write(data)
+                if self.local:  # a renamed file whose content is only in memory would be empty after a power cut
+                    file.flush()
+                    os.fsync(file.fileno())
+            if (written := self.fs.info(temporary)["size"]) != len(data):
+                raise OSError(f"{written} of {len(data)} bytes arrived")
+            if self.local:
+                os.replace(temporary, path)
+                _sync(folder)
+            elif self.fs.isdir(path):  # a file system would move the file into it
+                raise IsADirectoryError(f"{path} is a folder")
+            else:
+                self.fs.mv(temporary, path)
+        except BaseException:
+            if self.fs.exists(temporary):
+                self.fs.rm_file(temporary)
+            raise
+
+    def _make_folder(self, folder: str) -> None:
+        if not self.local or os.path.isdir(folder):
+            self.fs.makedirs(folder, exist_ok=True)
+            return
+        parent = posixpath.dirname(folder)
+        self._make_folder(parent)
+        os.makedirs(folder, exist_ok=True)
+        _sync(parent)
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Keep others out who want the same lock, in this process and in others, until the block ends.
+
+        Only a local store can say so; elsewhere nobody is kept out. The lock of a process that dies is free. The block
+        leaves something by which others see that the work is done.
+        """
+        if not self.local:
+            yield
+            return
+        from filelock import FileLock, Timeout
+
+        path = self.path(f"{LOCKS}/{name}")
+        lock = FileLock(path)
+        while True:
+            progress.check()
+            try:
+                os.makedirs(posixpath.dirname(path), exist_ok=True)
+                lock.acquire(timeout=_LOCK_POLL_S, poll_interval=_LOCK_POLL_S / 5)
+            except Timeout:
+                continue
+            except (OSError, NotImplementedError):  # a network folder without locks
+                yield
+                return
+            break
+        try:
+            yield
+            os.unlink(path)  # who waits for it finds the work done, and so does who makes a new one
+        finally:
+            lock.release()
+
+    def _shown(self, name: str) -> str:
+        return name if "://" in name else self.uri_of(name)
 
     def read_json(self, name: str) -> Any:
         return json.loads(self.read(name))
@@ -102,15 +228,18 @@ class Store:
         return self.write(name, json.dumps(value, sort_keys=True, allow_nan=False).encode())
 
     def check_writable(self) -> None:
-        """Write and remove a small file.
+        """Write a megabyte, read it back, and remove it.
 
         Raises:
             StorageError: when that fails.
         """
         name = f".probe-{uuid.uuid4().hex}"
-        self.write(name, b"")
-        with _faults(f"cannot remove a file from {self.uri}"):
-            self.fs.rm_file(self.path(name))
+        file = self.put(name, os.urandom(_PROBE_BYTES))
+        try:
+            self.fetch(file)
+        finally:
+            with _faults(f"cannot remove a file from {self.uri}"):
+                self.fs.rm_file(self.path(name))
 
 
 @contextmanager
@@ -135,8 +264,28 @@ def _faults(what: str, remedy: str = "") -> Iterator[None]:
     """Make a StorageError of whatever goes wrong: file systems raise errors of their own, not only OSErrors."""
     try:
         yield
+    except StorageError:
+        raise
     except Exception as fault:
-        raise StorageError(f"{what}: {fault}{remedy}") from fault
+        kind = ArtifactError if isinstance(fault, FileNotFoundError) else StorageError
+        text = str(fault)
+        shown = secrets.mask(text)
+        # a cause that names a password would print it with every traceback
+        raise kind(f"{what}: {shown}{remedy}") from (fault if shown == text else None)
+
+
+def _sync(folder: str) -> None:
+    """Have a folder's entries written to the disk, where the system can."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        pass
+    finally:
+        os.close(handle)
 
 
 def storage_options(uri: str, patient: bool = True) -> dict[str, Any]:

@@ -19,14 +19,15 @@ if TYPE_CHECKING:
 
 def whole_region(spec: ImageSpec) -> RegionEntry:
     """The entry of the region that is the whole image; it needs no mask file."""
-    return {"name": "whole", "key": "whole", "mask_uri": None, "area_px": spec.shape[0] * spec.shape[1]}
+    return {"name": "whole", "key": "whole", "mask": None, "area_px": spec.shape[0] * spec.shape[1]}
 
 
 def load_region(store: Store, spec: ImageSpec, entry: RegionEntry) -> Region:
     """The region of an entry in a segmentation's record."""
-    if entry["mask_uri"] is None:
+    mask = entry["mask"]
+    if mask is None:
         return whole(spec.shape)
-    return Region(entry["name"], images.decode_mask(store.read(entry["mask_uri"]), entry["mask_uri"]))
+    return Region(entry["name"], images.decode_mask(store.fetch(mask), mask["name"]))
 
 
 def save_region(store: Store, spec: ImageSpec, region: Region, job: Job[Any]) -> RegionEntry:
@@ -37,17 +38,17 @@ def save_region(store: Store, spec: ImageSpec, region: Region, job: Job[Any]) ->
     return {
         "name": region.name,
         "key": content_key({"mask": np.packbits(region.mask).tobytes().hex()}),
-        "mask_uri": store.write(job.file_name(f"-{region.name}.png"), data),
+        "mask": store.put(job.file_name(f"-{region.name}.png"), data),
         "area_px": region.area,
     }
 
 
 def load_kernel(store: Store, record: KernelRecord) -> Kernel:
     """The kernel of a `KernelJob`'s record."""
-    half = record["half_uri"]
+    full, half = record["kernel"], record["half"]
     return Kernel(
-        kernel_files.decode(store.read(record["kernel_uri"]), record["kernel_uri"]),
-        kernel_files.decode(store.read(half), half) if half else None,
+        kernel_files.decode(store.fetch(full), full["name"]),
+        kernel_files.decode(store.fetch(half), half["name"]) if half else None,
         note=record["fallback"],
         why=record.get("why"),
     )

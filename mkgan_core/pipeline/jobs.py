@@ -1,7 +1,8 @@
 """A step of the walk described by value: small, picklable, no pixels.
 
 `run` computes a job or finds it done: its record, a small JSON document, is in the store under the job's key, written
-after the files it names. The key is the file name, the resume rule, and (in `tasks`) the Prefect cache key.
+after the files it names, and neither it nor they are damaged. The key is the file name, the resume rule, and (in
+`tasks`, with the store's URI) the Prefect cache key.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 from typing_extensions import override
 
 from mkgan_core.datasets.layout import ImageSpec
-from mkgan_core.machine.cores import computing, usage
+from mkgan_core.machine.cores import computing, holds_cores, usage
 from mkgan_core.machine.progress import working
 from mkgan_core.machine.storage import Store, content_key
-from mkgan_core.pipeline.records import Record, RegionEntry, StepRecord
+from mkgan_core.pipeline import records
+from mkgan_core.pipeline.records import Record, RegionEntry, StepRecord, sealed
 
 log = logging.getLogger("mkgan_core")
 R = TypeVar("R", bound=StepRecord)
@@ -100,25 +102,35 @@ class RegionJob(Job[R]):
     @property
     @override
     def subject(self) -> str:  # an image in one piece needs no region
-        return self.spec.image if self.region["mask_uri"] is None else f"{self.spec.image} {self.region['name']}"
+        return self.spec.image if self.region["mask"] is None else f"{self.spec.image} {self.region['name']}"
 
 
-def is_done(job: Job[Any]) -> bool:
-    """Whether the job's record is in the store."""
-    return Store(job.store).exists(job.record_name)
+def find(job: Job[R]) -> R | None:
+    """The job's record if the job is done: if that and the files it names are in the store, whole (`records.find`).
+
+    Raises:
+        StorageError: if the store cannot be read.
+    """
+    return cast("R | None", records.find(Store(job.store), job.record_name, job.key))
 
 
 def run(job: Job[R]) -> R:
-    """The job's record, computed unless it is in the store already."""
+    """The job's record, computed unless it is done already; a job in work elsewhere is waited for."""
     store = Store(job.store)
-    if store.exists(job.record_name):
-        return store.read_json(job.record_name)
+    # not inside another job: who holds a core must not wait for one who waits for a core
+    with nullcontext() if holds_cores() else store.lock(f"{job.step}-{job.key}"):
+        if found := find(job):
+            return found
+        return cast("R", _compute(job, store))
+
+
+def _compute(job: Job[Any], store: Store) -> Record:
     with nullcontext() if job.batched else computing():
         start = time.perf_counter()
         with working(job.label):
-            record = job.compute(store)
-        record = {"key": job.key, "seconds": time.perf_counter() - start, **usage(), **record}
+            made = job.compute(store)
+        record = sealed({"key": job.key, "label": job.label, "seconds": time.perf_counter() - start, **usage(), **made})
     store.write_json(job.record_name, record)
     remark = record.get("fallback") or record.get("note")
     log.info("%s: %.1f s%s", job.label, record["seconds"], f" ({remark})" if remark else "")
-    return cast("R", record)
+    return record

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import importlib.util
+import logging
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -18,6 +19,7 @@ from mkgan_core.estimators.kernelgan.estimator import KernelGan
 from mkgan_core.estimators.michaeli_irani.estimator import MichaeliIrani
 from mkgan_core.estimators.spectral.auto import Auto
 from mkgan_core.estimators.spectral.estimator import Spectral
+from mkgan_core.importing import importing
 from mkgan_core.machine import weights
 from mkgan_core.part import Part
 from mkgan_core.segmenters.base import Segmenter
@@ -32,6 +34,7 @@ from mkgan_core.upscalers.base import Upscaler
 from mkgan_core.upscalers.interpolation import Bicubic
 from mkgan_core.upscalers.zssr.upscaler import Zssr
 
+log = logging.getLogger("mkgan_core")
 Kind = Literal["segmenter", "estimator", "upscaler"]
 PRESETS = ("fast", "best", "paper")
 Registry = dict[Kind, dict[str, type[Part[Any]]]]
@@ -89,8 +92,18 @@ def _registry() -> Registry:
     """All parts: those of `_registered`, and those of installed packages, whose names must be new."""
     registry = _registered()
     for entry in entry_points(group=ENTRY_POINTS):
-        _add(registry, entry.name, _load(entry))
+        try:
+            _add(registry, entry.name, _load(entry))
+        except ConfigError as fault:  # it stops only who names the part
+            _unusable()[entry.name] = fault
+            log.warning("%s", fault)
     return registry
+
+
+@cache
+def _unusable() -> dict[str, ConfigError]:
+    """Parts of installed packages that cannot be used, and why."""
+    return {}
 
 
 def _load(entry: EntryPoint) -> Any:
@@ -100,7 +113,8 @@ def _load(entry: EntryPoint) -> Any:
         ConfigError: naming the package whose code cannot be imported.
     """
     try:
-        return entry.load()
+        with importing:
+            return entry.load()
     except Exception as fault:  # somebody else's code: whatever it raises
         package = entry.dist.name if entry.dist else entry.module
         raise ConfigError(
@@ -175,6 +189,8 @@ def check_part(kind: Kind, name: str) -> None:
     """
     known = names(kind)
     if name not in known:
+        if name in _unusable():
+            raise _unusable()[name]
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or sorted(known)
         raise ConfigError(f"no {kind} '{name}' (nearest: {', '.join(near)}). See `mkgan methods`")
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from os import PathLike, fspath
+from os.path import expanduser
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -96,9 +97,12 @@ def describe(image: Any, scale: int, masks: Sequence[Any], store: Store) -> Phot
         low, data = open_file(address)
         name, picture = stem(address.rpartition("/")[2]), pictures.read(data, str(image))
     elif isinstance(image, Pillow.Image):
-        picture = pictures.from_pillow(image, "the image")
+        with pictures.faults("the image"):  # its file is read only now
+            picture = pictures.from_pillow(image, "the image")
     else:
         picture, form = _from_array(image)
+    if not picture.pixels.size:
+        raise DatasetError("an image has no pixels; give one of at least 1x1")
     colours, alpha = picture.colours, picture.alpha
     if alpha is not None and alpha.min() != alpha.max():
         low, colours = None, _filled(colours, alpha)
@@ -136,7 +140,10 @@ def to_array(picture: Picture, kind: np.dtype[Any], flat: bool) -> np.ndarray:
 
 
 def _from_array(image: Any) -> tuple[Picture, Form]:
-    array = np.asarray(image)
+    try:
+        array = np.asarray(image)
+    except Exception as fault:  # of lists of unequal length, and of somebody else's classes
+        raise DatasetError(f"{type(image).__name__} is no array ({fault}); give (H, W) or (H, W, C)") from fault
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 2, 3, 4)) or not array.size:
         raise DatasetError(f"an image has shape {array.shape}; give (H, W) or (H, W, C) with 1 to 4 channels")
     kind = array.dtype.newbyteorder("=")
@@ -166,7 +173,7 @@ def _stored_masks(masks: Sequence[Any], spec: ImageSpec, store: Store) -> dict[s
 def _address(path: str | PathLike[str]) -> str:
     """A path or URL as the store takes it."""
     text = fspath(path)
-    return text if "://" in text else Path(text).expanduser().absolute().as_posix()
+    return text if "://" in text else Path(expanduser(text)).absolute().as_posix()
 
 
 def _mask(mask: Any) -> np.ndarray:
@@ -175,8 +182,10 @@ def _mask(mask: Any) -> np.ndarray:
         _, data = open_file(_address(mask))
         return images.decode_mask(data, str(mask))
     array = np.asarray(mask)
-    if array.ndim != 2:
+    if array.ndim != 2 or not array.size:
         raise RegionError(f"a mask has shape {array.shape}; give (H, W), true on the object")
+    if array.dtype.kind not in "biuf" or not np.isfinite(array).all():
+        raise RegionError(f"a mask has values of type {array.dtype}, or not finite; give true on the object")
     return array if array.dtype == bool else array > array.max() / 2
 
 

@@ -13,17 +13,26 @@ from mkgan_core.pipeline.records import EnlargeRecord, KernelRecord, RegionEntry
 
 @dataclass(frozen=True)
 class RegionResult:
-    """What became of a region: the records of its steps, or why there is none."""
+    """What became of a region: the records of its steps, or why there is none.
+
+    Attributes:
+        damaged: it failed on a file that an earlier step had left, and that was damaged since.
+    """
 
     region: RegionEntry
     kernel: KernelRecord | None = None
     upscaled: EnlargeRecord | None = None
     error: str | None = None
+    damaged: bool = False
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one image x method x seed."""
+    """What became of one image x method x seed.
+
+    Attributes:
+        damaged: as of a `RegionResult`.
+    """
 
     spec: ImageSpec
     method: Method
@@ -32,6 +41,7 @@ class Result:
     regions: Sequence[RegionResult]
     composed: ScoreRecord | None
     error: str | None
+    damaged: bool = False
 
     @property
     def notes(self) -> list[str]:

@@ -8,9 +8,11 @@ is raised inside the walk as `StepFailed`, so that what it costs is decided here
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from typing import Any, TypedDict, TypeVar
 
 from mkgan_core.datasets.layout import ImageSpec
+from mkgan_core.errors import ArtifactError
 from mkgan_core.pipeline import jobs
 from mkgan_core.pipeline.jobs import Job
 from mkgan_core.pipeline.method import Method
@@ -44,39 +46,74 @@ class StepFailed(Exception):
         super().__init__(f"{job.label}: {reason}")
         self.__cause__ = fault
 
+    @property
+    def damaged(self) -> bool:
+        """Whether it found a file damaged that was whole when the walk came by."""
+        return isinstance(self.__cause__, ArtifactError)
+
 
 def enlarge(spec: ImageSpec, method: Method, seed: int, common: Common) -> Walk[Result]:
     """One method with one seed on one image: split it, enlarge every region with its kernel, put them together.
 
-    A failed region fails its image's result; the other regions are finished.
+    A failed region fails its image's result; the other regions are finished. Where a file of an earlier step was
+    damaged on the way, the walk goes back to where it is made, once.
     """
-    segmentation, error = yield from _split(spec, method, common)
-    if segmentation is None or error:
-        return Result(spec, method, seed, segmentation, [], None, error)
-    parts = yield from _side_by_side(
-        [_enlarge_region(spec, method, seed, common, region) for region in segmentation["regions"]]
-    )
-    composed, error = None, "; ".join(part.error for part in parts if part.error) or None
-    if error is None:
-        try:
-            composed = yield from one_step(_compose_job(spec, method, common, parts))
-        except StepFailed as failed:
-            error = str(failed)
-    return Result(spec, method, seed, segmentation, parts, composed, error)
+    return (yield from _once_more(lambda: _enlarge(spec, method, seed, common)))
 
 
 def estimate(spec: ImageSpec, method: Method, seed: int, common: Common) -> Walk[Result]:
     """The first half of `enlarge`: the image's regions and the kernel of each; the result has no enlargements."""
-    segmentation, error = yield from _split(spec, method, common)
-    if segmentation is None or error:
-        return Result(spec, method, seed, segmentation, [], None, error)
+    return (yield from _once_more(lambda: _estimate(spec, method, seed, common)))
+
+
+def _once_more(walk: Callable[[], Walk[Result]]) -> Walk[Result]:
+    result = yield from walk()
+    if result.damaged:
+        result = yield from walk()
+    return result
+
+
+def _enlarge(spec: ImageSpec, method: Method, seed: int, common: Common) -> Walk[Result]:
+    segmentation, failed = yield from _split(spec, method, common)
+    if segmentation is None or failed:
+        return _result(spec, method, seed, segmentation, [], failed)
+    parts = yield from _side_by_side(
+        [_enlarge_region(spec, method, seed, common, region) for region in segmentation["regions"]]
+    )
+    result = _result(spec, method, seed, segmentation, parts)
+    if result.error:
+        return result
+    try:
+        return replace(result, composed=(yield from one_step(_compose_job(spec, method, common, parts))))
+    except StepFailed as failed:
+        return _result(spec, method, seed, segmentation, parts, failed)
+
+
+def _estimate(spec: ImageSpec, method: Method, seed: int, common: Common) -> Walk[Result]:
+    segmentation, failed = yield from _split(spec, method, common)
+    if segmentation is None or failed:
+        return _result(spec, method, seed, segmentation, [], failed)
     parts = yield from _side_by_side(
         [_estimate_region(spec, method, seed, common, region) for region in segmentation["regions"]]
     )
-    return Result(spec, method, seed, segmentation, parts, None, "; ".join(p.error for p in parts if p.error) or None)
+    return _result(spec, method, seed, segmentation, parts)
 
 
-def _split(spec: ImageSpec, method: Method, common: Common) -> Walk[tuple[SegmentRecord | None, str | None]]:
+def _result(
+    spec: ImageSpec,
+    method: Method,
+    seed: int,
+    segmentation: SegmentRecord | None,
+    parts: Sequence[RegionResult],
+    failed: StepFailed | None = None,
+) -> Result:
+    """What became of the image, up to the step that failed."""
+    errors = [part.error for part in parts if part.error] + ([str(failed)] if failed else [])
+    damaged = any(part.damaged for part in parts) or (failed is not None and failed.damaged)
+    return Result(spec, method, seed, segmentation, parts, None, "; ".join(errors) or None, damaged)
+
+
+def _split(spec: ImageSpec, method: Method, common: Common) -> Walk[tuple[SegmentRecord | None, StepFailed | None]]:
     """The image's regions, those of equal blur joined where the estimator can tell; and what failed."""
     before = None
     try:
@@ -87,7 +124,7 @@ def _split(spec: ImageSpec, method: Method, common: Common) -> Walk[tuple[Segmen
         regions = tuple(before["regions"])
         after = yield from one_step(MergeJob(spec, **common, regions=regions, estimator=method.estimator))
     except StepFailed as failed:
-        return before, str(failed)
+        return before, failed
     notes = "; ".join(note for note in (before["note"], after["note"]) if note) or None
     return {**after, "seconds": before["seconds"] + after["seconds"], "note": notes}, None
 
@@ -101,7 +138,7 @@ def _estimate_region(
         job = KernelJob(spec, **common, region=region, seed=seed, estimator=method.estimator)
         return RegionResult(region, (yield from one_step(job)))
     except StepFailed as failed:
-        return RegionResult(region, error=str(failed))
+        return RegionResult(region, error=str(failed), damaged=failed.damaged)
 
 
 def _enlarge_region(
@@ -113,7 +150,7 @@ def _enlarge_region(
     try:
         enlarged = yield from one_step(_upscale_job(spec, method, seed, common, region, estimated.kernel))
     except StepFailed as failed:
-        return RegionResult(region, estimated.kernel, error=str(failed))
+        return replace(estimated, error=str(failed), damaged=failed.damaged)
     return RegionResult(region, estimated.kernel, enlarged)
 
 

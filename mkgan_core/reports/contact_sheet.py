@@ -10,6 +10,7 @@ import numpy as np
 from mkgan_core.datasets.layout import load_high
 from mkgan_core.imaging.images import Image, decode, encode, to_uint8
 from mkgan_core.machine.storage import Store, content_key
+from mkgan_core.pipeline import records
 from mkgan_core.pipeline.results import Result
 
 CELL, LABEL, MARGIN = 192, 18, 4  # pixels
@@ -74,20 +75,22 @@ def sheet_of(results: Sequence[Result], store: Store) -> bytes:
     columns = [*dict.fromkeys(result.method.name for result in results), "truth"]
     cells = [(image, name, r.composed) for image, group in shown.items() for name, r in group.items() if r.composed]
     key = content_key({"columns": columns, "cells": [[method, composed["key"]] for _, method, composed in cells]})
-    name = f"artifacts/sheet/{key[:2]}/{key}.png"
-    if store.exists(name):
-        return store.read(name)
+    name = f"artifacts/sheet/{key[:2]}/{key}"
+    if found := records.find(store, f"{name}.json", key):
+        return store.fetch(found["sheet"])
 
     def rows() -> Iterator[tuple[str, dict[str, Image]]]:
         for image, group in shown.items():
-            made = {method: r.composed["output_uri"] for method, r in group.items() if r.composed}
-            pictures = {method: decode(store.read(uri), uri) for method, uri in made.items()}
+            made = {method: r.composed["output"] for method, r in group.items() if r.composed}
+            pictures = {method: decode(store.fetch(file), file["name"]) for method, file in made.items()}
             yield image, {**pictures, "truth": load_high(next(iter(group.values())).spec)}
 
     psnrs = {(image, method): composed.get("psnr_y") for image, method, composed in cells}
     captions = {place: f"{psnr:.2f} dB" for place, psnr in psnrs.items() if psnr is not None}
     sheet = contact_sheet(rows(), columns, captions)
-    store.write(name, sheet)
+    store.write_json(
+        f"{name}.json", records.sealed({"key": key, "label": "contact sheet", "sheet": store.put(f"{name}.png", sheet)})
+    )
     return sheet
 
 

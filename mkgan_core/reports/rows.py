@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from mkgan_core import __version__
 from mkgan_core.machine.places import CODE, IN_CHECKOUT
+from mkgan_core.machine.storage import Store, StoredFile
 from mkgan_core.pipeline.records import SegmentRecord
 from mkgan_core.pipeline.results import RegionResult, Result
 from mkgan_core.reports.runs import IMAGES, REGIONS, REPORT, RunFolder
 from mkgan_core.reports.schema import SCORES, encode, images_schema, regions_schema, report_schema
 
+log = logging.getLogger("mkgan_core")
 Row = dict[str, Any]  # column -> value
 
 
-def rows(result: Result, run_id: str, preset: str, created_at: datetime) -> tuple[Row, list[Row]]:
+def rows(result: Result, run_id: str, preset: str, created_at: datetime, store: Store) -> tuple[Row, list[Row]]:
     """The row of `report.parquet` and the rows of `regions.parquet`.
 
     Seconds are those of the computation, also where this run took its result from the store.
@@ -28,6 +31,7 @@ def rows(result: Result, run_id: str, preset: str, created_at: datetime) -> tupl
         run_id: names the run.
         preset: of the run's settings.
         created_at: when the run began.
+        store: that its files are in.
 
     Returns:
         The image's row, and one row for each of its regions.
@@ -40,14 +44,14 @@ def rows(result: Result, run_id: str, preset: str, created_at: datetime) -> tupl
         "seed": result.seed,
     }
     kernel_psnrs = result.composed["kernel_psnr"] if result.composed else [None] * len(result.regions)
-    row = shared | {"preset": preset, "created_at": created_at} | _image_row(result, preset, kernel_psnrs)
+    row = shared | {"preset": preset, "created_at": created_at} | _image_row(result, preset, kernel_psnrs, store)
     return row, [
-        shared | _region_row(result.segmentation, part, psnr)
+        shared | _region_row(result.segmentation, part, psnr, store)
         for part, psnr in zip(result.regions, kernel_psnrs, strict=True)
     ]
 
 
-def _image_row(result: Result, preset: str, kernel_psnrs: Sequence[float | None]) -> Row:
+def _image_row(result: Result, preset: str, kernel_psnrs: Sequence[float | None], store: Store) -> Row:
     method, parts = result.method, result.regions
     composed: Mapping[str, Any] = result.composed or {}
     # in the order of the work, so that the row's device is that of the first step
@@ -75,7 +79,7 @@ def _image_row(result: Result, preset: str, kernel_psnrs: Sequence[float | None]
         "settings_hash": method.settings_hash(preset),
         "version": __version__,
         "git_sha": git_sha(),
-        "output_uri": composed.get("output_uri"),
+        "output_uri": _uri(store, composed.get("output")),
     }
 
 
@@ -86,7 +90,11 @@ def _mean_by_area(kernel_psnrs: Sequence[float | None], parts: Sequence[RegionRe
     return sum(psnr * area for psnr, area in known) / sum(area for _, area in known) if known else None
 
 
-def _region_row(segmentation: SegmentRecord | None, part: RegionResult, kernel_psnr: float | None) -> Row:
+def _uri(store: Store, file: StoredFile | None) -> str | None:
+    return store.uri_of(file["name"]) if file else None
+
+
+def _region_row(segmentation: SegmentRecord | None, part: RegionResult, kernel_psnr: float | None, store: Store) -> Row:
     notes = [segmentation["note"] if segmentation else None, part.kernel["fallback"] if part.kernel else None]
     return {
         "region": part.region["name"],
@@ -94,37 +102,51 @@ def _region_row(segmentation: SegmentRecord | None, part: RegionResult, kernel_p
         # what was not done as asked: the image left in one piece, the kernel replaced
         "fallback": "; ".join(note for note in notes if note) or None,
         "kernel_psnr": kernel_psnr,
-        "kernel_uri": part.kernel["kernel_uri"] if part.kernel else None,
-        "output_uri": part.upscaled["output_uri"] if part.upscaled else None,
+        "kernel_uri": _uri(store, part.kernel["kernel"]) if part.kernel else None,
+        "output_uri": _uri(store, part.upscaled["output"]) if part.upscaled else None,
         "seconds_kernel": part.kernel["seconds"] if part.kernel else None,
         "seconds_upscale": part.upscaled["seconds"] if part.upscaled else None,
         "attempts": part.kernel["attempts"] if part.kernel else None,
         "status": "failed" if part.error else "ok",
         "error": part.error,
-        "mask_uri": part.region["mask_uri"],
+        "mask_uri": _uri(store, part.region["mask"]),
     }
 
 
 def write(
-    folder: RunFolder, image_rows: Sequence[Row], region_rows: Sequence[Row], picture_rows: Sequence[Row] = ()
+    folder: RunFolder,
+    image_rows: Sequence[Row],
+    region_rows: Sequence[Row],
+    picture_rows: Sequence[Row] = (),
+    attempt: Callable[[Callable[[], str]], str] = lambda work: work(),
 ) -> str:
-    """Write the three tables of a run; `report.parquet` last, so that a report is complete.
+    """Write the three tables of a run, `report.parquet` first: the others only tell more about it.
+
+    A table beside the report that cannot be written costs itself and is logged; readers do without.
 
     Args:
         folder: where to.
         image_rows: for `report.parquet`, from `rows`.
         region_rows: for `regions.parquet`, from `rows`.
         picture_rows: for `images.parquet`, from `image_rows.row`.
+        attempt: calls what writes a table, perhaps again.
 
     Returns:
         The URI of `report.parquet`.
 
     Raises:
-        StorageError: if the store cannot be written.
+        StorageError: if the report cannot be written.
     """
-    folder.store.write(IMAGES, encode(picture_rows, images_schema()))
-    folder.store.write(REGIONS, encode(region_rows, regions_schema()))
-    return folder.store.write(REPORT, encode(image_rows, report_schema()))
+    uri = attempt(lambda: folder.store.write(REPORT, encode(image_rows, report_schema())))
+    for name, table, schema in (
+        (REGIONS, region_rows, regions_schema()),
+        (IMAGES, picture_rows, images_schema()),
+    ):
+        try:
+            attempt(partial(folder.store.write, name, encode(table, schema)))
+        except Exception as fault:
+            log.warning("the report is written, but %s beside it is not: %s", name, fault)
+    return uri
 
 
 @cache

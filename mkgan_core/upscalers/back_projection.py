@@ -14,6 +14,7 @@ from mkgan_core.imaging.degradation import degrade_tensor
 from mkgan_core.imaging.images import Image
 from mkgan_core.imaging.kernels import Kernel
 from mkgan_core.imaging.regions import Region
+from mkgan_core.importing import importing
 from mkgan_core.upscalers.base import StripUpscaler, required, strips_of
 from mkgan_core.upscalers.interpolation import enlarge
 
@@ -78,7 +79,8 @@ def back_project(high: torch.Tensor, low: torch.Tensor, kernel: np.ndarray, scal
         scale: s.
         rounds: how many corrections.
     """
-    import torch
+    with importing:
+        import torch
 
     if rounds == 0:
         return high

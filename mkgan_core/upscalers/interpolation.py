@@ -11,6 +11,7 @@ from mkgan_core.imaging import images
 from mkgan_core.imaging.images import Image
 from mkgan_core.imaging.kernels import Kernel
 from mkgan_core.imaging.regions import Region
+from mkgan_core.importing import importing
 from mkgan_core.part import NoSettings
 from mkgan_core.upscalers.base import StripUpscaler, strips_of
 
@@ -41,7 +42,8 @@ class Bicubic(StripUpscaler[NoSettings]):
 
 def enlarge(image: torch.Tensor, scale: int) -> torch.Tensor:
     """Bicubic enlargement (Keys, a = -0.75, as OpenCV and torch have it) of (B, C, H, W), centres aligned."""
-    import torch.nn.functional as F
+    with importing:
+        import torch.nn.functional as F
 
     return F.interpolate(image, scale_factor=scale, mode="bicubic", align_corners=False)
 

@@ -63,7 +63,7 @@ def fake_training(pause_s: float) -> None:
     def upscale(self: UpscaleJob, store: Store) -> Record:
         top, left, bottom, right = load_region(store, self.spec, self.region).box
         grey = np.full((SCALE * (bottom - top), SCALE * (right - left), 3), 0.5, np.float32)
-        return {"device": "cpu", "output_uri": store.write(self.file_name(".png"), images.encode_png(grey))}
+        return {"device": "cpu", "output": store.put(self.file_name(".png"), images.encode_png(grey))}
 
     KernelJob.compute, UpscaleJob.compute = kernel, upscale  # pyright: ignore[reportAttributeAccessIssue]
 

@@ -59,7 +59,7 @@ class Tasks:
 def tasks(monkeypatch: pytest.MonkeyPatch) -> Tasks:
     found = Tasks()
     monkeypatch.setattr(fanout, "task_for", lambda job, done: found)
-    monkeypatch.setattr(fanout, "is_done", lambda job: job.key.startswith("done"))
+    monkeypatch.setattr(fanout, "find", lambda job: DONE if job.key.startswith("done") else None)
     return found
 
 

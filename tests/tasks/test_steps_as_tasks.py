@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,14 @@ def test_a_finished_step_needs_no_slot_and_keeps_its_cache_key(dataset_folder: P
     assert set(todo.tags) == {"gpu"}
     assert "gpu" not in done.tags
     tasks = (todo, done, TASKS[KernelJob])
-    keys = {task.cache_policy.compute_key(None, {"job": job}, None) for task in tasks}  # type: ignore[union-attr]
-    assert keys == {job.key}
+
+    def keys(job: KernelJob) -> set[str]:
+        return {task.cache_policy.compute_key(None, {"job": job}, None) for task in tasks}  # type: ignore[union-attr]
+
+    (key,) = keys(job)
+    assert keys(replace(job, device="cuda")) == {key}
+    assert key not in keys(replace(job, seed=1))
+    assert key not in keys(replace(job, store="memory://elsewhere"))  # what is cached for one store is in that store
 
 
 def test_only_steps_that_may_train_want_a_gpu() -> None:

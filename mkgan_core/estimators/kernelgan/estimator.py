@@ -24,6 +24,7 @@ from mkgan_core.imaging import kernels
 from mkgan_core.imaging.images import Image
 from mkgan_core.imaging.kernels import Kernel
 from mkgan_core.imaging.regions import Region
+from mkgan_core.importing import importing
 from mkgan_core.machine.batching import Batcher
 from mkgan_core.machine.cores import computing, prepare_torch
 
@@ -55,7 +56,8 @@ def _batcher(settings: KernelGanSettings, device: str) -> Batcher[Problem, tuple
     """Trains concurrent calls with the same settings as one batch; each result comes with its share of the time."""
 
     def solve(batch: Sequence[Problem]) -> list[tuple[np.ndarray, float]]:
-        from mkgan_core.estimators.kernelgan.training import train
+        with importing:
+            from mkgan_core.estimators.kernelgan.training import train
 
         with computing(len(batch)):
             prepare_torch()

@@ -13,6 +13,7 @@ from mkgan_core.imaging import kernels
 from mkgan_core.imaging.images import Image
 from mkgan_core.imaging.kernels import Kernel
 from mkgan_core.imaging.regions import Region
+from mkgan_core.importing import importing
 
 
 class MichaeliIrani(Estimator[MichaeliIraniSettings]):
@@ -25,7 +26,8 @@ class MichaeliIrani(Estimator[MichaeliIraniSettings]):
 
     @override
     def estimate(self, image: Image, region: Region, scale: int, context: Context) -> Kernel:
-        from mkgan_core.estimators.michaeli_irani import rounds
+        with importing:
+            from mkgan_core.estimators.michaeli_irani import rounds
 
         half = rounds.estimate(image, region, self.settings, context.seed, context.device)
         if not np.isfinite(half).all() or half.sum() <= 0:

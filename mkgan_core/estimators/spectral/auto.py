@@ -11,6 +11,7 @@ from mkgan_core.estimators.spectral.settings import AutoSettings
 from mkgan_core.imaging import kernels
 from mkgan_core.imaging.kernels import Kernel
 from mkgan_core.imaging.regions import Region
+from mkgan_core.importing import importing
 
 if TYPE_CHECKING:
     from mkgan_core.estimators.spectral.fit import Fit
@@ -30,7 +31,8 @@ class Auto(Spectral[AutoSettings]):
 
     @override
     def choose(self, spectrum: Spectrum, fit: Fit, region: Region, scale: int) -> Kernel:
-        from mkgan_core.estimators.spectral.fit import explain
+        with importing:
+            from mkgan_core.estimators.spectral.fit import explain
 
         bicubic = kernels.bicubic(scale)
         excess = fit.cost - self.settings.usual_misfit

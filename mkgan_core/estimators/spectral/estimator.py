@@ -19,6 +19,7 @@ from mkgan_core.imaging import kernels
 from mkgan_core.imaging.images import Image
 from mkgan_core.imaging.kernels import Kernel
 from mkgan_core.imaging.regions import Region, whole
+from mkgan_core.importing import importing
 
 if TYPE_CHECKING:
     from mkgan_core.estimators.spectral.fit import Fit
@@ -36,7 +37,8 @@ class Spectral(Estimator[S]):
 
     @override
     def estimate(self, image: Image, region: Region, scale: int, context: Context) -> Kernel:
-        from mkgan_core.estimators.spectral.fit import fit
+        with importing:
+            from mkgan_core.estimators.spectral.fit import fit
 
         spectrum = measure(image, region, self.settings)
         return self.choose(spectrum, fit([spectrum], scale, self.settings), region, scale)
@@ -67,7 +69,8 @@ class Spectral(Estimator[S]):
             regions: disjoint, covering the image.
             scale: 2 or 4.
         """
-        from mkgan_core.estimators.spectral.fit import fit
+        with importing:
+            from mkgan_core.estimators.spectral.fit import fit
 
         groups: list[tuple[Region, Spectrum]] = []
         unmeasured = []

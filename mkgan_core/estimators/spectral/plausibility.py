@@ -10,6 +10,7 @@ from mkgan_core.estimators.spectral.spectrum import measure
 from mkgan_core.imaging import kernels
 from mkgan_core.imaging.images import Image
 from mkgan_core.imaging.regions import Region
+from mkgan_core.importing import importing
 
 
 def check(kernel: np.ndarray, image: Image, region: Region, scale: int) -> None:
@@ -28,7 +29,8 @@ def check(kernel: np.ndarray, image: Image, region: Region, scale: int) -> None:
         KernelError: if the bicubic kernel explains the spectrum better. A region with too little texture for a
             spectrum speaks against nothing.
     """
-    from mkgan_core.estimators.spectral.fit import explain
+    with importing:
+        from mkgan_core.estimators.spectral.fit import explain
 
     settings = SpectralSettings()
     try:

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 from typing_extensions import override
 
-from mkgan_core.datasets.layout import ImageSpec, given_masks, load_low, read_reference
-from mkgan_core.imaging import kernel_files
+from mkgan_core.datasets.layout import ImageSpec, adopted, given_masks, load_low
+from mkgan_core.errors import KernelError
 from mkgan_core.imaging.images import luma
-from mkgan_core.imaging.kernels import adopt, resize_support
+from mkgan_core.imaging.kernels import resize_support
 from mkgan_core.machine.storage import Store
 from mkgan_core.pipeline.jobs import Job
 from mkgan_core.pipeline.records import DescribeRecord, Record
@@ -62,7 +62,10 @@ def _blur_difference(spec: ImageSpec) -> float | None:
         return None
     if "object" not in spec.truth:
         return 0.0
-    blurs = [kernel_files.decode(read_reference(reference), reference.uri) for reference in spec.truth.values()]
+    try:
+        blurs = [adopted(reference, spec.scale) for reference in spec.truth.values()]
+    except KernelError:  # a true kernel that is none costs this figure only
+        return None
     size = max(map(len, blurs))
-    a, b = (resize_support(adopt(blur, spec.scale), size) for blur in blurs)
+    a, b = (resize_support(blur, size) for blur in blurs)
     return float(np.abs(a - b).sum() / 2)

@@ -74,4 +74,4 @@ class UpscaleJob(RegionJob[EnlargeRecord]):
                 f"region '{region.name}' of {self.spec.image} was enlarged to {pixels.shape}, its box needs {needed}; "
                 f"mend the upscaler '{self.upscaler}'"
             )
-        return {"device": device, "output_uri": store.write(self.file_name(".png"), images.encode_pixels_png(pixels))}
+        return {"device": device, "output": store.put(self.file_name(".png"), images.encode_pixels_png(pixels))}

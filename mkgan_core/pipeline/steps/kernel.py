@@ -64,9 +64,9 @@ class KernelJob(RegionJob[KernelRecord]):
         kernel, why, record = self._estimate(store, part, device)
         if kernel is not None:
             return {**record, "fallback": None, "why": kernel.why, **self._save(store, kernel)}
-        if self.region["mask_uri"] is not None:
+        if self.region["mask"] is not None:
             whole = run(replace(self, region=whole_region(self.spec)))
-            shared = {name: whole[name] for name in ("kernel_key", "kernel_uri", "half_uri")}
+            shared = {name: whole[name] for name in ("kernel_key", "kernel", "half")}
             return {**record, "fallback": f"{why}; took the whole image's kernel", **shared}
         bicubic = parts.build("estimator", "bicubic", self.preset)
         kernel = bicubic.estimate(
@@ -105,6 +105,6 @@ class KernelJob(RegionJob[KernelRecord]):
         return {
             # of the content: estimators that agree share the enlargement
             "kernel_key": content_key({"kernel": sha256(data), "half": half and sha256(half)}),
-            "kernel_uri": store.write(self.file_name(".npy"), data),
-            "half_uri": half and store.write(self.file_name("-half.npy"), half),
+            "kernel": store.put(self.file_name(".npy"), data),
+            "half": half and store.put(self.file_name("-half.npy"), half),
         }

@@ -9,6 +9,7 @@ import numpy as np
 from typing_extensions import override
 
 from mkgan_core.datasets.layout import load_high, true_kernel
+from mkgan_core.errors import KernelError
 from mkgan_core.imaging import images
 from mkgan_core.imaging.kernels import kernel_psnr
 from mkgan_core.imaging.regions import Region, compose
@@ -35,13 +36,14 @@ class ComposeJob(Job[ScoreRecord]):
 
     step: ClassVar[str] = "compose"
     phrase: ClassVar[str] = "score {job.subject} by {job.method}"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     @override
     def depends_on(self) -> dict[str, Any]:
         return {
             "version": self.version,
-            "parts": [[region["key"], enlarged["key"]] for region, _, enlarged in self.parts],
+            # by content: an enlargement that was made again, elsewhere, may differ
+            "parts": [[region["key"], enlarged["output"]["sha256"]] for region, _, enlarged in self.parts],
             "kernels": [kernel["kernel_key"] if kernel else None for _, kernel, _ in self.parts],
             "truth": self.spec.high.sha256 if self.spec.high else None,
             "true_kernels": {name: ref.sha256 for name, ref in self.spec.truth.items()},
@@ -53,12 +55,12 @@ class ComposeJob(Job[ScoreRecord]):
     @override
     def compute(self, store: Store) -> Record:
         (first, _, only), *others = self.parts
-        if first["mask_uri"] is None and not others and self.spec.high is None:  # nothing to put together or to score
-            return {"output_uri": only["output_uri"], "kernel_psnr": [None]}
+        if first["mask"] is None and not others and self.spec.high is None:  # nothing to put together or to score
+            return {"output": only["output"], "kernel_psnr": [None]}
         loaded, psnrs = [], []
         for entry, kernel, enlarged in self.parts:
             region = load_region(store, self.spec, entry)
-            loaded.append((region, images.decode_raw(store.read(enlarged["output_uri"]))))
+            loaded.append((region, images.decode_raw(store.fetch(enlarged["output"]))))
             psnrs.append(self._kernel_psnr(store, region, kernel) if kernel else None)
         pixels = compose(loaded, self.spec.scale, self.feather)
         record: Record = {"kernel_psnr": psnrs}
@@ -67,13 +69,18 @@ class ComposeJob(Job[ScoreRecord]):
             pixels = pixels[: truth.shape[0], : truth.shape[1]]
             record |= scores(images.to_floats(pixels), truth, self.spec.scale)
         return {
-            "output_uri": store.write(self.file_name(".png"), images.encode_pixels_png(pixels)),
+            "output": store.put(self.file_name(".png"), images.encode_pixels_png(pixels)),
             **_json_safe(record),
         }
 
     def _kernel_psnr(self, store: Store, region: Region, kernel: KernelRecord) -> float | None:
-        truth = true_kernel(self.spec, region)
-        return kernel_psnr(load_kernel(store, kernel).array, truth.array, self.spec.scale) if truth else None
+        estimate = load_kernel(store, kernel).array
+        try:
+            truth = true_kernel(self.spec, region)
+            psnr = kernel_psnr(estimate, truth.array, self.spec.scale) if truth else None
+        except KernelError:  # a true kernel that is none costs its own score, not the image's
+            return None
+        return psnr if psnr is not None and np.isfinite(psnr) else None
 
 
 def _json_safe(record: Record) -> Record:

@@ -13,6 +13,7 @@ from mkgan_core.imaging.crops import gradient_map, seed_of
 from mkgan_core.imaging.degradation import degrade_tensor
 from mkgan_core.imaging.images import Image
 from mkgan_core.imaging.kernels import Kernel
+from mkgan_core.importing import importing
 from mkgan_core.machine.progress import counted
 from mkgan_core.upscalers.back_projection import back_project
 from mkgan_core.upscalers.interpolation import enlarge
@@ -116,7 +117,8 @@ def _random_crop(
 
 def _trend(tests: list[tuple[int, float]]) -> tuple[float, float]:
     """Slope of a line through (iteration, error) points, and the standard deviation of that slope."""
-    from scipy.stats import linregress
+    with importing:
+        from scipy.stats import linregress
 
     iterations, errors = zip(*tests, strict=True)
     fit: Any = linregress(iterations, errors)

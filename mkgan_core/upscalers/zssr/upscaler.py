@@ -11,6 +11,7 @@ from mkgan_core.imaging import images
 from mkgan_core.imaging.images import Image
 from mkgan_core.imaging.kernels import Kernel
 from mkgan_core.imaging.regions import Region
+from mkgan_core.importing import importing
 from mkgan_core.upscalers.back_projection import BYTES_PER_PIXEL, with_surroundings
 from mkgan_core.upscalers.base import StripUpscaler, required, strips_of
 from mkgan_core.upscalers.interpolation import crop_box
@@ -41,13 +42,15 @@ class Zssr(StripUpscaler[ZssrSettings]):
                 "use the upscaler back-projection"
             )
         if self.settings.layout == "enlarged":
-            from mkgan_core.upscalers.zssr.published import run_published
+            with importing:
+                from mkgan_core.upscalers.zssr.published import run_published
 
             yield crop_box(
                 images.to_image(run_published(image, kernel, scale, self.settings, seed, device)), region, scale
             )
             return
-        from mkgan_core.upscalers.zssr.low_resolution import TRAINING, LowResolution
+        with importing:
+            from mkgan_core.upscalers.zssr.low_resolution import TRAINING, LowResolution
 
         margin = len(kernel.array) + self.settings.layers
         crop, (row, column) = with_surroundings(image, region, margin)

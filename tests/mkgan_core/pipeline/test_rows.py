@@ -100,9 +100,10 @@ def test_bicubic_is_what_others_compute(both_scales: Path, tmp_path: Path, scale
     DatasetMaker(str(photograph / "hr"), str(photograph / "set"), Law("div2krk", (2, 4))).make()
     for folder in (both_scales, photograph / "set"):
         uri = benchmark(folder, str(tmp_path / "store" / folder.parent.name), ["bicubic"], scale=scale)
-        (row,) = runs.records(runs.open_run(uri, "memory://unused").rows)
+        opened = runs.open_run(uri, "memory://unused")
+        (row,) = runs.records(opened.rows)
         name = f"{row['image']}.png"
-        made = np.asarray(Image.open(io.BytesIO(runs.read_file(row["output_uri"]))))
+        made = np.asarray(Image.open(io.BytesIO(opened.read(row["output_uri"]))))
         truth = np.asarray(Image.open(folder / "gt" / name))
         low = np.asarray(Image.open(folder / f"lr_x{scale}" / name))
 

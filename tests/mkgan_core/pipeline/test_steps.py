@@ -44,7 +44,7 @@ def test_methods_share_what_is_the_same(spec: ImageSpec, common: Common) -> None
 
 
 def test_labels_read_as_a_sentence(spec: ImageSpec, common: Common) -> None:
-    region = {**whole_region(spec), "name": "object", "mask_uri": "mask.png"}
+    region = {**whole_region(spec), "name": "object", "mask": {"name": "mask.png", "size": 1, "sha256": "0"}}
     assert SegmentJob(spec, **common, segmenter="fft-texture").label == "segment im_1 by fft-texture"
     assert (
         KernelJob(spec, **common, region=region, seed=0, estimator="kernelgan").label

@@ -34,7 +34,7 @@ def test_an_image_is_scored(spec: ImageSpec, common: Common) -> None:
     assert bicubic["kernel_psnr"] == [None]
     assert len(truth["kernel_psnr"]) == 2
     assert min(psnr or 0 for psnr in truth["kernel_psnr"]) > 100
-    assert Store(common["store"]).exists(truth["output_uri"])
+    assert Store(common["store"]).exists(truth["output"]["name"])
 
 
 def test_nothing_finished_is_done_again(spec: ImageSpec, common: Common, monkeypatch: pytest.MonkeyPatch) -> None:

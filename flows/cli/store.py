@@ -1,0 +1,63 @@
+"""`mkgan store check` and `prune`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from flows.cli.options import StoreUri
+from flows.cli.terminal import make_console
+from mkgan_core.machine.places import default_store
+
+app = typer.Typer(help="The artifact store: is it whole, and what in it does nobody need?", no_args_is_help=True)
+OlderThan = Annotated[float, typer.Option(envvar="MKGAN_OLDER_THAN", min=0, help="days; what is younger stays")]
+DryRun = Annotated[bool, typer.Option(envvar="MKGAN_DRY_RUN", help="say what would be removed, and remove nothing")]
+
+
+@app.command()
+def check(store: StoreUri = None) -> None:
+    """Read every artifact and compare it with its hash; changes nothing. Exit code 1 if a step would be done again."""
+    from mkgan_core.machine.storage import Store
+    from mkgan_core.reports import upkeep
+
+    place = Store(store or default_store())
+    found = upkeep.check(place)
+    lines = [f"would be made again: {name} ({fault})" for name, fault in found.damaged.items()]
+    lines += [f"run {run} has no report that can be read: {fault}" for run, fault in found.runs.items() if fault]
+    _say(lines)
+    files = sum(map(len, found.whole.values()))
+    _say(
+        [
+            f"{place.uri}: {len(found.whole)} finished steps and their {files} files are whole, all content compared; "
+            f"{len(found.damaged)} steps would be made again; {len(found.left)} files belong to no finished step "
+            "(`mkgan store prune` removes them when they are old enough)"
+        ]
+    )
+    raise typer.Exit(1 if found.damaged else 0)
+
+
+@app.command()
+def prune(store: StoreUri = None, older_than: OlderThan = 14, dry_run: DryRun = False) -> None:
+    """Remove artifacts that no report of the store needs. Reports and data sets stay."""
+    from mkgan_core.machine.storage import Store
+    from mkgan_core.reports import upkeep
+
+    place = Store(store or default_store())
+    names = upkeep.unneeded(place, timedelta(days=older_than))
+    size = 0
+    for name in names:
+        size += upkeep.size(place, name)
+        if not dry_run:
+            upkeep.remove(place, name)
+    _say(names if dry_run else [])
+    what = "would be removed" if dry_run else "removed"
+    about = f"{len(names)} files that no report needs and that are older than {older_than:g} days"
+    _say([f"{about} {what}: {size / 1e6:.1f} MB"])
+
+
+def _say(lines: list[str]) -> None:
+    console = make_console()
+    for line in lines:
+        console.print(line, soft_wrap=True, highlight=False, markup=False)

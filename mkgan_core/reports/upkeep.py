@@ -1,0 +1,162 @@
+"""A store's upkeep: is everything in it whole, and what in it does no report need?"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from mkgan_core.errors import ConfigError, MkganError, StorageError
+from mkgan_core.machine.storage import LOCKS, PART, Store
+from mkgan_core.pipeline.records import examine, files_of
+from mkgan_core.reports.runs import ARTIFACTS, REPORT, RUN_FILE, RunFolder, open_run, read
+
+_RECORD = ".json"
+_KEY = 64  # letters of a key
+_MADE = ("artifacts/", "photos/", f"{LOCKS}/")  # what steps make; reports and data sets are never removed
+
+
+@dataclass
+class Inventory:
+    """What is in a store.
+
+    Attributes:
+        whole: names of the records of steps that are done, with the names of their files.
+        damaged: names of records whose steps would be done again, and why.
+        left: names of files that no whole record names, also of writes that were interrupted.
+        runs: run id -> what is wrong with its report; None for a report that can be read.
+    """
+
+    whole: dict[str, list[str]] = field(default_factory=dict)
+    damaged: dict[str, str] = field(default_factory=dict)
+    left: list[str] = field(default_factory=list)
+    runs: dict[str, str | None] = field(default_factory=dict)
+
+
+def check(store: Store) -> Inventory:
+    """Read everything that steps have made, and compare it with its hashes; changes nothing.
+
+    Raises:
+        StorageError: if the store cannot be read.
+    """
+    found = Inventory()
+    names = list(_files(store, _MADE))
+    for name in names:
+        if name.startswith("artifacts/") and name.endswith(_RECORD):
+            record, fault = examine(store, name, posixpath.basename(name).removesuffix(_RECORD))
+            if record is not None:
+                found.whole[name] = [file["name"] for file in files_of(record)]
+            elif fault:
+                found.damaged[name] = fault
+    named = {file for files in found.whole.values() for file in files}
+    known = named | found.whole.keys() | found.damaged.keys()
+    found.left = [name for name in names if name not in known and not name.startswith(f"{LOCKS}/")]
+    for run in store.list("runs"):
+        found.runs[run] = _fault_of(store, run)
+    return found
+
+
+def unneeded(store: Store, older_than: timedelta) -> list[str]:
+    """Names of the files that no report of the store needs and that are old enough, records before their files.
+
+    The steps that a report is made of are in the list beside it; a report of a version that made no list needs the
+    files that its tables name. What a run without a report has made so far is kept by its age alone.
+
+    Args:
+        store: the artifact store.
+        older_than: what is younger stays, whoever needs it: a run may be at work.
+
+    Raises:
+        StorageError: if the store, or a report in it, cannot be read: nobody knows then what it needs.
+    """
+    needed: set[str] = set()
+    for run in store.list("runs"):
+        if RUN_FILE in store.list(f"runs/{run}") and REPORT not in store.list(f"runs/{run}"):
+            continue
+        needed |= _needed_by(store, run)
+    limit = datetime.now(UTC) - older_than
+    names = [name for name in _files(store, _MADE) if name not in needed and _modified(store, name) < limit]
+    return sorted(names, key=lambda name: (not name.endswith(_RECORD), name))
+
+
+def remove(store: Store, name: str) -> None:
+    """Remove a file; it is no fault if somebody else did."""
+    try:
+        store.fs.rm_file(store.path(name))
+    except FileNotFoundError:
+        return
+    except Exception as fault:  # file systems raise errors of their own
+        raise StorageError(f"cannot remove {store.uri_of(name)}: {fault}") from fault
+
+
+def size(store: Store, name: str) -> int:
+    """Bytes of a file; 0 if it has gone."""
+    try:
+        return int(store.fs.size(store.path(name)) or 0)
+    except FileNotFoundError:
+        return 0
+
+
+def _fault_of(store: Store, run: str) -> str | None:
+    try:
+        read(run, store.uri)
+    except MkganError as fault:
+        return str(fault)
+    return None
+
+
+def _needed_by(store: Store, run: str) -> set[str]:
+    folder = RunFolder.of(run, store.uri)
+    try:
+        listed = json.loads(folder.store.read(ARTIFACTS)) if folder.store.exists(ARTIFACTS) else None
+        if listed is None:
+            return _named_in_tables(folder)
+        needed = set(listed)
+        for name in listed:
+            record, _ = examine(store, name, posixpath.basename(name).removesuffix(_RECORD))
+            needed |= {file["name"] for file in files_of(record)}
+        return needed
+    except (MkganError, ValueError, TypeError, AttributeError) as fault:
+        raise StorageError(
+            f"nothing is removed, for what run '{run}' needs cannot be told ({fault}); remove its folder "
+            f"{folder.store.uri}, or mend it"
+        ) from fault
+
+
+def _named_in_tables(folder: RunFolder) -> set[str]:
+    """The files that a report's tables name, with the records beside them."""
+    run = open_run(folder.run_id, folder.artifacts)
+    if run.notes:
+        raise ConfigError("; ".join(run.notes))
+    needed = set()
+    for table in (run.rows, run.regions):
+        for column in (column for column in table.columns if column.endswith("_uri")):
+            for uri in table[column].dropna():
+                name = uri.removeprefix(f"{folder.artifacts}/")
+                key = posixpath.basename(name)[:_KEY]
+                needed |= {name, f"{posixpath.dirname(name)}/{key}{_RECORD}"}
+    return needed
+
+
+def _files(store: Store, folders: tuple[str, ...]) -> Iterator[str]:
+    """Names of the files below folders, and of what interrupted writes left anywhere."""
+    try:
+        store.fs.invalidate_cache()
+        found = store.fs.find(store.root) if store.fs.exists(store.root) else []
+    except Exception as fault:  # file systems raise errors of their own
+        raise StorageError(f"cannot list {store.uri}: {fault}") from fault
+    for path in sorted(found):
+        name = path[len(store.root) :].lstrip("/")
+        if name.startswith(folders) or name.endswith(PART):
+            yield name
+
+
+def _modified(store: Store, name: str) -> datetime:
+    """When a file was written; now, where the file system does not tell."""
+    try:
+        at = store.fs.modified(store.path(name))
+    except Exception:  # file systems raise errors of their own
+        return datetime.now(UTC)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
