@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import base64
 import math
+import re
+import shlex
 from typing import Any
 
 from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
@@ -17,8 +19,10 @@ from prefect.runtime import flow_run
 
 from flows.config import BenchmarkConfig
 from flows.names import run_id, slug
-from mkgan_core.errors import ConfigError
+from flows.progress import only_shown
+from mkgan_core.errors import MkganError
 from mkgan_core.machine.places import public_url
+from mkgan_core.machine.plain_text import one_line
 from mkgan_core.machine.storage import Store
 from mkgan_core.reports import page, statistics, tables
 from mkgan_core.reports.contact_sheet import shrunk
@@ -28,29 +32,41 @@ IMAGE_ROWS = 200  # a table's event may have 1.5 MB
 FAILURES = 20  # named in the text; all are in the report
 LOOK_BACK = 50  # versions of the comparison in which the previous run is looked for
 SHEET_BYTES = 150_000
+_MARKS = re.compile(r"([\\`*<>\[\]|#!~&$]|(?<![^\W_])_|_(?![^\W_]))")  # `_` inside a word marks nothing
 
 
-def publish(run: Run, config: BenchmarkConfig, sheet: bytes) -> None:
-    """Create the run's artifacts; writes `report.html` beside its report.
+def publish(run: Run, config: BenchmarkConfig, sheet: bytes | None) -> None:
+    """Create the run's artifacts; writes `report.html` beside its report. What cannot be shown is logged.
 
     Args:
         run: its tables.
         config: what was asked for.
-        sheet: the contact sheet, PNG.
+        sheet: the contact sheet, PNG; None where it could not be drawn.
     """
-    key, store = slug(config), Store(config.store)
-    before = previous(config)
-    against = f"; `change` is in dB PSNR Y since {before.names[0]}, on the images of both" if before else ""
-    create_table_artifact(
-        key=f"comparison-{key}", table=comparison(run, before), description=f"Means per method, {run.title}{against}"
-    )
-    about = "differences in dB PSNR Y image by image, 95 % bootstrap interval, Wilcoxon p"
-    create_table_artifact(key=f"statistics-{key}", table=paired_statistics(run), description=f"{run.title}: {about}")
-    rows, about = per_image(run)
-    create_table_artifact(key=f"images-{key}", table=rows, description=f"{run.title}: PSNR Y in dB, {about}")
-    html = RunFolder.of(run.names[0], store.uri).store.write(PAGE, page.render(run).encode())
-    _show_sheet(f"sheet-{key}", run, store, sheet)
-    create_markdown_artifact(key=f"report-{key}", markdown=summary(run, store, html), description=run.title)
+    key, store, title = slug(config), Store(config.store), escaped(run.title)
+    folder = RunFolder.of(run.names[0], store.uri).store
+    with only_shown("page"):
+        folder.write(PAGE, page.render(run).encode())
+    with only_shown("comparison"):
+        before = previous(config)
+        about = "Means per method"
+        against = (
+            f"; `change` is in dB PSNR Y since {escaped(before.names[0])}, on the images of both" if before else ""
+        )
+        table = comparison(run, before)
+        create_table_artifact(key=f"comparison-{key}", table=table, description=f"{about}, {title}{against}")
+    with only_shown("statistics"):
+        about = "differences in dB PSNR Y image by image, 95 % bootstrap interval, Wilcoxon p"
+        create_table_artifact(key=f"statistics-{key}", table=paired_statistics(run), description=f"{title}: {about}")
+    with only_shown("table of images"):
+        rows, about = per_image(run)
+        create_table_artifact(key=f"images-{key}", table=rows, description=f"{title}: PSNR Y in dB, {about}")
+    if sheet:
+        with only_shown("contact sheet"):
+            _show_sheet(f"sheet-{key}", run, store, sheet)
+    with only_shown("summary"):
+        markdown = summary(run, store, folder.uri_of(PAGE))
+        create_markdown_artifact(key=f"report-{key}", markdown=markdown, description=title)
 
 
 def previous(config: BenchmarkConfig) -> Run | None:
@@ -63,7 +79,7 @@ def previous(config: BenchmarkConfig) -> Run | None:
         try:
             if other != this:
                 return open_run(run_id(config, other), config.store)
-        except ConfigError:  # another preset, another store
+        except MkganError:  # another preset, another store, a damaged report
             continue
     return None
 
@@ -75,7 +91,7 @@ def comparison(run: Run, before: Run | None) -> list[dict[str, Any]]:
     rows = []
     for means in tables.comparison(run.rows).to_dict("records"):
         name = str(means["method"])
-        cells: dict[str, Any] = {"method": name}
+        cells: dict[str, Any] = {"method": escaped(name)}
         for name_of, column in tables.COLUMNS.items():
             cells[column.heading] = plain(means[name_of], column.digits)
             if name_of == "delta_psnr_y":
@@ -99,7 +115,9 @@ def paired_statistics(run: Run) -> list[dict[str, Any]]:
             figures = {"n": found["images"], "mean dB": found["mean"], "low": found["low"], "high": found["high"]}
             figures |= {"median": found["median"], "std": found["std"], "win rate": found["win_rate"]}
             cells = {name: plain(value, 3) for name, value in figures.items()}
-            rows.append({"comparison": f"{a} − {b}", "images": which, **cells, "p": plain(found["p_value"], 5)})
+            rows.append(
+                {"comparison": escaped(f"{a} − {b}"), "images": which, **cells, "p": plain(found["p_value"], 5)}
+            )
     return rows
 
 
@@ -111,7 +129,7 @@ def per_image(run: Run) -> tuple[list[dict[str, Any]], str]:
     if pair:
         scores["difference"] = scores[pair[0]] - scores[pair[1]]
         scores = scores.sort_values("difference", na_position="first")
-        about = f"sorted by the difference {pair[0]} − {pair[1]}"
+        about = f"sorted by the difference {escaped(pair[0])} − {escaped(pair[1])}"
     if len(scores) > IMAGE_ROWS:
         import pandas as pd
 
@@ -125,27 +143,52 @@ def summary(run: Run, store: Store, html: str) -> str:
     """Markdown: where the report is, what failed, which method is behind bicubic."""
     folder = html.removesuffix("/report.html")
     link = public_url(store, html)
-    lines = [f"# {run.title}", ""]
-    lines += [f"[The report as a page]({link})" if link else f"The report as a page: `{html}`", ""]
-    lines += [f"The tables: `{folder}/report.parquet`, and beside it `regions.parquet` and `images.parquet`.", ""]
-    lines += [f"    mkgan report {folder}/report.parquet", ""]
+    lines = [f"# {escaped(run.title)}", ""]
+    lines += [f"[The report as a page](<{link}>)" if link else f"The report as a page: {code(html)}", ""]
+    lines += [f"The tables: {code(f'{folder}/report.parquet')}, beside it `regions.parquet` and `images.parquet`.", ""]
+    lines += [f"    mkgan report {shlex.quote(one_line(f'{folder}/report.parquet'))}", ""]
+    lines += [f"Note: {escaped(note)}\n" for note in run.notes]
     failed: Any = run.rows[run.rows["status"] != "ok"]
     if len(failed):
         lines += [f"## {len(failed)} of {len(run.rows)} rows failed", ""]
-        lines += [f"Only what failed runs again with the Retry button, or `mkgan retry {run.names[0]}`.", ""]
+        lines += [f"Only what failed runs again with the Retry button, or {code(f'mkgan retry {run.names[0]}')}.", ""]
         for row in failed.head(FAILURES).to_dict("records"):
-            lines.append(f"- {row['image']} {row['method']} seed {row['seed']}: `{str(row['error'])[:300]}`")
+            what = escaped(f"{row['image']} {row['method']} seed {row['seed']}")
+            lines.append(f"- {what}: {code(str(row['error'])[:300])}")
     behind = [row for row in tables.comparison(run.rows).to_dict("records") if row["behind_bicubic"]]
     if behind:
         lines += ["", "## Behind plain bicubic enlargement", ""]
-        lines += [f"- {row['method']}: {str(row['behind_bicubic'])[:300]}" for row in behind]
+        lines += [f"- {escaped(row['method'])}: {escaped(str(row['behind_bicubic'])[:300])}" for row in behind]
     return "\n".join(lines)
 
 
+def escaped(text: str) -> str:
+    r"""Text that the UI shows as it is, in Markdown and in the cells of tables, which it reads as Markdown too.
+
+    Example:
+        >>> print(escaped("im_1 <b> ![x](javascript:y) | _"))
+        im_1 \<b\> \!\[x\](javascript:y) \| \_
+    """
+    return _MARKS.sub(r"\\\1", one_line(text))
+
+
+def code(text: str) -> str:
+    """Text as code in Markdown, whatever backticks it has.
+
+    Example:
+        >>> print(code("a `b` c"))
+        ``a `b` c``
+    """
+    text = one_line(text) or " "
+    fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
+    pad = " " if text[0] == "`" or text[-1] == "`" else ""
+    return f"{fence}{pad}{text}{pad}{fence}"
+
+
 def plain(value: Any, places: int) -> Any:
-    """A cell that the UI can show: Python numbers, None for what is missing or infinite."""
+    """A cell that the UI can show: escaped text, Python numbers, None for what is missing or infinite."""
     if value is None or isinstance(value, str):
-        return value
+        return value and escaped(value)
     number = float(value)
     return round(number, places or None) if math.isfinite(number) else None  # without places a whole number
 
@@ -157,4 +200,4 @@ def _show_sheet(key: str, run: Run, store: Store, sheet: bytes) -> None:
     if url is None:
         small = base64.b64encode(shrunk(sheet, SHEET_BYTES)).decode()
         url = f"data:image/webp;base64,{small}"
-    create_image_artifact(key=key, image_url=url, description=f"{run.title}; at full size: {uri}")
+    create_image_artifact(key=key, image_url=url, description=f"{escaped(run.title)}; at full size: {escaped(uri)}")

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, field_validator
 
 from mkgan_core.machine.places import default_store
+from mkgan_core.pipeline.arguments import MAX_SEED
 from mkgan_core.pipeline.method import DEFAULT_METHOD, DEFAULT_METHODS, parse
 
 Scale = Annotated[Literal[2, 4], Field(title="Scale", description="enlargement factor")]
@@ -15,7 +16,9 @@ Preset = Annotated[
     Literal["fast", "best", "paper"],
     Field(title="Preset", description="settings of all parts: best per second, best there is, or as published"),
 ]
-FirstSeed = Annotated[int, Field(title="First seed", ge=0, description="source of chance; a whole number from 0 on")]
+FirstSeed = Annotated[
+    int, Field(title="First seed", ge=0, le=MAX_SEED, description="source of chance; a whole number from 0 on")
+]
 StoreUri = Annotated[
     str,
     Field(
@@ -80,9 +83,10 @@ class BenchmarkConfig(BaseModel):
     @field_validator("images", mode="before")
     @classmethod
     def _split(cls, names: list[str] | str) -> list[str]:
-        """IDs one by one, or with commas between them, as in ``im_13,im_33``."""
+        """IDs, each once; one by one, or with commas between them, as in ``im_13,im_33``."""
         given = [names] if isinstance(names, str) else names
-        return [name.strip() for text in given for name in text.split(",") if name.strip()]
+        named = (name.strip() for text in given for name in text.split(","))
+        return list(dict.fromkeys(name for name in named if name))
 
 
 class UpscaleConfig(BaseModel):

@@ -9,8 +9,11 @@ from prefect.runtime import flow_run
 from pydantic import BaseModel
 
 from flows.config import BenchmarkConfig
+from mkgan_core.machine.plain_text import one_line
+from mkgan_core.machine.secrets import hide
 
 M = TypeVar("M", bound=BaseModel)
+_MASK = re.compile(r"(?<=//)\*{3}\d*@|\?.*=\*{3}.*")  # a masked login, or the query from a masked value on
 
 
 def run_id(config: BenchmarkConfig, flow_run_id: str) -> str:
@@ -25,8 +28,14 @@ def slug(config: BenchmarkConfig) -> str:
 
 
 def short_name(dataset: str) -> str:
-    """The last part of a data set's path or URL."""
-    return dataset.rstrip("/").rsplit("/", 1)[-1]
+    """The last part of a data set's path or URL, without what is secret or masked there.
+
+    Example:
+        >>> short_name("s3://bucket/DIV2KRK v2/"), short_name("http://alice:secretpw@example.org:81?sig=abc")
+        ('DIV2KRK v2', 'example.org:81')
+    """
+    place = _MASK.sub("", hide(dataset))
+    return one_line(place.rstrip("/").rsplit("/", 1)[-1])
 
 
 def sentence(config: BenchmarkConfig) -> str:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import cast
 from uuid import UUID
 
-import httpx
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.logging import get_run_logger
 
@@ -139,8 +138,8 @@ class Progress:
 
 @contextmanager
 def only_shown(what: str) -> Iterator[None]:
-    """Display errors never end a run: if the server rejects an update, log a warning."""
+    """What is only shown never ends a run: whatever goes wrong with it, log a warning."""
     try:
         yield
-    except httpx.HTTPError as fault:
-        get_run_logger().warning("the server rejected the %s of this run: %s", what, fault)
+    except Exception as fault:
+        get_run_logger().warning("the %s of this run cannot be shown: %s: %s", what, type(fault).__name__, fault)

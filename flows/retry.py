@@ -75,9 +75,13 @@ def put_back(earlier: Earlier, *, here: bool) -> FlowRun:
     from prefect.client.orchestration import get_client
     from prefect.states import AwaitingRetry, Pending
 
+    from deployments import own_runs
+    from deployments.server import own_state
+
     flow_run = read_flow_run(earlier)
     state = flow_run.state
-    if not here and not (state and state.is_final()):
+    going_on = (folder := own_state()) and own_runs.is_carried_out(folder, flow_run.id)
+    if going_on or (not here and not (state and state.is_final())):
         raise ConfigError(
             f"run '{flow_run.name}' is {state.name if state else 'new'}; retry it when it has ended, or cancel it first"
         )

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from numbers import Integral
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from mkgan_core.imaging.regions import Region
 from mkgan_core.machine.memory import check_fits
 from mkgan_core.machine.storage import Store, scratch
 from mkgan_core.pipeline import parts, walk
+from mkgan_core.pipeline.arguments import check_device, check_feather, check_seed
 from mkgan_core.pipeline.artifacts import load_kernel, load_region
 from mkgan_core.pipeline.method import DEFAULT_METHOD, NAMED_METHODS, Method, check_single_image, check_size, parse
 from mkgan_core.pipeline.photo import Form, Photo, describe, to_image
@@ -146,12 +148,12 @@ def super_resolve(
         masks: one mask per object, (H, W) arrays or paths, true or white on it; they replace the segmenter.
         real: the image is a photograph with noise of its own.
         per_object: one region for each object that the segmenter finds, not their union.
-        feather: std in enlarged pixels over which regions are blended; 0 for hard borders.
+        feather: std in enlarged pixels over which regions are blended, up to 256; 0 for hard borders.
         device: ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
         DatasetError: if the image cannot be read, or has values of no known range.
-        ConfigError: for a method, scale or preset that cannot be used.
+        ConfigError: for a method, scale, preset, seed, feather or device that cannot be used.
         RegionError: for a mask that does not have the image's size.
         WeightsError: if the segmenter's network weights are missing or damaged.
 
@@ -162,6 +164,8 @@ def super_resolve(
         >>> result.image.shape, result.image.dtype, [region.name for region in result.regions]
         ((96, 128, 3), dtype('float64'), ['whole'])
     """
+    seed = check_seed(seed)
+    feather = check_feather(feather)
     chosen = parse(method) if isinstance(method, str) else method
     if len(masks):
         chosen = replace(chosen, segmenter="mask")
@@ -175,7 +179,7 @@ def super_resolve(
         fitted, replaced = chosen.fitting(photo.spec.shape)
         result = walk.run(walk.enlarge(photo.spec, fitted, seed, common), strict=True)
         assert result.composed is not None  # strict: a fault would have come out as it is
-        pixels = images.decode_raw(store.read(result.composed["output_uri"]))
+        pixels = images.decode_raw(store.fetch(result.composed["output"]))
         regions, kernels = _loaded(result, store)
     summary = summarise(
         result, kernels, next((note for note in replaced if fitted.estimator != chosen.estimator), None)
@@ -209,7 +213,7 @@ def estimate_kernel(
 
     Raises:
         DatasetError: if the image cannot be read, or is too small for the estimator.
-        ConfigError: for an estimator, scale or preset that cannot be used.
+        ConfigError: for an estimator, scale, preset, seed or device that cannot be used.
 
     Example:
         >>> import numpy as np
@@ -237,6 +241,7 @@ def estimate_kernels(
     Raises:
         RegionError: for a mask that does not have the image's size.
     """
+    seed = check_seed(seed)
     chosen = Method(f"{estimator} kernel", "mask" if len(masks) else "whole", estimator, "bicubic")
     with _prepared(image, chosen, scale, masks, preset, device) as (store, photo, common):
         check_size(chosen, photo.spec.image, photo.spec.shape)
@@ -268,7 +273,7 @@ def segment(
         The regions, and why the image is in one piece if it could not be split.
 
     Raises:
-        ConfigError: for a segmenter that cannot be used.
+        ConfigError: for a segmenter, preset or device that cannot be used.
         DatasetError: if the image cannot be read.
         RegionError: for a mask that does not have the image's size.
         WeightsError: if network weights are missing or damaged.
@@ -307,14 +312,15 @@ def _prepared(
     image: Any, method: Method, scale: int, masks: Sequence[Any], preset: str, device: str
 ) -> Iterator[tuple[Store, Photo, walk.Common]]:
     """Everything checked, and what a walk needs: a store of its own, the image, and what jobs share."""
-    if scale not in SCALES:
-        raise ConfigError(f"scale {scale} is not supported; choose {' or '.join(map(str, SCALES))}")
+    if not isinstance(scale, Integral) or scale not in SCALES:
+        raise ConfigError(f"scale {scale!r} is not supported; choose {' or '.join(map(str, SCALES))}")
     if preset not in parts.PRESETS:
         raise ConfigError(f"there is no preset '{preset}'; choose {', '.join(parts.PRESETS)}")
+    check_device(device)
     check_single_image(method, with_masks=len(masks) > 0)
     with scratch() as store:
-        photo = describe(image, scale, masks, store)
-        check_fits(photo.spec.image, photo.spec.shape, scale, photo.spec.depth)
+        photo = describe(image, int(scale), masks, store)
+        check_fits(photo.spec.image, photo.spec.shape, int(scale), photo.spec.depth)
         yield store, photo, {"store": store.uri, "preset": preset, "device": device}
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.cli.display import Display, Quiet, Verbose
-from flows.cli.options import Seed, parse_scale
+from flows.cli.options import Seed, TrustWeights, parse_scale
 from flows.cli.terminal import make_console
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def make(
         Path | None,
         typer.Option(envvar="MKGAN_OBJECT_WEIGHTS", help="two-blur: YOLO segmentation network to find objects with"),
     ] = None,
+    trust_weights: TrustWeights = False,
     kernels: Annotated[
         Path | None,
         typer.Option(envvar="MKGAN_KERNELS", help="motion: .mat with a variable 'kernels'; random paths by default"),
@@ -52,20 +53,19 @@ def make(
     verbose: Verbose = False,
 ) -> None:
     """Degrade photographs into a data set in the DIV2KRK layout; started again, it goes on where it stopped."""
+    from mkgan_core.datasets.layout import open_file
     from mkgan_core.datasets.maker import Law, read_motion_kernels
-    from mkgan_core.errors import DatasetError
+    from mkgan_core.machine import trust
     from mkgan_core.machine.storage import sha256
 
+    trust.trust_weights(trust_weights)
     options: dict[str, Any] = {"kind": kind, "scales": tuple(sorted(set(scale or (2, 4)))), "seed": seed}
     options |= {"noise": noise, "jpeg": jpeg}
     Law(**options, masks="" if masks or weights else None, motion_kernels="" if kernels else None)  # before any loading
     source = _mask_source(masks, weights)
     motion_kernels = []
     if kernels:
-        try:
-            data = kernels.read_bytes()
-        except OSError as fault:
-            raise DatasetError(f"cannot read {kernels}: {fault.strerror}; name a .mat file of kernels") from fault
+        _, data = open_file(kernels.absolute().as_posix())
         motion_kernels, options["motion_kernels"] = read_motion_kernels(data, str(kernels)), sha256(data)
     law = Law(**options, masks=source.about if source else None)
     _make(hr_dir, out, law, source, motion_kernels, Display(quiet, verbose))
@@ -133,6 +133,7 @@ def check(
     Exit code 1 if an image has a problem.
     """
     from mkgan_core.datasets.check import check as findings
+    from mkgan_core.machine.plain_text import one_line
 
     console = make_console()
     console.print(f"{'image':<16} scale  low-resolution  alpha  kernel        regenerated", highlight=False)
@@ -144,11 +145,11 @@ def check(
         again = "-" if found.regeneration is None else f"{found.regeneration:.2f} dB"
         alpha, kernel = "yes" if found.alpha else "no", found.convention or "none"
         console.print(
-            f"{found.image:<16} x{found.scale:<5} {size:<15} {alpha:<6} {kernel:<13} {again}",
+            f"{one_line(found.image):<16} x{found.scale:<5} {size:<15} {alpha:<6} {kernel:<13} {again}",
             highlight=False,
             soft_wrap=True,
         )
         if found.problem:
-            console.print(f"  problem: {found.problem}", style="red", soft_wrap=True, highlight=False)
+            console.print(f"  problem: {one_line(found.problem)}", style="red", soft_wrap=True, highlight=False)
     console.print(f"{count} images checked, {problems} with a problem")
     raise typer.Exit(1 if problems else 0)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli.terminal import make_console
+from mkgan_core.machine.plain_text import one_line
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -45,19 +46,19 @@ class Display:
     def line(self, text: str, style: str | None = None) -> None:
         """Print a result as it is, however narrow the terminal."""
         if not self.quiet:
-            self.console.print(text, style=style, soft_wrap=True, markup=False, highlight=False)
+            self.console.print(one_line(text), style=style, soft_wrap=True, highlight=False)
 
     def error(self, text: str) -> None:
         """Print an error on one line."""
-        print("error: " + " ".join(text.split()), file=sys.stderr)
+        print(one_line(f"error: {text}"), file=sys.stderr)
 
     def error_list(self, heading: str, messages: Sequence[str]) -> None:
         """Print errors again, together."""
-        print(heading, *(f"  {message}" for message in messages), sep="\n", file=sys.stderr)
+        print(heading, *(f"  {one_line(message)}" for message in messages), sep="\n", file=sys.stderr)
 
     def show(self, standing: Shown) -> None:
         """Show how far the work is; to be called a few times a second."""
-        what, share, left = standing[0], standing[1], _left(standing[2])
+        what, share, left = one_line(standing[0]), standing[1], _left(standing[2])
         if self._live:
             self._live.update(self._live.task_ids[0], description=what, completed=share, left=left)
             self._live.refresh()
@@ -129,7 +130,7 @@ class _Lines(logging.Handler):
         self._display = display
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(record.getMessage(), file=sys.stderr)
+        print(one_line(record.getMessage()), file=sys.stderr)
 
 
 def _left(seconds: float | None) -> str:

@@ -8,12 +8,13 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
+from mkgan_core.datasets.file_names import check_name
 from mkgan_core.datasets.layout import PICTURES as OF_DATA_SETS
 from mkgan_core.errors import DatasetError, MkganError, StorageError
+from mkgan_core.machine.secrets import hide
 from mkgan_core.machine.storage import Store
 
 T = TypeVar("T")
@@ -73,6 +74,11 @@ def find(given: Sequence[str], *, recursive: bool = False, leave_out: str = "") 
             faults.append(fault)
             continue
         for one in inputs:
+            try:
+                check_name(hide(one.address))
+            except DatasetError as fault:
+                faults.append(fault)
+                continue
             found.setdefault(one.uri, one)
     return list(found.values()), faults
 
@@ -94,7 +100,7 @@ def _expand(given: str, recursive: bool, leave_out: str) -> list[Input]:
     Raises:
         MkganError: if there are none, with what to do.
     """
-    place = Store(given if "://" in given else str(Path(given).expanduser()), patient=False)
+    place = Store(given if "://" in given else os.path.expanduser(given), patient=False)
     kind = _kind(place, given)
     if kind == "file":
         return [Input(given, place.uri)]

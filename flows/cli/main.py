@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 from flows.cli.signals import EXIT_CODE, Interrupted, answer_signals, end_soon, leave_on_signal
@@ -9,6 +10,9 @@ from flows.cli.signals import EXIT_CODE, Interrupted, answer_signals, end_soon, 
 
 def main() -> None:
     """Run a command; bad input ends with one line on stderr and exit code 2, Ctrl-C with exit code 130."""
+    for stream in (sys.stdout, sys.stderr):  # no name of a file, whatever its letters, breaks what is printed
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     answer_signals()
     end_soon(1)  # of an exception that nobody expected
     try:
@@ -31,10 +35,11 @@ def _run() -> None:
     from flows.cli.app import app
     from mkgan_core.errors import MkganError
     from mkgan_core.machine.cores import share_memory
+    from mkgan_core.machine.plain_text import one_line
 
     share_memory()
     try:
         app()
     except MkganError as fault:
-        print("error: " + " ".join(str(fault).split()), file=sys.stderr)
+        print(one_line(f"error: {fault}"), file=sys.stderr)
         sys.exit(2)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from deployments.settings import DataSettings, DeploySettings
 from flows.cli.display import Display, Quiet, Verbose
@@ -13,6 +12,7 @@ from flows.cli.model_options import options_of
 from flows.cli.options import RunName, StoreUri
 from flows.cli.terminal import make_console
 from mkgan_core.errors import ConfigError
+from mkgan_core.machine.plain_text import one_line
 
 console = make_console()
 _COLOURS = {"ok": "green", "note": "yellow", "wrong": "bold red"}
@@ -33,7 +33,7 @@ def serve(
 
         return set_up.set_up(settings)
 
-    raise typer.Exit(serving.serve(host, port, runs, set_up, lambda line: console.print(line, highlight=False)))
+    raise typer.Exit(serving.serve(host, port, runs, set_up, _say))
 
 
 @options_of(DeploySettings)
@@ -43,8 +43,8 @@ def deploy(settings: DeploySettings) -> None:
     from deployments import set_up
 
     for line in set_up.set_up(settings) or ["nothing to do"]:
-        console.print(line, soft_wrap=True, highlight=False)
-    console.print(f"deployed to {api_url}; on each machine: prefect worker start --pool {set_up.POOL}")
+        _say(line)
+    _say(f"deployed to {api_url}; on each machine: prefect worker start --pool {set_up.POOL}")
 
 
 def retry(run: RunName, store: StoreUri = None, quiet: Quiet = False, verbose: Verbose = False) -> None:
@@ -73,18 +73,25 @@ def retry(run: RunName, store: StoreUri = None, quiet: Quiet = False, verbose: V
 def doctor(settings: DataSettings) -> None:
     """Check this machine and its Prefect server, and say what to do about each fault. Exit code 1 if there is one."""
     from rich.table import Table
+    from rich.text import Text
 
     from deployments.doctor import examine
 
     table = Table("check", "", "found", "remedy")
     wrong = 0
-    for finding in examine(settings.store, settings.div2krk):
-        state = f"[{_COLOURS[finding.state]}]{finding.state}[/]"
-        table.add_row(finding.check, state, escape(finding.found), escape(finding.remedy))
-        wrong += finding.state == "wrong"
-    console.print(table)
+    try:
+        for finding in examine(settings.store, settings.div2krk):
+            state = Text(finding.state, _COLOURS[finding.state])
+            table.add_row(one_line(finding.check), state, one_line(finding.found), one_line(finding.remedy))
+            wrong += finding.state == "wrong"
+    finally:
+        console.print(table)
     console.print(f"{wrong} thing{'s' * (wrong != 1)} wrong" if wrong else "nothing is wrong")
     raise typer.Exit(1 if wrong else 0)
+
+
+def _say(line: str) -> None:
+    console.print(one_line(line), soft_wrap=True, highlight=False)
 
 
 def _server() -> str:
@@ -93,7 +100,7 @@ def _server() -> str:
     Raises:
         ConfigError: if there is none, or it does not answer.
     """
-    from deployments.server import answers, use_configured_api
+    from deployments.server import fault_of_configured, use_configured_api
 
     api_url = use_configured_api()
     if api_url is None:
@@ -101,6 +108,6 @@ def _server() -> str:
             "mkgan deploy needs a Prefect server, and none is configured; set PREFECT_API_URL (http://HOST:4200/api) "
             "or start mkgan serve"
         )
-    if not answers(api_url):
-        raise ConfigError(f"no Prefect server answers at {api_url}; start it, or set PREFECT_API_URL to another")
+    if fault := fault_of_configured(api_url):
+        raise ConfigError(fault)
     return api_url

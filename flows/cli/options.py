@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from mkgan_core.errors import ConfigError
+from mkgan_core.machine.trust import VARIABLE as TRUST
+from mkgan_core.pipeline.arguments import check_feather, check_seed
 
 
 def parse_scale(text: str) -> int:
@@ -24,6 +26,40 @@ def parse_scale(text: str) -> int:
     if str(text) not in ("2", "4"):
         raise ConfigError(f"--scale {text}: choose 2 or 4; x3 and factors that are no whole numbers are not supported")
     return int(text)
+
+
+def parse_seed(text: str) -> int:
+    """A seed.
+
+    Raises:
+        ConfigError: for anything but a whole number from 0 on.
+
+    Example:
+        >>> parse_seed("7")
+        7
+    """
+    try:
+        number = int(text)
+    except ValueError:
+        raise ConfigError(f"--seed {text}: give a whole number") from None
+    return check_seed(number, "--seed")
+
+
+def parse_feather(text: str) -> float:
+    """The width of a blend in pixels.
+
+    Raises:
+        ConfigError: for anything but a number in the possible range.
+
+    Example:
+        >>> parse_feather("2.5")
+        2.5
+    """
+    try:
+        pixels = float(text)
+    except ValueError:
+        raise ConfigError(f"--feather {text}: give a number of pixels") from None
+    return check_feather(pixels, "--feather")
 
 
 def parse_pair(text: str, methods: Iterable[str]) -> tuple[str, str]:
@@ -44,11 +80,24 @@ def parse_pair(text: str, methods: Iterable[str]) -> tuple[str, str]:
 
 
 Scale = Annotated[int, typer.Option(envvar="MKGAN_SCALE", parser=parse_scale, help="enlargement factor: 2 or 4")]
-Seed = Annotated[int, typer.Option(envvar="MKGAN_SEED", help="the (first) seed")]
+Seed = Annotated[int, typer.Option(envvar="MKGAN_SEED", parser=parse_seed, help="the (first) seed, from 0 on")]
 StoreUri = Annotated[str | None, typer.Option(envvar="MKGAN_STORE", help="where artifacts and reports go")]
 RunName = Annotated[str, typer.Argument(help="a run id, or the URI of its report.parquet")]
 Html = Annotated[
-    Path | None, typer.Option(envvar="MKGAN_HTML", help="write a page with tables, plots and pictures to this file")
+    Path | None,
+    typer.Option(
+        envvar="MKGAN_HTML",
+        help="write a page with tables, plots and pictures to this file; its folder is made if need be",
+    ),
+]
+Feather = Annotated[
+    float,
+    typer.Option(
+        envvar="MKGAN_FEATHER",
+        parser=parse_feather,
+        metavar="PIXELS",
+        help="blend regions over so many pixels; 0 for hard borders",
+    ),
 ]
 Pairs = Annotated[
     list[str] | None,
@@ -65,6 +114,14 @@ Masks = Annotated[
 WeightFiles = Annotated[
     str | None,
     typer.Option("--weights", envvar="MKGAN_WEIGHTS", help="network weights: files or folders, separated like PATH"),
+]
+TrustWeights = Annotated[
+    bool,
+    typer.Option(
+        "--trust-weights",
+        envvar=TRUST,
+        help="load pickled weights (.pt, .pkl) that are no published ones: loading runs whatever their maker put in",
+    ),
 ]
 PerObject = Annotated[
     bool, typer.Option(envvar="MKGAN_PER_OBJECT", help="yolo-sam, yolo-grabcut: one region per object, not their union")

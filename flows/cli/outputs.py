@@ -7,11 +7,12 @@ import posixpath
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from flows.cli.inputs import Input
+from mkgan_core.datasets.file_names import check_name
 from mkgan_core.errors import ConfigError, StorageError
 from mkgan_core.imaging.encoders import SUFFIXES, Format, format_of
+from mkgan_core.machine.secrets import hide, mask
 from mkgan_core.machine.storage import Store
 
 
@@ -59,17 +60,33 @@ class Policy:
             raise ConfigError("--overwrite and --skip-existing: give one of them")
 
 
+def split(file: str) -> tuple[str, str]:
+    """The folder and the name of a file that is given by path or URL.
+
+    Example:
+        >>> split("large.png"), split("a/b/large.png"), split("memory://large.png")
+        (('.', 'large.png'), ('a/b', 'large.png'), ('memory://', 'large.png'))
+    """
+    folder, _, name = file.rpartition("/")
+    if folder.endswith(":/") or not folder:  # nothing but a protocol, or a root
+        return file[: -len(name)] or ".", name
+    return folder, name
+
+
 def open_folder(given: str) -> Folder:
     """A folder that can be written.
 
     Raises:
         StorageError: if it cannot.
+        DatasetError: for a name that a terminal cannot show in one line.
     """
-    store = Store(given if "://" in given else str(Path(given).expanduser()), patient=False)
+    check_name(hide(given))
+    store = Store(given if "://" in given else os.path.expanduser(given), patient=False)
     try:
         store.check_writable()
     except StorageError as fault:
-        raise StorageError(f"cannot write to {given}; choose another folder with --out") from fault
+        why = mask(str(fault.__cause__ or fault))
+        raise StorageError(f"cannot write to {hide(given)} ({why}); choose another folder with --out") from fault
     return Folder(given, store)
 
 
@@ -85,7 +102,8 @@ def targets(
         policy: for results that exist already.
 
     Raises:
-        ConfigError: if a result exists already and is to be neither replaced nor left, or would replace an input.
+        ConfigError: if a result exists already and is to be neither replaced nor left, or would replace an input, or a
+            folder is in its place.
     """
     names = {one.uri: results(stem) for one, stem in zip(inputs, stems(inputs), strict=True)}
     sources = {_identity(one.uri): one for one in inputs}
@@ -93,6 +111,8 @@ def targets(
     for one, stem in zip(inputs, stems(inputs), strict=True):
         present = tuple(name for name in names[one.uri] if folder.store.exists(name))
         for name in present:
+            if folder.store.fs.isdir(folder.store.path(name)):
+                raise ConfigError(f"{folder.shown(name)}, where a result belongs, is a folder; change --out or -o")
             if hit := sources.get(_identity(folder.store.fs.unstrip_protocol(folder.store.path(name)))):
                 raise ConfigError(f"the result of {one.address} would replace the input {hit.address}; change --out")
         blocked += [folder.shown(name) for name in present]

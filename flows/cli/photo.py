@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli.display import Display, Quiet, Verbose
-from flows.cli.options import Masks, PerObject, Preset, Scale, Seed, WeightFiles
+from flows.cli.options import Feather, Masks, PerObject, Preset, Scale, Seed, TrustWeights, WeightFiles
 from mkgan_core.errors import ConfigError, DatasetError, MkganError
+from mkgan_core.machine import trust
 from mkgan_core.machine.memory import VARIABLE, limit_memory
 from mkgan_core.machine.places import add_weights
 from mkgan_core.pipeline.method import DEFAULT_METHOD
@@ -61,12 +61,15 @@ def upscale(
     ] = False,
     seed: Seed = 0,
     per_object: PerObject = False,
-    feather: Annotated[
-        float, typer.Option(envvar="MKGAN_FEATHER", min=0, help="blend regions over so many pixels; 0 for hard borders")
-    ] = 0.0,
+    feather: Feather = 0.0,
     weights: WeightFiles = None,
+    trust_weights: TrustWeights = False,
     html: Annotated[
-        Path | None, typer.Option(envvar="MKGAN_HTML", help="write a page with before and after to this file")
+        Path | None,
+        typer.Option(
+            envvar="MKGAN_HTML",
+            help="write a page with before and after to this file; its folder is made if need be",
+        ),
     ] = None,
     max_memory: Annotated[
         str | None,
@@ -81,13 +84,14 @@ def upscale(
     from mkgan_core.pipeline.method import parse
 
     add_weights(weights)
+    trust.trust_weights(trust_weights)
     limit_memory(max_memory)
     chosen = parse(method)
     ending = outputs.picture_format(output, format, quality)
-    place, name = posixpath.split(output) if output else (out, None)
+    place, name = outputs.split(output) if output else (out, None)
     folder, planned, faults = _plan(
         images,
-        place or ".",
+        place,
         lambda stem: [name or f"{stem}_x{scale}.{ending}"],
         outputs.Policy(overwrite, skip_existing),
         recursive,
@@ -139,6 +143,7 @@ def segment(
     mask: Masks = None,
     per_object: PerObject = False,
     weights: WeightFiles = None,
+    trust_weights: TrustWeights = False,
     recursive: Recursive = False,
     overwrite: Overwrite = False,
     skip_existing: SkipExisting = False,
@@ -151,6 +156,7 @@ def segment(
     from mkgan_core.pipeline import parts
 
     add_weights(weights)
+    trust.trust_weights(trust_weights)
     name = parts.resolve_auto() if segmenter == "auto" else segmenter
     policy = outputs.Policy(overwrite, skip_existing)
     folder, planned, faults = _plan(images, out, lambda stem: [f"{stem}/overlay.png"], policy, recursive)

@@ -7,9 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from mkgan_core.errors import StorageError
-from mkgan_core.machine.storage import Store
-
 if TYPE_CHECKING:
     from flows.cli.display import Display
     from flows.cli.inputs import Input
@@ -42,12 +39,10 @@ def page(file: Path | None, count: int, method: str, preset: str, seed: int, dis
         return
     from mkgan_core.datasets.layout import open_file
     from mkgan_core.imaging import pictures
+    from mkgan_core.reports import html
     from mkgan_core.reports.photo_page import Enlarged, PhotoPage
 
-    try:
-        Store(str(file.absolute().parent)).check_writable()
-    except StorageError as fault:
-        raise StorageError(f"cannot write {file}; choose another place with --html") from fault
+    html.check_place(file)
     made = PhotoPage(count)
 
     def show(source: Input, result: SuperResolution, seconds: float) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.cli.options import Html, Pairs, RunName, StoreUri, parse_pair
 from flows.cli.terminal import make_console
 from mkgan_core.machine.places import default_store
+from mkgan_core.machine.plain_text import one_line
 
 if TYPE_CHECKING:
     from mkgan_core.reports.runs import Run
@@ -33,15 +35,21 @@ def _show(run: Run, pairs: list[str] | None, html: Path | None) -> None:
 
     Raises:
         ConfigError: for a pair that is no pair of the run's methods.
+        StorageError: if the page cannot be written there.
     """
     from flows.cli.terminal import print_comparison, print_statistics
+    from mkgan_core.reports import html as pages
 
     console = make_console()
+    if html:
+        pages.check_place(html)
     run = run.with_pairs([parse_pair(text, run.rows["method"].unique()) for text in pairs or []])
     print_comparison(run.rows, console, run.title)
     print_statistics(run, console)
+    for note in run.notes:
+        print(one_line(f"note: {note}"), file=sys.stderr)
     if html:
         from mkgan_core.reports import page
 
         page.write(run, html)
-        console.print(f"page: {html.absolute().as_uri()}", soft_wrap=True, highlight=False)
+        console.print(one_line(f"page: {html.absolute().as_uri()}"), soft_wrap=True, highlight=False)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import cast
 
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.flow_engine import run_flow
 
-from deployments.server import EmbeddedServer
+from deployments import own_runs
+from deployments.embedded import EmbeddedServer
+from deployments.server import own_state
 from flows.benchmark import benchmark, plan
 from flows.cli.display import Display, Shown
 from flows.cli.interruption import attended
+from flows.cli.signals import end_now
 from flows.cli.terminal import print_comparison
 from flows.config import BenchmarkConfig
 from flows.names import run_id
@@ -29,6 +34,8 @@ def run_benchmark(
 ) -> int:
     """Check, run, print; returns the exit code: 0 done, 1 some regions failed.
 
+    If the server dies and cannot be started again, the process ends at once, with exit code 2.
+
     Args:
         config: what to run.
         server: the server that is starting, None where one is there already.
@@ -43,18 +50,52 @@ def run_benchmark(
     display.line(f"{config.dataset}: {len(specs)} images, {len(methods)} methods, preset {config.preset}")
     watched = _Watched()
 
+    if server:
+        server.say = display.line
+
     def work() -> State:
         for module in ("fastapi", "scipy.ndimage"):  # the flow will need them: load them while the server starts
             importlib.import_module(module)
         if server:
             server.wait()
+            own_runs.mark_crashed(server.state)
             display.line(f"watch it at {server.api_url.removesuffix('/api')} while it runs")
         on_progress.set(watched.stand)
-        with listening(watched.hear):
-            return _run(config, flow_run() if flow_run else None)
+        run = flow_run() if flow_run else _new(config)
+        with _noted(run), listening(watched.hear):
+            # not by calling the flow: it would make a run that nobody has noted yet
+            return cast("State", run_flow(benchmark, run, parameters={"config": config}, return_type="state"))
 
-    state = attended(work, display, watched.shown, watched.kept)
+    def shown() -> Shown:
+        if server and server.lost:
+            raise _ServerLost(f"{server.lost}; {watched.kept()}")
+        return watched.shown()
+
+    try:
+        state = attended(work, display, shown, watched.kept)
+    except _ServerLost as fault:
+        display.error(str(fault))
+        end_now(2)  # in order it would take minutes: everything asks for the server
     return _finish(config, state, watched.standing, display)
+
+
+def _new(config: BenchmarkConfig) -> FlowRun:
+    with get_client(sync_client=True) as client:
+        return client.create_flow_run(benchmark, parameters=benchmark.serialize_parameters({"config": config}))
+
+
+@contextmanager
+def _noted(run: FlowRun) -> Iterator[None]:
+    """During the block, other commands of this home see that the run has a process."""
+    if state := own_state():
+        with own_runs.noted(state, run.id):
+            yield
+    else:
+        yield
+
+
+class _ServerLost(Exception):
+    """There is no server any more, and what runs would ask for it for minutes."""
 
 
 class _Watched:
@@ -91,12 +132,6 @@ class _Watched:
             f"{now.rows} of {now.of} rows are finished; finished steps are kept. "
             f"The same command goes on, and so does: mkgan retry {now.run}"
         )
-
-
-def _run(config: BenchmarkConfig, flow_run: FlowRun | None) -> State:
-    if flow_run is None:
-        return benchmark(config, return_state=True)
-    return cast("State", run_flow(benchmark, flow_run, parameters={"config": config}, return_type="state"))
 
 
 def _finish(config: BenchmarkConfig, state: State, standing: Standing | None, display: Display) -> int:

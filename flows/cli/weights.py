@@ -55,18 +55,23 @@ def check() -> None:
     """Verify every weights file that is here."""
     from mkgan_core.errors import WeightsError
     from mkgan_core.machine import weights
+    from mkgan_core.machine.trust import VARIABLE
 
     console = make_console()
     damaged = []
     for path in dict.fromkeys(weights.all_available()):
         try:
-            sha256 = weights.verify(path)
+            sha256 = weights.check_published(path)
         except WeightsError as fault:
             damaged.append(str(fault))
             continue
-        entry = weights.published(path)
+        about = "as published" if weights.published(path) else "not a published file"
+        try:
+            weights.verify(path)
+        except WeightsError:
+            about += f", a pickle: loads only with --trust-weights or {VARIABLE}=1"
         console.print(
-            f"{path}: {'as published' if entry else 'not a published file'}, sha256 {sha256}",
+            f"{path}: {about}, sha256 {sha256}",
             soft_wrap=True,
             highlight=False,
         )

@@ -4,7 +4,6 @@ ground truth and the kernels say it is?
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,16 +16,17 @@ from mkgan_core.datasets.layout import (
     Dataset,
     FileRef,
     ImageSpec,
+    adopted,
     load_high,
     read_reference,
     stem,
 )
+from mkgan_core.datasets.manifest import Manifest, read_manifest
 from mkgan_core.errors import DatasetError, MkganError
-from mkgan_core.imaging import images, kernel_files, kernels
+from mkgan_core.imaging import images, kernel_files, kernels, pictures
 from mkgan_core.imaging.degradation import degrade, degrade_by_region
 from mkgan_core.imaging.images import Image
 from mkgan_core.imaging.scores import psnr_rgb
-from mkgan_core.machine.storage import Store
 
 CLEAN_DB = 40.0  # DIV2KRK regenerates at 42.4 dB (im_33, x2) or better; unshifted kernels give about 39 (method.md §1)
 _NOISE_MARGIN_DB = 1.0
@@ -64,13 +64,14 @@ def check(uri: str, scales: Sequence[int] = ()) -> Iterator[Finding]:
         scales: only these; empty means those that have a folder.
 
     Raises:
-        DatasetError: if there is no data set at all.
+        DatasetError: if there is no data set at all, or its manifest is damaged.
     """
     dataset = Dataset(uri)
     present = [scale for scale in scales or SCALES if scales or dataset.store.list(low_folder(scale))]
     if not present:
         raise DatasetError(f"data set {uri} has neither lr_x2 nor lr_x4; put the low-resolution images there")
-    hashes, floor = _manifest(dataset.store)
+    manifest = read_manifest(dataset.store)
+    hashes, floor = manifest.hashes, _floor(manifest)
     for scale in present:
         names = dataset.ids(scale)
         for name in names:
@@ -80,16 +81,11 @@ def check(uri: str, scales: Sequence[int] = ()) -> Iterator[Finding]:
                 yield Finding(image, scale, problem=f"gt/{name} has no low-resolution image in lr_x{scale}")
 
 
-def _manifest(store: Store) -> tuple[dict[str, str], float]:
-    """The hashes that a data set's manifest vouches for, and the regeneration that its law allows to expect, in dB."""
-    if not store.exists("manifest.json"):
-        return {}, CLEAN_DB
-    content = store.read_json("manifest.json")
-    hashes = {name: digest for image in content.get("images", ()) for name, digest in image.get("files", {}).items()}
-    floor = CLEAN_DB
-    if noise := content.get("noise"):
-        floor = min(floor, -20 * np.log10(noise / 255) - _NOISE_MARGIN_DB)
-    return hashes, 0.0 if content.get("jpeg") else floor  # what JPEG costs depends on the picture
+def _floor(manifest: Manifest) -> float:
+    """The regeneration that a data set's law allows to expect, in dB."""
+    if manifest.jpeg:
+        return 0.0  # what JPEG costs depends on the picture
+    return min(CLEAN_DB, -20 * np.log10(max(manifest.noise, 1e-6) / 255) - _NOISE_MARGIN_DB)
 
 
 def _examine(dataset: Dataset, name: str, scale: int, hashes: dict[str, str], floor: float) -> Finding:
@@ -97,7 +93,8 @@ def _examine(dataset: Dataset, name: str, scale: int, hashes: dict[str, str], fl
         (spec,) = dataset.plan(scale, [name])
         low_data = read_reference(spec.low)
         low, high = images.decode(low_data, spec.low.uri), load_high(spec)
-        found = Finding(name, scale, spec.shape, _has_alpha(low_data), _conventions(spec))
+        alpha = pictures.read(low_data, spec.low.uri).alpha is not None
+        found = Finding(name, scale, spec.shape, alpha, _conventions(spec))
         changed = [ref.uri for ref in _files(spec) if hashes.get(_inside(dataset, ref), ref.sha256) != ref.sha256]
         if changed:
             return replace(
@@ -121,10 +118,8 @@ def _again(spec: ImageSpec, high: Image) -> Image:
     """The low-resolution image made again from the ground truth and the kernels, without noise."""
     if "background" not in spec.truth:
         raise DatasetError(f"image {spec.image} has no kernel for its background; add kernel_<n>.mat")
-    if "object" in spec.truth and spec.mask is None:
-        raise DatasetError(f"image {spec.image} has a kernel for its object but no mask of it; add obj_hr_mask.png")
     mask = images.decode_mask(read_reference(spec.mask), spec.mask.uri) if spec.mask else None
-    blurs = {region: kernels.adopt(_stored(reference), spec.scale) for region, reference in spec.truth.items()}
+    blurs = {region: adopted(reference, spec.scale) for region, reference in spec.truth.items()}
     return degrade_by_region(high, mask, blurs, spec.scale)
 
 
@@ -171,10 +166,3 @@ def _files(spec: ImageSpec) -> list[FileRef]:
 
 def _inside(dataset: Dataset, reference: FileRef) -> str:
     return reference.uri.removeprefix(dataset.store.uri + "/")
-
-
-def _has_alpha(data: bytes) -> bool:
-    from PIL import Image as Pillow
-
-    with Pillow.open(io.BytesIO(data)) as picture:
-        return "A" in picture.getbands() or "transparency" in picture.info

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from mkgan_core.errors import DatasetError
 from mkgan_core.imaging import images, kernel_files
 from mkgan_core.imaging.images import Image
 
@@ -78,6 +80,37 @@ def image_files(
     if mask is not None:
         yield mask_file(image), images.encode_png(mask)
     yield truth_file(image), images.encode_png(high)
+
+
+def check_name(name: str) -> None:
+    r"""Raise for a file's name, path or URL that reports and terminals cannot show in one line.
+
+    Raises:
+        DatasetError: for control characters, such as a newline, and for bytes that are no UTF-8.
+
+    Example:
+        >>> check_name("été/im_1.png")
+        >>> check_name("im_1\n.png")
+        Traceback (most recent call last):
+        ...
+        mkgan_core.errors.DatasetError: the name 'im_1\n.png' holds a control character; rename the file
+    """
+    # surrogates stand for bytes that are no UTF-8; Zl and Zp break lines too
+    kinds = {unicodedata.category(character) for character in name}
+    if "Cs" in kinds:
+        raise DatasetError(f"the name {name!r} is not in UTF-8; rename the file")
+    if kinds & {"Cc", "Zl", "Zp"}:
+        raise DatasetError(f"the name {name!r} holds a control character; rename the file")
+
+
+def stays_inside(name: str) -> bool:
+    """Whether a file's name, as a manifest gives it, is one in the data set's own folder.
+
+    Example:
+        >>> [stays_inside(name) for name in ("gt/im_1.png", "/etc/passwd", "gt/../../x.png", "http://host/x.png")]
+        [True, False, False, False]
+    """
+    return bool(name) and "://" not in name and not name.startswith("/") and ".." not in name.split("/")
 
 
 def _number(image: str) -> str:

@@ -8,16 +8,17 @@ where object and background are blurred differently ``kernel_<n>_obj.mat`` for t
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from mkgan_core.datasets.file_names import kernel_file, kernel_folder, low_folder, mask_file
-from mkgan_core.errors import DatasetError, StorageError
+from mkgan_core.datasets.file_names import check_name, kernel_file, kernel_folder, low_folder, mask_file
+from mkgan_core.errors import DatasetError, KernelError, StorageError
 from mkgan_core.imaging import images, kernel_files, kernels
 from mkgan_core.imaging.kernels import Kernel
 from mkgan_core.imaging.regions import Region
+from mkgan_core.machine.secrets import hide
 from mkgan_core.machine.storage import Store, sha256
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
@@ -65,10 +66,12 @@ class Dataset:
     """A folder in the DIV2KRK layout.
 
     Raises:
-        DatasetError: if the folder is missing or holds no images at any scale.
+        DatasetError: if the folder is missing or empty.
     """
 
     def __init__(self, uri: str, name: str | None = None) -> None:
+        uri = hide(uri)
+        check_name(uri)
         try:
             self.store = Store(uri)
             entries = self.store.list("")
@@ -91,12 +94,13 @@ class Dataset:
 
         Args:
             scale: 2 or 4.
-            ids: only these; empty means all.
+            ids: only these, each once; empty means all.
             limit: at most so many.
 
         Raises:
-            DatasetError: naming the file, for anything that would stop the run later: unknown IDs, files that are no
-                images, sizes that do not fit, missing ground truth.
+            DatasetError: naming the file, for anything that would stop the run later: unknown IDs, two files for one
+                image, unprintable names, files that are no images, sizes that do not fit, missing ground truth.
+            KernelError: naming the file, for a true kernel that is none.
         """
         available = self._pictures(scale)
         unknown = [name for name in ids if name not in available]
@@ -105,28 +109,30 @@ class Dataset:
                 f"no image {', '.join(unknown)} in {self.store.uri}/{low_folder(scale)}; "
                 f"it has {_some(list(available))}"
             )
-        chosen = list(ids) or list(available)
-        truths = {stem(name): name for name in self.store.list("gt")}
+        chosen = list(dict.fromkeys(ids)) or list(available)
+        truths = _by_stem(self.store.list("gt"))
         kernels_there = set(self.store.list(kernel_folder(scale)))
-        return [self._inspect(name, scale, available[name], truths.get(name), kernels_there) for name in chosen[:limit]]
+        return [
+            self._inspect(name, scale, available[name], truths.get(name, []), kernels_there) for name in chosen[:limit]
+        ]
 
-    def _pictures(self, scale: int) -> dict[str, str]:
+    def _pictures(self, scale: int) -> dict[str, list[str]]:
         if scale not in SCALES:
             raise DatasetError(f"scale {scale} is not supported; choose 2 or 4")
         folder = low_folder(scale)
-        found = {stem(n): n for n in self.store.list(folder) if n.lower().endswith(PICTURES)}
+        found = _by_stem(self.store.list(folder))
         if not found:
             raise DatasetError(f"no images in {self.store.uri}/{folder}; put the low-resolution images there")
         return dict(sorted(found.items(), key=lambda item: natural(item[0])))
 
     def _inspect(
-        self, name: str, scale: int, low_name: str, high_name: str | None, kernels_there: set[str]
+        self, name: str, scale: int, low_names: list[str], high_names: list[str], kernels_there: set[str]
     ) -> ImageSpec:
-        low, low_data = self._reference(f"{low_folder(scale)}/{low_name}")
+        low, low_data = self._reference(self._only(low_folder(scale), low_names))
         shape = images.picture_size(low_data, low.uri)
-        if high_name is None:
+        if not high_names:
             raise DatasetError(f"{self.store.uri}/gt has no image {name}; a benchmark needs the ground truth")
-        high, high_data = self._reference(f"gt/{high_name}")
+        high, high_data = self._reference(self._only("gt", high_names))
         size = images.picture_size(high_data, high.uri)
         if any(not 0 <= side * scale - full < scale for side, full in zip(shape, size, strict=True)):
             raise DatasetError(
@@ -139,13 +145,28 @@ class Dataset:
             if posixpath.basename(file) in kernels_there:
                 truth[region], data = self._reference(file)
                 kernel_files.decode(data, truth[region].uri)
-        mask_name = mask_file(name)
-        mask = None
+        mask_name, mask = mask_file(name), None
         if self.store.exists(mask_name):
             mask, data = self._reference(mask_name)
             if images.picture_size(data, mask.uri) != size:
                 raise DatasetError(f"{mask.uri} does not have the size of {high.uri} ({size[1]}x{size[0]})")
+        if "object" in truth and mask is None:
+            raise DatasetError(
+                f"{truth['object'].uri} is the kernel of an object without a mask; add {self.store.uri_of(mask_name)}, "
+                "or remove the kernel"
+            )
         return ImageSpec(self.name, name, scale, low, high, truth, mask, shape)
+
+    def _only(self, folder: str, names: list[str]) -> str:
+        """The file of an image.
+
+        Raises:
+            DatasetError: if there are several, or its name cannot be shown.
+        """
+        check_name(names[0])
+        if len(names) > 1:
+            raise DatasetError(f"{' and '.join(names)} in {self.store.uri}/{folder} are one image; remove all but one")
+        return f"{folder}/{names[0]}"
 
     def _reference(self, name: str) -> tuple[FileRef, bytes]:
         try:
@@ -159,8 +180,9 @@ def open_file(uri: str) -> tuple[FileRef, bytes]:
     """An image file that belongs to no data set, and its content.
 
     Raises:
-        DatasetError: if it cannot be read.
+        DatasetError: if it cannot be read, or its name cannot be shown.
     """
+    check_name(hide(uri))
     folder, _, name = uri.rpartition("/")
     try:
         store = Store(folder or ".")
@@ -216,21 +238,40 @@ def true_kernel(spec: ImageSpec, region: Region) -> Kernel | None:
     """The true kernel of a region in our convention: where the blur differs over the image, that of most of its pixels.
 
     Files may follow any of the conventions in circulation (`kernels.adopt`).
+
+    Raises:
+        KernelError: naming the file, for a kernel that cannot be used.
     """
     name = "background"
     if "object" in spec.truth and (given_masks(spec)["object"] & region.mask).sum() > region.area / 2:
         name = "object"
     if name not in spec.truth:
         return None
-    reference = spec.truth[name]
-    kernel = kernels.adopt(kernel_files.decode(read_reference(reference), reference.uri), spec.scale)
+    kernel = adopted(spec.truth[name], spec.scale)
     half = None
     if spec.scale == 4:  # the x2 kernel behind it, where the data set has it: x4 is x2 applied twice
-        folder, file = reference.uri.rsplit("/", 1)
+        folder, file = spec.truth[name].uri.rsplit("/", 1)
         sibling = Store(folder.removesuffix(kernel_folder(4)) + kernel_folder(2))
         if sibling.exists(file):
-            half = kernels.adopt(kernel_files.decode(sibling.read(file), file), 2)
+            half = _adopted(sibling.read(file), sibling.uri_of(file), 2)
     return Kernel(kernel, half)
+
+
+def adopted(reference: FileRef, scale: int) -> np.ndarray:
+    """The kernel of a planned file in our convention (`kernels.adopt`).
+
+    Raises:
+        KernelError: naming the file, for a kernel that cannot be used.
+    """
+    return _adopted(read_reference(reference), reference.uri, scale)
+
+
+def _adopted(data: bytes, uri: str, scale: int) -> np.ndarray:
+    kernel = kernel_files.decode(data, uri)
+    try:
+        return kernels.adopt(kernel, scale)
+    except KernelError as fault:
+        raise KernelError(f"{uri} is no blur kernel: {fault.fault}", "replace the file") from fault
 
 
 def stem(name: str) -> str:
@@ -243,6 +284,15 @@ def natural(name: str) -> tuple[str, int, str]:
     head = name.rstrip("0123456789")
     digits = name[len(head) :]
     return head, int(digits) if digits else -1, name
+
+
+def _by_stem(names: Iterable[str]) -> dict[str, list[str]]:
+    """The pictures among a folder's files, by the IDs of their images."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        if name.lower().endswith(PICTURES) and not name.startswith("."):
+            found.setdefault(stem(name), []).append(name)
+    return found
 
 
 def _some(names: list[str]) -> str:

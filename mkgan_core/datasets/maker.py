@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from mkgan_core.datasets.file_names import image_files, kernel_file
+from mkgan_core.datasets.file_names import check_name, image_files, kernel_file, stays_inside
 from mkgan_core.datasets.kernel_laws import random_kernel, random_motion_kernel
 from mkgan_core.datasets.layout import PICTURES, natural, stem
+from mkgan_core.datasets.manifest import read_json
 from mkgan_core.datasets.object_masks import MaskSource
-from mkgan_core.errors import ConfigError, DatasetError, StorageError
+from mkgan_core.errors import ArtifactError, ConfigError, DatasetError, StorageError
 from mkgan_core.imaging import images, kernel_files, kernels, recording
 from mkgan_core.imaging.degradation import degrade_by_region
 from mkgan_core.imaging.images import Image
@@ -147,6 +148,7 @@ class DatasetMaker:
     def _photographs(self) -> list[Photograph]:
         found: dict[str, Photograph] = {}
         for name in sorted((n for n in self.source.list("") if n.lower().endswith(PICTURES)), key=natural):
+            check_name(name)
             data = self.source.read(name)
             image, (height, width) = stem(name), images.picture_size(data, self.source.uri_of(name))
             # the names of an image's files must not be another's, nor those of its object's kernel
@@ -168,7 +170,7 @@ class DatasetMaker:
         """A folder is ours if it says so with the same law; one that holds other files is left alone."""
         present = [name for name in self.target.list("") if not name.endswith(".part")]
         if "law.json" in present:
-            before = json.loads(self.target.read("law.json"))
+            before = read_json(self.target.read("law.json"), self.target.uri_of("law.json"))
             if before != (wanted := json.loads(_pretty(self._law()))):
                 names = sorted({*before, *wanted})
                 changed = [
@@ -195,12 +197,20 @@ class DatasetMaker:
         return f"records/{photograph.image}.json"
 
     def _finished(self, photograph: Photograph, key: str) -> dict[str, Any] | None:
-        """The record of an image that was made from the same things and whose files are all there."""
+        """The record of an image that was made from the same things, if it and the image's files are whole."""
         name = self._record_name(photograph)
         if not self.target.exists(name):
             return None
-        record = self.target.read_json(name)
-        return record if record["key"] == key and all(map(self.target.exists, record["files"])) else None
+        try:
+            record = read_json(self.target.read(name), name)
+            if record["key"] != key or not {"image", "source", "files", "kernels", "note"} <= record.keys():
+                return None
+            if not all(map(stays_inside, record["files"])):
+                return None
+            whole = all(sha256(self.target.read(file)) == digest for file, digest in record["files"].items())
+        except (DatasetError, ArtifactError, KeyError, AttributeError, TypeError):  # of another shape, cut, removed
+            return None
+        return record if whole else None
 
     def _make(self, photograph: Photograph) -> dict[str, Any]:
         """Write an image's files; the record without its key."""

@@ -13,6 +13,7 @@ from mkgan_core.errors import DatasetError, MkganError, WeightsError
 from mkgan_core.imaging import images
 from mkgan_core.imaging.images import Image
 from mkgan_core.machine.storage import Store, sha256
+from mkgan_core.machine.weights import verify
 from mkgan_core.segmenters.rules import clean
 from mkgan_core.segmenters.ultralytics_api import bgr, yolo
 
@@ -82,14 +83,12 @@ class YoloMasks(MaskSource):
         confidence: least score of an object.
 
     Raises:
-        WeightsError: if the file or the packages are missing, or the file is no segmentation network.
+        WeightsError: if the file or the packages are missing, the file is no segmentation network, or it is a pickle
+            that nobody vouches for.
     """
 
     def __init__(self, weights: Path, confidence: float = CONFIDENCE) -> None:
-        try:
-            digest = sha256(weights.read_bytes())
-        except OSError as fault:
-            raise WeightsError(f"cannot read {weights}: {fault.strerror}; name a YOLO segmentation network") from fault
+        digest = verify(weights)
         self.about = f"yolo {digest} confidence {confidence}"
         self._confidence = confidence
         self._network = _load(weights, digest)

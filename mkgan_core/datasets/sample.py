@@ -6,43 +6,80 @@ Photographs come from scikit-image's own package, masks and kernel seeds from th
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mkgan_core.datasets.file_names import image_files, mask_file
+from mkgan_core.datasets.file_names import image_files, mask_file, stays_inside
 from mkgan_core.datasets.kernel_laws import random_kernel
 from mkgan_core.datasets.layout import SCALES, Dataset
-from mkgan_core.errors import DatasetError
+from mkgan_core.datasets.manifest import NAME as MANIFEST
+from mkgan_core.datasets.manifest import read_json
+from mkgan_core.errors import ArtifactError, DatasetError
 from mkgan_core.imaging import images
 from mkgan_core.imaging.degradation import degrade_by_region
 from mkgan_core.machine.storage import Store, sha256
 
 NAMES = ("sample", "sample-two-blur")
 FOLDER = Path(__file__).parent / "sample_files"
+BUILT = "built.json"  # image -> file -> SHA-256 of what was written; files that differ are made again
 
 
 def open_sample(name: str, store: Store) -> Dataset:
-    """The data set, built on first use; its folder's name holds a hash of what it was built from.
+    """The data set, built on first use, and again where a file is missing or damaged.
+
+    Its folder's name holds a hash of what it was built from.
 
     Raises:
         DatasetError: if the folder ``sample_files`` is missing.
     """
     try:
-        manifest = (FOLDER / "manifest.json").read_bytes()
+        manifest = (FOLDER / MANIFEST).read_bytes()
         masks = {path.stem: path.read_bytes() for path in sorted((FOLDER / "masks").glob("*.png"))}
     except OSError as fault:
         raise DatasetError(f"the sample needs {FOLDER}: {fault}; install mkgan again") from fault
     folder = f"datasets/{name}-{sha256(manifest + b''.join(masks.values()))[:12]}"
-    if not store.exists(f"{folder}/manifest.json"):
-        for entry in json.loads(manifest)["images"]:
-            _build(entry, masks[entry["name"]], Store(store.uri_of(folder)), two_blurs=name == "sample-two-blur")
-        store.write(f"{folder}/manifest.json", manifest)  # last: its presence says that the rest is there
-    return Dataset(store.uri_of(folder), name)
+    target = Store(store.uri_of(folder))
+    before = _built(target)
+    built = {}
+    for entry in json.loads(manifest)["images"]:
+        image = entry["name"]
+        built[image] = before.get(image, {})
+        if not _whole(target, built[image]):
+            made = dict(_files(entry, masks[image], two_blurs=name == "sample-two-blur"))
+            for file, content in made.items():
+                target.write(file, content)
+            built[image] = {file: sha256(content) for file, content in made.items()}
+    if built != before:
+        target.write(BUILT, json.dumps(built, indent=1).encode())
+    if not _whole(target, {MANIFEST: sha256(manifest)}):
+        target.write(MANIFEST, manifest)
+    return Dataset(target.uri, name)
 
 
-def _build(entry: dict[str, Any], mask_png: bytes, target: Store, two_blurs: bool) -> None:
+def _built(target: Store) -> dict[str, dict[str, str]]:
+    """What was written before; nothing where that is not known."""
+    try:
+        built = read_json(target.read(BUILT), BUILT)
+    except (ArtifactError, DatasetError):
+        return {}
+    return {image: files for image, files in built.items() if isinstance(files, dict)}
+
+
+def _whole(target: Store, files: dict[str, str]) -> bool:
+    """Whether there are files, and each has its SHA-256."""
+    try:
+        return bool(files) and all(
+            stays_inside(file) and sha256(target.read(file)) == digest for file, digest in files.items()
+        )
+    except ArtifactError:
+        return False
+
+
+def _files(entry: dict[str, Any], mask_png: bytes, two_blurs: bool) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each of an image's files."""
     from skimage import data
 
     name = entry["name"]
@@ -58,6 +95,5 @@ def _build(entry: dict[str, Any], mask_png: bytes, target: Store, two_blurs: boo
         for scale in SCALES
     }
     lows = {scale: degrade_by_region(high, mask, found, scale) for scale, found in blurs.items()}
-    for file, content in image_files(name, high, lows, blurs):
-        target.write(file, content)
-    target.write(mask_file(name), mask_png)
+    yield from image_files(name, high, lows, blurs)
+    yield mask_file(name), mask_png

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import re
 import struct
 import zlib
@@ -21,6 +22,7 @@ TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PPM = re.compile(rb"P6\s+(?:#[^\n]*\n\s*)*(\d+)\s+(\d+)\s+(\d+)\s")
 _PNG_COLOURS = {1: 0, 2: 4, 3: 2, 4: 6}  # colour type by the number of channels
 _STRIP = 2**22  # values that are filtered at a time
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # else it tells the terminal what it raises anyway
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,11 @@ def _opencv(data: bytes | bytearray | memoryview) -> np.ndarray:
     """Pixels (H, W, C) of an encoded picture, as they are stored, in the order R, G, B, alpha."""
     import cv2
 
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    level = cv2.utils.logging.setLogLevel(0)  # it would tell the terminal what is wrong with the file
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    finally:
+        cv2.utils.logging.setLogLevel(level)
     if pixels is None:
         raise ValueError("the pixels cannot be decoded")
     if pixels.ndim == 2:

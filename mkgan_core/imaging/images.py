@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mkgan_core.errors import DatasetError
 from mkgan_core.imaging import deep_files, pictures
 
 if TYPE_CHECKING:
@@ -47,7 +48,13 @@ def decode_pixels(data: bytes, name: str) -> np.ndarray:
 def _colours(data: bytes, name: str) -> np.ndarray:
     """(H, W, 3), uint8, uint16 or float32."""
     if data.startswith(_NUMPY):
-        return np.load(io.BytesIO(data), allow_pickle=False)
+        try:
+            pixels = np.load(io.BytesIO(data), allow_pickle=False)
+        except Exception as fault:  # numpy raises many types on damaged files
+            raise DatasetError(f"{name} is not a readable image; replace or remove the file") from fault
+        if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype not in (np.uint8, np.uint16, np.float32):
+            raise DatasetError(f"{name} is an array {pixels.shape} of {pixels.dtype}, not an image; replace the file")
+        return pixels
     colours = pictures.read(data, name).colours
     return np.repeat(colours, 3, axis=2) if colours.shape[2] == 1 else np.ascontiguousarray(colours)
 

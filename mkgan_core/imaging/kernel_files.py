@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
 from mkgan_core.errors import KernelError
+from mkgan_core.imaging import mat_files
 
+MAX_SIDE = 201  # of a kernel in a file: work grows with its square, and no blur of a photograph's is wider
+MAX_HALF_SIDE = 67  # of a x2 kernel that x4 ones are made of: those are three times as large
 _MAT_HEADER = b"MATLAB 5.0 MAT-file, written by mkgan".ljust(116)
 
 
@@ -15,53 +20,91 @@ def normalise(kernel: np.ndarray) -> np.ndarray:
     """The kernel as float64 with sum 1.
 
     Raises:
-        KernelError: if it is not square, not finite, or sums to nothing.
+        KernelError: if it is not square, not of real numbers, not finite, or does not sum to something positive.
     """
-    kernel = np.asarray(kernel, np.float64)
-    if kernel.ndim != 2 or kernel.shape[0] != kernel.shape[1]:
+    kernel = np.asarray(kernel)
+    if kernel.ndim != 2 or kernel.shape[0] != kernel.shape[1] or not kernel.size:
         raise KernelError(f"a kernel must be a square matrix, this one has shape {kernel.shape}")
-    if not np.isfinite(kernel).all() or abs(kernel.sum()) < 1e-8:
-        raise KernelError("a kernel must be finite with a non-zero sum; estimate it again with another seed")
-    return kernel / kernel.sum()
+    if kernel.dtype.kind not in "fiub":
+        raise KernelError(f"a kernel must hold real numbers, this one has values of type {kernel.dtype}")
+    with np.errstate(all="ignore"):
+        kernel = kernel.astype(np.float64)
+        total = kernel.sum()
+        normalised = kernel / total
+    if not (total >= 1e-8 and np.isfinite(normalised).all() and np.isfinite(kernel).all()):
+        raise KernelError("a kernel must be finite with a positive sum", "estimate it again with another seed")
+    return normalised
 
 
 def decode(data: bytes, name: str) -> np.ndarray:
     """A kernel from the bytes of a ``.mat`` (key ``Kernel``) or ``.npy`` file, sum 1, not yet centred.
 
     Raises:
-        KernelError: if the file holds no such kernel.
+        KernelError: naming the file, if it holds no such kernel, or one of more than `MAX_SIDE` values each way.
     """
     if name.endswith(".npy"):
         try:
             content = np.load(io.BytesIO(data), allow_pickle=False)
-        except Exception as error:  # numpy raises many types on damaged files
-            raise KernelError(f"{name} is not a readable kernel file ({error}); estimate it again") from error
-        return normalise(content)
-    return normalise(_mat_variable(data, name, "Kernel"))
+        except Exception as error:  # numpy raises many types on damaged files, and quotes its own objects
+            raise KernelError(f"{name} is not a readable kernel file; estimate it again") from error
+        if not isinstance(content, np.ndarray):  # an archive of several arrays
+            raise KernelError(f"{name} is not a kernel file, but an archive; save the kernel alone")
+        return _checked(content, name, MAX_SIDE)
+    with _faults(name, "Kernel"):
+        array = _array(mat_files.find(data, "Kernel"), name, MAX_SIDE)
+    return _checked(array, name, MAX_SIDE)
 
 
 def decode_collection(data: bytes, name: str) -> list[np.ndarray]:
     """The kernels in a ``.mat`` file's variable ``kernels``: a cell array, or (K, K, N); sum 1, not yet centred.
 
     Raises:
-        KernelError: if the file holds no such kernels.
+        KernelError: naming the file, if it holds no such kernels, or larger ones than `MAX_HALF_SIDE`.
     """
-    found = _mat_variable(data, name, "kernels")
-    listed = list(found.ravel()) if found.dtype == object else list(np.moveaxis(np.atleast_3d(found), -1, 0))
-    return [normalise(kernel) for kernel in listed]
+    with _faults(name, "kernels"):
+        found = mat_files.find(data, "kernels")
+        if found.kind == "cell":
+            listed = [_array(cell, name, MAX_HALF_SIDE) for cell in found.cells()]
+        else:
+            listed = list(np.moveaxis(np.atleast_3d(_array(found, name, None)), -1, 0))
+    if not listed:
+        raise KernelError(f"{name} has no kernels in its variable 'kernels'; name another file")
+    return [_checked(kernel, name, MAX_HALF_SIDE) for kernel in listed]
 
 
-def _mat_variable(data: bytes, name: str, variable: str) -> np.ndarray:
-    from scipy.io import loadmat
-
+def _checked(content: np.ndarray, name: str, most: int) -> np.ndarray:
+    """`normalise`, whose faults name the file."""
+    _check_size(content.shape, name, most)
     try:
-        content = loadmat(io.BytesIO(data))
-    except Exception as error:  # scipy raises many types on damaged files
-        raise KernelError(f"{name} is not a readable kernel file ({error}); expected .mat with '{variable}'") from error
-    if variable not in content:
-        keys = [key for key in content if not key.startswith("__")]
-        raise KernelError(f"{name} has no variable '{variable}' (it has {keys}); save the kernels under that name")
-    return content[variable]
+        return normalise(content)
+    except KernelError as fault:
+        raise KernelError(f"{name} is no kernel: {fault.fault}", "replace the file") from fault
+
+
+def _check_size(shape: Sequence[int], name: str, most: int) -> None:
+    if max(shape, default=0) > most:
+        raise KernelError(f"{name} has a kernel of shape {tuple(shape)}, at most {most}x{most} is possible; crop it")
+
+
+def _array(found: mat_files.Variable, name: str, most: int | None) -> np.ndarray:
+    """The values of a variable, if it is a full array of real numbers, of at most so many each way."""
+    if found.kind != "numbers":
+        raise KernelError(f"{name} holds MATLAB's type {found.kind} where a kernel should be; save a full real matrix")
+    if most is not None:
+        _check_size(found.shape, name, most)
+    return found.array()
+
+
+@contextmanager
+def _faults(name: str, variable: str) -> Iterator[None]:
+    try:
+        yield
+    except KeyError as fault:
+        raise KernelError(
+            f"{name} has no variable '{variable}' (it has {list(fault.args)}); save the kernels under that name"
+        ) from fault
+    except ValueError as fault:
+        raise KernelError(f"{name} is not a readable kernel file ({fault}); expected .mat with '{variable}'") from fault
 
 
 def encode_npy(kernel: np.ndarray) -> bytes:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -26,6 +27,9 @@ MAX_PIXELS = 2**28  # per picture; a x2 enlargement of more has a side or a size
 _BITS = 258  # TIFF's tag for bits per colour
 _SRGB_GAMMA = 0.45455
 _limit = threading.Lock()
+# Pillow warns on the terminal of damage that it can live with; what it costs is in a picture's notes
+for _kind in (UserWarning, RuntimeWarning):
+    warnings.filterwarnings("ignore", category=_kind, module=r"PIL\.", append=True)
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ def size(data: bytes, name: str) -> tuple[int, int]:
     Raises:
         DatasetError: if the bytes are no picture, or one of more than `MAX_PIXELS`.
     """
-    with _faults(name):
+    with faults(name):
         if deep := deep_files.header(data):
             shape, turned = deep.size, exif_tags.orientation(_deep_exif(data, deep)) >= 5
         else:
@@ -94,7 +98,7 @@ def read(data: bytes, name: str) -> Picture:
         >>> read(deep_files.encode_png(np.zeros((2, 3), np.uint16)), "zeros.png").pixels.shape
         (2, 3, 1)
     """
-    with _faults(name):
+    with faults(name):
         deep = deep_files.header(data)
         picture, pages = _read_deep(data, name, deep) if deep else _read_shallow(data, name)
     if pages > 1:
@@ -192,8 +196,12 @@ def _opened(data: bytes) -> Iterator[Opened]:
 
 
 @contextmanager
-def _faults(name: str) -> Iterator[None]:
-    """Whatever goes wrong while a picture is read says which one it was."""
+def faults(name: str) -> Iterator[None]:
+    """Whatever goes wrong while a picture is read says which one it was.
+
+    Raises:
+        DatasetError: in place of the decoders' own exceptions.
+    """
     from PIL import UnidentifiedImageError
 
     try:

@@ -10,12 +10,16 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 
 from mkgan_core.errors import WeightsError
+from mkgan_core.machine import trust
 from mkgan_core.machine.places import cache_folder
 
 
@@ -159,13 +163,15 @@ def available(family: str) -> list[Path]:
     """
     found: list[Path] = []
     for place in _named():
-        if not place.exists():
-            raise WeightsError(f"MKGAN_WEIGHTS names {place}, which does not exist; correct or unset it")
-        if place.is_dir() and not place.name.endswith(YOLO_ENDINGS):
-            found.extend(_in_folder(place, family))
-        elif family in _families_of(place):
-            found.append(place)
-    return [*found, *_in_folder(cache_folder(), family)]
+        with _readable(place):
+            if not place.exists():
+                raise WeightsError(f"MKGAN_WEIGHTS names {place}, which does not exist; correct or unset it")
+            if place.is_dir() and not place.name.endswith(YOLO_ENDINGS):
+                found.extend(_in_folder(place, family))
+            elif family in _families_of(place):
+                found.append(place)
+    with _readable(cache_folder()):
+        return [*found, *_in_folder(cache_folder(), family)]
 
 
 def all_available() -> list[Path]:
@@ -211,6 +217,18 @@ def missing_runtime(path: Path) -> str | None:
 
 
 def verify(path: Path) -> str:
+    """SHA-256 of a weights file that may be loaded.
+
+    Raises:
+        WeightsError: if it cannot be read, is a pickle that nobody vouches for (`trust`), or bears a published name and
+            is not the published file.
+    """
+    found = check_published(path)
+    trust.check(path, found, {entry.sha256 for entry in REGISTRY.values()})
+    return found
+
+
+def check_published(path: Path) -> str:
     """SHA-256 of a weights file; a file under a published name must be the published one.
 
     Raises:
@@ -237,11 +255,11 @@ def digest(path: Path) -> str:
     Raises:
         WeightsError: if it cannot be read.
     """
-    try:
+    with _readable(path):
         state = path.stat()
+        if not (stat.S_ISREG(state.st_mode) or stat.S_ISDIR(state.st_mode)):  # a pipe would keep us waiting for ever
+            raise WeightsError(f"the weights {path} are no file, but a device, pipe or socket; name a file")
         return _digest(path, state.st_size, state.st_mtime_ns)
-    except OSError as fault:
-        raise WeightsError(f"cannot read the weights {path}: {fault.strerror}; make it readable") from fault
 
 
 def published(path: Path) -> Weights | None:
@@ -249,8 +267,16 @@ def published(path: Path) -> Weights | None:
     return next((entry for entry in REGISTRY.values() if entry.file == path.name), None)
 
 
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as fault:
+        raise WeightsError(f"cannot read the weights {path}: {fault.strerror}; make it readable") from fault
+
+
 def _named() -> list[Path]:
-    return [Path(part).expanduser() for part in os.environ.get("MKGAN_WEIGHTS", "").split(os.pathsep) if part]
+    return [Path(os.path.expanduser(part)) for part in os.environ.get("MKGAN_WEIGHTS", "").split(os.pathsep) if part]
 
 
 def _families_of(path: Path) -> list[str]:

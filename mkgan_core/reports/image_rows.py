@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mkgan_core.datasets.layout import FileRef, ImageSpec
+from mkgan_core.errors import DatasetError
 from mkgan_core.pipeline.records import DescribeRecord
 from mkgan_core.reports.statistics import PLACE, PROPERTIES
 
@@ -57,8 +58,14 @@ def row(spec: ImageSpec, run_id: str, properties: DescribeRecord | None) -> dict
 
 
 def spec_of(row: Mapping[str, Any]) -> ImageSpec:
-    """The image of a row of `images.parquet`."""
+    """The image of a row of `images.parquet`.
+
+    Raises:
+        DatasetError: if the row lacks the image's file or size.
+    """
     files = {name: FileRef(row[f"{name}_uri"], row[f"{name}_sha256"]) for name in _FILES if row[f"{name}_uri"]}
+    if "low" not in files or not row["height"] or not row["width"]:
+        raise DatasetError(f"images.parquet does not tell the file and the size of {row['image']}")
     truth = {"background": files.get("kernel"), "object": files.get("object_kernel")}
     return ImageSpec(
         dataset=row["dataset"],

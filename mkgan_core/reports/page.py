@@ -6,16 +6,13 @@ import math
 from collections.abc import Iterator, Mapping
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mkgan_core.reports import html, plots, statistics, tables
 from mkgan_core.reports.embedded import data_uri
 from mkgan_core.reports.pictures import TRUTH, pictures
 from mkgan_core.reports.runs import BASELINE, Run
 from mkgan_core.reports.statistics import PLACE
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MAX_PAIRS = 45  # ten methods, each against each; more would make the page heavy
 _CARD_SCORES = ("psnr_y", "ssim_y", "psnr_rgb", "kernel_psnr", "seconds_total")
@@ -33,6 +30,7 @@ def write(run: Run, file: Path) -> None:
 def render(run: Run) -> str:
     """The page's HTML; files that are gone cost only their pictures."""
     means = tables.comparison(run.rows)
+    created = run.rows["created_at"].dropna()
     methods = list(means["method"])
     colour = plots.colours(methods)
     seeds = int(means["seeds"].max())
@@ -41,14 +39,15 @@ def render(run: Run) -> str:
         title=run.title,
         names=run.names,
         version=run.rows["version"].iloc[0],
-        created=f"{run.rows['created_at'].max():%Y-%m-%d %H:%M} UTC",
+        created=f"{created.max():%Y-%m-%d %H:%M} UTC" if len(created) else "some time",
         images=len(run.rows[PLACE].drop_duplicates()),
         methods=methods,
         seeds=f"{seeds} seed{'s' if seeds != 1 else ''}",
         spread=seeds > 1,
         headings=[column.heading for column in tables.COLUMNS.values()],
         comparison=[_comparison_row(row) for row in means.to_dict("records")],
-        failures=_failures(run.rows),
+        notes=run.notes,
+        failures=tables.failures(run.rows),
         pairs=list(_pairs(run)),
         pair_headings=tables.PAIR_HEADINGS,
         time_plot=data_uri(plots.psnr_over_seconds(run.rows, colour), "image/svg+xml"),
@@ -62,11 +61,6 @@ def render(run: Run) -> str:
 def _comparison_row(row: Mapping[Any, Any]) -> dict[str, Any]:
     cells = [tables.figure(name, row) for name in tables.COLUMNS]
     return {"method": row["method"], "cells": cells, "behind": row["behind_bicubic"]}
-
-
-def _failures(rows: pd.DataFrame) -> list[str]:
-    failed = rows[rows["status"] != "ok"].to_dict("records")
-    return [f"{row['image']} {row['method']} seed {row['seed']}: {row['error']}" for row in failed]
 
 
 def _pairs(run: Run) -> Iterator[dict[str, Any]]:
@@ -108,5 +102,6 @@ def _cards(run: Run) -> Iterator[dict[str, Any]]:
                 for means in of_image.get(place, [])
             ],
             "missing": shown.pop("missing"),
+            "lacking": shown.pop("lacking"),
             "pictures": shown,
         }

@@ -5,23 +5,28 @@ A page with a hundred images must still open, so one size is chosen for all smal
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from mkgan_core.datasets.layout import load_low, read_reference, true_kernel
+from mkgan_core.datasets.layout import FileRef, load_low, read_reference, true_kernel
 from mkgan_core.errors import MkganError
 from mkgan_core.imaging import kernel_files
 from mkgan_core.imaging.images import decode_mask, decode_pixels, to_uint8
 from mkgan_core.imaging.kernels import COMPARISON_SIZE, centre, resize_support
 from mkgan_core.imaging.regions import Region, whole
 from mkgan_core.machine.cores import cores
+from mkgan_core.machine.plain_text import one_line
 from mkgan_core.reports.contact_sheet import CELL, busiest
 from mkgan_core.reports.embedded import fit, heat, overlay, small, webp, webp_uri
 from mkgan_core.reports.image_rows import spec_of
-from mkgan_core.reports.runs import BASELINE, Run, read_file, records
+from mkgan_core.reports.roots import confined
+from mkgan_core.reports.runs import BASELINE, Run, records
 
 BUDGET_BYTES = 24_000_000  # of all pictures of a page, before base64 makes them a third larger
 TRUTH = "truth"
@@ -39,26 +44,40 @@ def pictures(run: Run) -> Iterator[dict[str, Any]]:
     - ``overlays``: [{"methods": [...], "uri": ...}], one per segmentation into several regions;
     - ``kernels``: [{"method", "region", "uri", "psnr", "note"}], the true ones first, as method ``truth``; all kernels
       of an image share one colour scale;
-    - ``missing``: why there are no pictures, or None.
+    - ``missing``: why there are no pictures, or None;
+    - ``lacking``: why some of them are not there.
     """
     side = copy_side(run)
 
     def show(row: dict[str, Any]) -> dict[str, Any]:
         try:
             return _Exhibit(run, row).show(side)
-        except MkganError as fault:  # files that are gone or have changed: the figures stay
-            return {"image": row["image"], "scale": row["scale"], "missing": str(fault)}
+        except Exception as fault:  # files that are gone or have changed, or that no run wrote: the figures stay
+            return {"image": row["image"], "scale": row["scale"], "missing": one_line(_reason(fault)), "lacking": []}
 
     # decoding, reducing and encoding run outside Python's lock; what waits to be taken keeps to the budget
     with ThreadPoolExecutor(cores()) as pool:
         yield from pool.map(show, records(run.images))
 
 
+def _reason(fault: Exception) -> str:
+    return str(fault) if isinstance(fault, MkganError) else f"{type(fault).__name__}: {fault}"
+
+
 class _Exhibit:
     """One image at one scale: what every method made of it with the first seed that succeeded."""
 
     def __init__(self, run: Run, row: Mapping[str, Any]) -> None:
-        self.spec = spec_of(row)
+        self.run = run
+        self.lacking: list[str] = []
+        spec = spec_of(row)
+        truth = {name: self._confined(f"true kernel, {name}", reference) for name, reference in spec.truth.items()}
+        self.spec = replace(
+            spec,
+            high=self._confined(TRUTH, spec.high),
+            mask=self._confined("mask", spec.mask),
+            truth={name: reference for name, reference in truth.items() if reference},
+        )
         rows, regions = (
             table[(table["image"] == row["image"]) & (table["scale"] == row["scale"])]
             for table in (run.rows, run.regions)
@@ -67,12 +86,34 @@ class _Exhibit:
         self.outputs: dict[str, str] = dict(zip(done["method"], done["output_uri"], strict=True))
         self.parts = regions.merge(done[["method", "seed", "estimator"]], on=["method", "seed"])
 
+    def _confined(self, what: str, reference: FileRef | None) -> FileRef | None:
+        """The data set's file; None, and a note, if it is not one of the data set."""
+        with self._costs_itself(what):
+            return reference and FileRef(confined(reference.uri, self.run.folders), reference.sha256)
+        return None
+
+    @contextmanager
+    def _costs_itself(self, what: str) -> Iterator[None]:
+        """A file that is gone or damaged costs what it is needed for, and is noted."""
+        try:
+            yield
+        except Exception as fault:
+            self.lacking.append(one_line(f"{what}: {_reason(fault)}"))
+
     def load(self) -> dict[str, np.ndarray]:
-        """Baseline, methods, truth: uint8 (H, W, 3), all of the size of the smallest."""
-        loaded = {name: decode_pixels(read_file(uri), uri) for name, uri in self.outputs.items()}
-        loaded = {BASELINE: loaded.pop(BASELINE) if BASELINE in loaded else self._baseline(), **loaded}
+        """Baseline, methods, truth: uint8 (H, W, 3), all of the size of the smallest.
+
+        Raises:
+            MkganError: without any baseline.
+        """
+        made: dict[str, np.ndarray] = {}
+        for name, uri in self.outputs.items():
+            with self._costs_itself(name):
+                made[name] = decode_pixels(self.run.read(uri), uri)
+        loaded = {BASELINE: made.pop(BASELINE) if BASELINE in made else self._baseline(), **made}
         if self.spec.high is not None:
-            loaded[TRUTH] = decode_pixels(read_reference(self.spec.high), self.spec.high.uri)
+            with self._costs_itself(TRUTH):
+                loaded[TRUTH] = decode_pixels(read_reference(self.spec.high), self.spec.high.uri)
         height = min(picture.shape[0] for picture in loaded.values())
         width = min(picture.shape[1] for picture in loaded.values())
         return {name: picture[:height, :width] for name, picture in loaded.items()}
@@ -80,6 +121,7 @@ class _Exhibit:
     def _baseline(self) -> np.ndarray:
         from mkgan_core.upscalers.interpolation import Bicubic
 
+        confined(self.spec.low.uri, self.run.folders)
         return to_uint8(Bicubic().upscale(load_low(self.spec), whole(self.spec.shape), None, self.spec.scale))
 
     def show(self, side: int) -> dict[str, Any]:
@@ -103,6 +145,7 @@ class _Exhibit:
             "overlays": self._overlays(size),
             "kernels": self._kernels(),
             "missing": None,
+            "lacking": self.lacking,
         }
 
     def _overlays(self, size: tuple[int, int]) -> list[dict[str, Any]]:
@@ -111,10 +154,12 @@ class _Exhibit:
             if len(group) > 1 and group["mask_uri"].notna().all():
                 objects = group[group["region"] != "background"]
                 by_segmentation.setdefault(tuple(objects["mask_uri"]), []).append(str(name))
-        return [
-            {"methods": names, "uri": overlay([decode_mask(read_file(uri), uri) for uri in masks], size)}
-            for masks, names in by_segmentation.items()
-        ]
+        overlays = []
+        for masks, names in by_segmentation.items():
+            with self._costs_itself("regions"):
+                shapes = [decode_mask(self.run.read(uri), uri) for uri in masks]
+                overlays.append({"methods": names, "uri": overlay(shapes, size)})
+        return overlays
 
     def _kernels(self) -> list[dict[str, Any]]:
         """The estimated kernels beside the true ones of their regions."""
@@ -122,15 +167,18 @@ class _Exhibit:
         truths: list[tuple[list[str], np.ndarray]] = []  # each distinct true kernel, and the regions that have it
         with_kernel = self.parts[self.parts["kernel_uri"].notna() & (self.parts["estimator"] != "ground-truth")]
         for part in records(with_kernel):
-            if (truth := self._truth(part)) is not None:
-                names = next((names for names, other in truths if np.array_equal(truth, other)), None)
-                if names is None:
-                    truths.append(([part["region"]], truth))
-                elif part["region"] not in names:
-                    names.append(part["region"])
-            psnr = part["kernel_psnr"] and round(part["kernel_psnr"], 1)
+            found = part["kernel_psnr"]
+            psnr = round(found, 1) if found is not None and math.isfinite(found) else None
             about = {"method": part["method"], "region": part["region"], "psnr": psnr, "note": part["fallback"]}
-            estimated.append((about, kernel_files.decode(read_file(part["kernel_uri"]), part["kernel_uri"])))
+            with self._costs_itself(f"kernel of {part['region']} by {part['method']}"):
+                estimated.append((about, kernel_files.decode(self.run.read(part["kernel_uri"]), part["kernel_uri"])))
+            with self._costs_itself(f"true kernel of {part['region']}"):
+                if (truth := self._truth(part)) is not None:
+                    names = next((names for names, other in truths if np.array_equal(truth, other)), None)
+                    if names is None:
+                        truths.append(([part["region"]], truth))
+                    elif part["region"] not in names:
+                        names.append(part["region"])
         about_truth = {"method": TRUTH, "psnr": None, "note": None}
         entries = [({**about_truth, "region": ", ".join(names)}, truth) for names, truth in truths] + estimated
         if not entries:
@@ -143,8 +191,8 @@ class _Exhibit:
 
     def _truth(self, part: Mapping[str, Any]) -> np.ndarray | None:
         """The true kernel (K, K) of a region, None where the data set has none."""
-        mask = part["mask_uri"]
-        region = Region(part["region"], decode_mask(read_file(mask), mask)) if mask else whole(self.spec.shape)
+        uri = part["mask_uri"]
+        region = Region(part["region"], decode_mask(self.run.read(uri), uri)) if uri else whole(self.spec.shape)
         truth = true_kernel(self.spec, region)
         return truth.array if truth else None
 
@@ -159,8 +207,9 @@ def copy_side(run: Run) -> int:
         try:
             spec = spec_of(row)
             reference = spec.high or spec.low
+            confined(reference.uri, run.folders)
             picture = decode_pixels(read_reference(reference), reference.uri)
-        except MkganError:
+        except Exception:  # as in `pictures`, which says why
             continue
         size = fit(picture.shape, 512)
         costs.append(len(webp(small(picture, size), _QUALITY)) / (size[0] * size[1]))

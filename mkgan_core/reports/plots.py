@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mkgan_core.machine.plain_text import one_line
 from mkgan_core.reports.statistics import PLACE, Paired
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ _SCHEME = (
 # Okabe & Ito's palette, which the colour-blind can tell apart, without its black and yellow; readable on light and dark
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c8c8c", "#7b5ea7", "#a6761d", "#4daf4a")
 _MARKERS = "osD^vPX*<>"
+_DRAWABLE = 1e6  # no score of a picture is as large; axes cannot show what is much larger, nor what is not finite
 _MANY = 40  # images; beyond, names along the axis could not be read
 
 
@@ -46,20 +48,21 @@ def paired_differences(gaps: pd.Series, summary: Paired, unit: str = "dB") -> by
         summary: from `statistics.paired`, of the same differences.
         unit: of the score.
     """
-    ordered = gaps.sort_values()
+    ordered = gaps[gaps.abs() < _DRAWABLE].sort_values()
     position = np.arange(len(ordered))
     figure, axes = _figure(7.2, 3.0)
-    values, names = ordered.to_numpy(float), [str(place[0]) for place in ordered.index.to_list()]
+    values, names = ordered.to_numpy(float), [one_line(place[0]) for place in ordered.index.to_list()]
     wins = values > 0
     for side, colour in ((wins, COLOURS[0]), (~wins, COLOURS[5])):
         axes.vlines(position[side], 0, values[side], color=colour, linewidth=1.5)
         axes.plot(position[side], values[side], "o", color=colour, markersize=4)
     axes.axhline(0, color=_INK, linewidth=0.8)
-    axes.axhline(summary.mean, color=_INK, linewidth=1, linestyle="--")
-    if np.isfinite(summary.low):
+    if abs(summary.mean) < _DRAWABLE:
+        axes.axhline(summary.mean, color=_INK, linewidth=1, linestyle="--")
+    if max(abs(summary.low), abs(summary.high)) < _DRAWABLE:
         axes.axhspan(summary.low, summary.high, color=COLOURS[6], alpha=0.25, linewidth=0)
     if len(ordered) <= _MANY:
-        axes.set_xticks(position, names, rotation=90, fontsize=7)
+        axes.set_xticks(position, names, rotation=90, fontsize=7, parse_math=False)  # names may hold dollars
     else:
         axes.set_xticks([])
         axes.set_xlabel(f"{len(ordered)} images, sorted")
@@ -74,23 +77,24 @@ def psnr_over_seconds(report: pd.DataFrame, colour: Mapping[str, str]) -> bytes:
         report: rows of `report.parquet`.
         colour: of each method, from `colours`.
     """
-    done = report[report["status"] == "ok"]
+    done = report[(report["status"] == "ok") & (report["seconds_total"] > 0) & (report["psnr_y"].abs() < _DRAWABLE)]
     places = done.groupby(["method", *PLACE], sort=False, observed=True)[["seconds_total", "psnr_y"]].mean()
     figure, axes = _figure(7.2, 3.6)
     for index, name in enumerate(colour):
         if name not in places.index:
             continue
-        dots: pd.DataFrame = places.loc[[name]].replace([np.inf, -np.inf], np.nan).dropna()
+        dots: pd.DataFrame = places.loc[[name]]
         marker = _MARKERS[index % len(_MARKERS)]
         axes.scatter(dots["seconds_total"], dots["psnr_y"], s=9, color=colour[name], alpha=0.35, linewidth=0)
         mean = dots.mean()
         axes.plot(mean["seconds_total"], mean["psnr_y"], marker, color=colour[name], markersize=9, label=name)
-    axes.set_xscale("log")
     axes.set_xlabel("seconds per image, computation")
     axes.set_ylabel("PSNR Y, dB")
-    legend = axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8)
-    for text in legend.get_texts():
-        text.set_color(_INK)
+    if len(done):
+        axes.set_xscale("log")
+        legend = axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8)
+        for text in legend.get_texts():
+            text.set(color=_INK, parse_math=False)
     return _svg(figure, "PSNR over seconds, per image and on average")
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import io
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
-from mkgan_core.errors import ConfigError, StorageError
+from mkgan_core.datasets.layout import SCALES
+from mkgan_core.errors import ArtifactError, ConfigError, StorageError
+from mkgan_core.machine.plain_text import one_line
 from mkgan_core.machine.storage import Store
-from mkgan_core.reports import statistics
+from mkgan_core.reports import roots, statistics
 from mkgan_core.reports.image_rows import with_found_objects
-from mkgan_core.reports.schema import encode, images_schema, regions_schema
+from mkgan_core.reports.roots import Roots
+from mkgan_core.reports.schema import decode, encode, images_schema, regions_schema, report_schema
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,8 +27,11 @@ RUN_FILE = "run.json"  # what was asked for, and which flow run did it
 REPORT, REGIONS, IMAGES = "report.parquet", "regions.parquet", "images.parquet"
 PAGE = "report.html"
 CONTACT_SHEET = "contact-sheet.png"
+ARTIFACTS = "artifacts.json"  # names of the records that it is made of, for `mkgan store`
 
 _RECENT = 5  # runs that a message names
+_IN_STORE = re.compile(r"(.+)/runs/[^/]+")  # the folder of a run in an artifact store
+_PLACE = ("image", "scale", "method", "seed")  # columns that a table beside the report must have
 
 
 @dataclass(frozen=True)
@@ -36,12 +43,14 @@ class RunFolder:
         store: its folder; the constants of this module name the files in it.
         report: the name of the report's file, if it is not `REPORT`.
         parent: the artifact store; None for a run that was named by its report's URI.
+        artifacts: URI of the artifact store in which the files lie that the report names.
     """
 
     run_id: str
     store: Store
     report: str = REPORT
     parent: Store | None = None
+    artifacts: str = ""
 
     @classmethod
     def of(cls, run: str, store_uri: str) -> RunFolder:
@@ -49,7 +58,8 @@ class RunFolder:
 
         Args:
             run: a run id, or the URI (or path) of a report, which ends in ``.parquet``.
-            store_uri: the artifact store in which a run id is looked for.
+            store_uri: the artifact store in which a run id is looked for, and the artifacts of a report that lies in no
+                artifact store.
 
         Raises:
             StorageError: if the store cannot be opened.
@@ -60,10 +70,13 @@ class RunFolder:
             >>> RunFolder.of("memory://copies/monday/report.parquet", "memory://store").run_id
             'monday'
         """
-        if run.endswith(".parquet") and "/" in run:
-            uri, name = run.rsplit("/", 1)
-            return cls(uri.rsplit("/", 1)[-1], Store(uri), name)
-        return cls(run, Store(f"{store_uri.removesuffix('/')}/runs/{run}"), parent=Store(store_uri))
+        if run.endswith(".parquet"):
+            uri, slash, name = run.rpartition("/")
+            folder = Store(uri or slash or ".")
+            around = _IN_STORE.fullmatch(folder.uri)
+            return cls(folder.uri.rsplit("/", 1)[-1], folder, name, None, around[1] if around else Store(store_uri).uri)
+        parent = Store(store_uri)
+        return cls(run, Store(f"{store_uri.removesuffix('/')}/runs/{run}"), parent=parent, artifacts=parent.uri)
 
     @property
     def recent(self) -> str:
@@ -84,6 +97,8 @@ class Run:
         regions: `regions.parquet`.
         images: `images.parquet`; empty for reports of earlier versions, which did not have it.
         pairs: the comparisons that the run is about.
+        folders: URIs of the folders in which the files may lie that the tables name (`roots`).
+        notes: what of the run cannot be shown, and why.
     """
 
     title: str
@@ -92,6 +107,17 @@ class Run:
     regions: pd.DataFrame
     images: pd.DataFrame
     pairs: tuple[tuple[str, str], ...]
+    folders: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def read(self, uri: str) -> bytes:
+        """The bytes of an artifact that the tables name.
+
+        Raises:
+            DatasetError: if it does not lie where the run's files lie.
+            StorageError: if it is gone.
+        """
+        return read_file(roots.confined(uri, self.folders))
 
     def with_pairs(self, pairs: list[tuple[str, str]]) -> Run:
         """The run with these comparisons instead of its own; without any, the run as it is."""
@@ -101,23 +127,28 @@ class Run:
 def open_run(run: str, store_uri: str) -> Run:
     """The run of a run id, or of the URI of its `report.parquet`.
 
+    A damaged table beside the report costs what it is needed for; the run's notes say so.
+
     Raises:
-        ConfigError: if the run has no report, or an empty one.
+        ConfigError: if the run has no report, or one that is damaged or empty.
     """
     folder = RunFolder.of(run, store_uri)
     rows = _read(folder, run)
-    if rows.empty:
-        raise ConfigError(f"the report of run '{run}' has no rows; name another")
+    places = Roots.of(folder.artifacts, roots.read_facts(folder.store, RUN_FILE))
+    notes: list[str] = []
+    images = _table(folder, IMAGES, images_schema(), _PLACE[:2], notes)
+    images = images.merge(rows[statistics.PLACE].drop_duplicates()).drop_duplicates(statistics.PLACE)
+    regions = _table(folder, REGIONS, regions_schema(), (*_PLACE, "region"), notes)
     first = rows.iloc[0]
-    images = _table(folder, IMAGES, images_schema())
-    regions = _table(folder, REGIONS, regions_schema())
     return Run(
-        title=f"{first['dataset']} x{first['scale']}, preset {first['preset']}",
+        title=one_line(f"{first['dataset']} x{first['scale']}, preset {first['preset']}"),
         names=(first["run_id"],),
-        rows=rows,
-        regions=regions,
-        images=with_found_objects(images, regions),
+        rows=_moved(rows, places.artifact),
+        regions=_moved(regions, places.artifact),
+        images=with_found_objects(_moved(images, places.data), regions),
         pairs=tuple(statistics.natural_pairs(rows)),
+        folders=places.folders,
+        notes=tuple(notes),
     )
 
 
@@ -158,6 +189,8 @@ def beside(a: Run, b: Run) -> Run:
         regions=regions,
         images=a.images.merge(common),
         pairs=tuple(same or statistics.natural_pairs(rows)),
+        folders=(*a.folders, *b.folders),
+        notes=(*a.notes, *b.notes),
     )
 
 
@@ -165,20 +198,9 @@ def read(run: str, store_uri: str) -> pd.DataFrame:
     """The report of a run, by run id or by the URI of its `report.parquet`: one row per image x method x scale x seed.
 
     Raises:
-        ConfigError: if the run has no report.
+        ConfigError: if the run has no report, or one that is damaged or empty.
     """
     return _read(RunFolder.of(run, store_uri), run)
-
-
-def _read(folder: RunFolder, run: str) -> pd.DataFrame:
-    import pandas as pd
-
-    try:
-        data = folder.store.read(folder.report)
-    except StorageError as fault:
-        place = (folder.parent or folder.store).uri
-        raise ConfigError(f"no report for run '{run}' in {place} (runs there: {folder.recent})") from fault
-    return pd.read_parquet(io.BytesIO(data))
 
 
 def read_file(uri: str) -> bytes:
@@ -191,6 +213,44 @@ def read_file(uri: str) -> bytes:
     return Store(folder).read(name)
 
 
+def _read(folder: RunFolder, run: str) -> pd.DataFrame:
+    file = folder.store.uri_of(folder.report)
+    try:
+        data = folder.store.read(folder.report)
+    except ArtifactError as fault:
+        if not isinstance(fault.__cause__, FileNotFoundError):
+            raise
+        place = (folder.parent or folder.store).uri
+        raise ConfigError(f"no report for run '{run}' in {place} (runs there: {folder.recent})") from fault
+    schema = report_schema()
+    rows = decode(data, schema, file, needs=schema.names[:-1])  # the last came later
+    if rows.empty:
+        raise ConfigError(f"{file}, the report of run '{run}', has no rows; name another")
+    if unknown := set(rows["scale"]) - set(SCALES):
+        raise ConfigError(f"{file} has rows of scale {', '.join(map(str, sorted(unknown)))}; mkgan knows {SCALES}")
+    return rows
+
+
+def _table(folder: RunFolder, name: str, schema: pa.Schema, needs: Sequence[str], notes: list[str]) -> pd.DataFrame:
+    """A table beside the report; empty where it is missing, which is no news, or damaged, which is noted."""
+    file = folder.store.uri_of(name)
+    try:
+        return decode(folder.store.read(name), schema, file, needs=needs)
+    except ConfigError as fault:
+        notes.append(one_line(f"{fault}; what it tells is left out"))
+    except StorageError as fault:
+        if not isinstance(fault.__cause__, FileNotFoundError):
+            notes.append(one_line(f"{fault}; what it tells is left out"))
+    return decode(encode([], schema), schema, file)
+
+
+def _moved(table: pd.DataFrame, place: Callable[[str], str | None]) -> pd.DataFrame:
+    """The table with all URIs replaced by what ``place`` makes of them."""
+    return table.assign(
+        **{name: table[name].map(place, na_action="ignore") for name in table.columns if name.endswith("_uri")}
+    )
+
+
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     """A table's rows, with None for what is missing, where pandas has NaN, also among strings.
 
@@ -200,14 +260,3 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
         [{'image': 'im_1', 'psnr_y': 30.5}, {'image': None, 'psnr_y': None}]
     """
     return cast("list[dict[str, Any]]", table.astype(object).where(table.notna(), None).to_dict("records"))
-
-
-def _table(folder: RunFolder, name: str, schema: pa.Schema) -> pd.DataFrame:
-    """A table beside the report; columns that it lacks, or all of them, are empty."""
-    import pandas as pd
-
-    try:
-        data = folder.store.read(name)
-    except StorageError:
-        data = encode([], schema)
-    return pd.read_parquet(io.BytesIO(data)).reindex(columns=schema.names)

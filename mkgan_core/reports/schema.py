@@ -10,12 +10,18 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from mkgan_core.errors import ConfigError
+from mkgan_core.machine.secrets import mask
+
 if TYPE_CHECKING:
+    import pandas as pd
     import pyarrow as pa
 
 SCHEMA_VERSION = "1.1"  # the number behind the point counts the columns and files that were added
 SCORES = ("psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb", "mse_rgb")
-_METADATA = {"mkgan_schema_version": SCHEMA_VERSION}
+_VERSION_KEY = "mkgan_schema_version"
+_METADATA = {_VERSION_KEY: SCHEMA_VERSION}
+_NEVER_EMPTY = ("run_id", "dataset", "image", "scale", "method", "preset", "seed", "region", "status")
 
 
 @cache
@@ -153,14 +159,58 @@ def encode(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> bytes:
         pyarrow.ArrowInvalid, pyarrow.ArrowTypeError: if a value does not fit its column.
 
     Example:
-        >>> import pandas as pd
         >>> data = encode([{"image": "im_13", "height": 512}], images_schema())
-        >>> pd.read_parquet(io.BytesIO(data))[["image", "height"]].to_dict("records")
+        >>> decode(data, images_schema(), "images.parquet")[["image", "height"]].to_dict("records")
         [{'image': 'im_13', 'height': 512}]
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    plain = [{name: _encodable(value) for name, value in row.items()} for row in rows]
     out = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), out)
+    pq.write_table(pa.Table.from_pylist(plain, schema=schema), out)
     return out.getvalue()
+
+
+def _encodable(value: Any) -> Any:
+    """A value without secrets, and of letters: a message about a name that is not UTF-8 must not cost the table."""
+    return mask(value).encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+
+
+def decode(data: bytes, schema: pa.Schema, file: str, *, needs: Sequence[str] = ()) -> pd.DataFrame:
+    """A table from Parquet, whoever wrote it: every column of the schema with its type, in its order.
+
+    Args:
+        data: what is in the file.
+        schema: of the table. Columns that the file lacks are empty, further ones are left out.
+        file: its name, for messages.
+        needs: columns without which the table is of no use.
+
+    Raises:
+        ConfigError: if the file is not Parquet, of a newer version, or has columns that do not fit the schema.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        found = pq.read_table(io.BytesIO(data))
+    except Exception as fault:  # Arrow's errors have no common class, and garbage leads to any of them
+        raise ConfigError(f"{file} is not a readable Parquet file; run the benchmark again, or name another") from fault
+    version = (found.schema.metadata or {}).get(_VERSION_KEY.encode(), b"1").decode("ascii", "replace")
+    if version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
+        raise ConfigError(
+            f"{file} is of version {version[:20]} of the tables, this mkgan reads {SCHEMA_VERSION}; update mkgan"
+        )
+    if lacking := [name for name in needs if name not in found.column_names]:
+        raise ConfigError(f"{file} is not a table of mkgan: it has no column {', '.join(lacking)}")
+    columns = []
+    for field in schema:
+        try:
+            column = found.column(field.name) if field.name in found.column_names else pa.nulls(len(found))
+            columns.append(column.cast(field.type))
+            columns[-1].validate(full=True)  # that text is UTF-8, for one
+        except Exception as fault:
+            raise ConfigError(f"column {field.name} of {file} does not hold values of type {field.type}") from fault
+        if field.name in needs and field.name in _NEVER_EMPTY and columns[-1].null_count:
+            raise ConfigError(f"column {field.name} of {file} has empty cells; run the benchmark again")
+    return pa.Table.from_arrays(columns, schema=schema).to_pandas()

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mkgan_core.machine.plain_text import one_line
 from mkgan_core.reports import statistics
 from mkgan_core.reports.schema import SCORES
 
@@ -97,6 +98,23 @@ def comparison(report: pd.DataFrame) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(table).astype({"seeds": int})
+
+
+def failures(report: pd.DataFrame) -> list[str]:
+    """The rows that failed, a line for each: image, method, seed, and why.
+
+    Args:
+        report: rows of `report.parquet`.
+
+    Example:
+        >>> import pandas as pd
+        >>> failures(pd.DataFrame({"image": ["im_1"], "method": ["bicubic"], "seed": [0], "status": ["failed"],
+        ...                        "error": ["the file" + chr(10) + "is gone"]}))
+        ['im_1 bicubic seed 0: the file is gone']
+    """
+    failed = report[report["status"] != "ok"].to_dict("records")
+    lines = [f"{row['image']} {row['method']} seed {row['seed']}: {row['error']}" for row in failed]
+    return [one_line(line) for line in lines]
 
 
 def figure(name: str, row: Mapping[Any, Any]) -> str:

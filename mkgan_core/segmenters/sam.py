@@ -149,6 +149,7 @@ class UltralyticsSam:
 
 @lru_cache(maxsize=1)
 def _segment_anything(path: Path, _sha256: str, device: str) -> Any:
+    import torch
     from segment_anything import sam_model_registry
 
     known = [name for name in sam_model_registry if f"sam_{name}_" in path.name or f"sam_{name}." in path.name]
@@ -156,6 +157,10 @@ def _segment_anything(path: Path, _sha256: str, device: str) -> Any:
         names = ", ".join(f"sam_{name}_*.pth" for name in sam_model_registry if name != "default")
         raise WeightsError(f"{path}: which SAM this is must be in its name; name it like one of {names}")
     try:
-        return sam_model_registry[known[0]](checkpoint=str(path)).to(device)
+        # not by the package, which loads pickles where torch is older
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        model = sam_model_registry[known[0]](checkpoint=None)
+        model.load_state_dict(state)
+        return model.to(device)
     except Exception as fault:  # torch raises many types on damaged files
         raise weights.unusable(path, "SAM weights", fault) from fault

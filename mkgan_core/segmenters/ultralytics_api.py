@@ -31,8 +31,9 @@ def yolo(path: Path, _sha256: str, task: str | None = None) -> Any:
 
     Raises:
         ConfigError: if the package that runs the format is missing.
-        WeightsError: if the file cannot be loaded.
+        WeightsError: if the file cannot be loaded, or must not be (`weights.verify`).
     """
+    weights.verify(path)
     if why := weights.missing_runtime(path):
         raise ConfigError(why)
     if task is None:
@@ -50,10 +51,11 @@ def sam_predictor(path: Path, _sha256: str, device: str) -> Any:
     """SAM, SAM 2 or MobileSAM, ready to be prompted.
 
     Raises:
-        WeightsError: if the file cannot be loaded.
+        WeightsError: if the file cannot be loaded, or must not be (`weights.verify`).
     """
     import torch
 
+    weights.verify(path)
     try:
         model = quiet().SAM(str(path))
         settings = {"conf": 0.0, "task": "segment", "mode": "predict", "imgsz": 1024, "retina_masks": True}

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import contextlib
+import os
+import re
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +11,11 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from mkgan_core.datasets.layout import Dataset, given_masks, load_high, load_low, true_kernel
+from mkgan_core.datasets.check import check
+from mkgan_core.datasets.layout import Dataset, given_masks, load_high, load_low, open_file, true_kernel
 from mkgan_core.datasets.sample import NAMES, open_sample
-from mkgan_core.errors import DatasetError, KernelError
-from mkgan_core.imaging import images
+from mkgan_core.errors import DatasetError, KernelError, MkganError
+from mkgan_core.imaging import images, kernel_files
 from mkgan_core.imaging.regions import Region, whole
 from mkgan_core.machine.storage import Store
 
@@ -102,6 +107,100 @@ def test_a_file_that_changes_during_the_run(dataset_folder: Path) -> None:
         load_low(spec)
 
 
+@pytest.mark.parametrize(("folder", "other"), [("lr_x2", "im_1.jpg"), ("gt", "im_1.tif"), ("gt", "im_1.PNG")])
+def test_two_files_for_one_image(dataset_folder: Path, folder: str, other: str) -> None:
+    Image.open(dataset_folder / folder / "im_1.png").convert("RGB").save(dataset_folder / folder / other)
+    with pytest.raises(DatasetError, match=rf"{folder}\b") as caught:
+        Dataset(str(dataset_folder)).plan(2)
+    assert all(name in str(caught.value) for name in ("im_1.png", other))
+    assert len(Dataset(str(dataset_folder)).plan(2, ["im_2"])) == 1  # it costs only itself
+    assert [finding.problem is None for finding in check(str(dataset_folder))] == [False, True]
+
+
+def test_other_files_beside_the_pictures_do_not_matter(dataset_folder: Path) -> None:
+    for name in ("gt/im_1.txt", "gt/im_1.json", "lr_x2/im_1.xmp", "lr_x2/._im_1.png", "gt/.im_2.png"):
+        (dataset_folder / name).write_text("notes")
+    assert [spec.high.uri[-8:] for spec in Dataset(str(dataset_folder)).plan(2) if spec.high] == [
+        "im_1.png",
+        "im_2.png",
+    ]
+
+
+def test_an_image_named_twice_is_taken_once(dataset_folder: Path) -> None:
+    specs = Dataset(str(dataset_folder)).plan(2, ["im_2", "im_1", "im_2"])
+    assert [spec.image for spec in specs] == ["im_2", "im_1"]
+
+
+@pytest.mark.parametrize("name", [b"im_\xff.png", b"im\n1.png", b"\x1b[31mim_1.png", "im_1\u2028.png".encode()])
+def test_names_that_cannot_be_shown(dataset_folder: Path, name: bytes) -> None:
+    for folder in ("lr_x2", "gt"):
+        (dataset_folder / folder / "im_1.png").rename(dataset_folder / folder / os.fsdecode(name))
+    with pytest.raises(DatasetError) as caught:
+        Dataset(str(dataset_folder)).plan(2)
+    assert repr(os.fsdecode(name)) in str(caught.value)
+    with pytest.raises(DatasetError) as caught:
+        open_file(str(dataset_folder / "lr_x2" / os.fsdecode(name)))
+    assert repr(os.fsdecode(name))[1:-1] in str(caught.value)
+    assert str(caught.value).isprintable()
+    with pytest.raises(DatasetError):
+        Dataset(os.fsdecode(b"data\xff"))
+
+
+@pytest.mark.parametrize(
+    "name", ["lr_x2/im_1.png", "gt/im_1.png", "gt_k_x2/kernel_1.mat", "masks/img1/obj_hr_mask.png", "manifest.json"]
+)
+@pytest.mark.parametrize("kind", ["pipe", "socket", "folder", "device"])
+def test_what_is_no_file_is_refused_at_once(dataset_folder: Path, name: str, kind: str) -> None:
+    place = dataset_folder / name
+    place.unlink(missing_ok=True)
+    if kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "folder":
+        place.mkdir()
+    elif kind == "device":
+        place.symlink_to("/dev/zero")
+    else:
+        with socket.socket(socket.AF_UNIX) as made, contextlib.chdir(place.parent):
+            made.bind(place.name)
+    if name == "manifest.json":
+        with pytest.raises(MkganError, match=r"manifest\.json"):
+            list(check(str(dataset_folder)))
+        return
+    with pytest.raises(MkganError, match=re.escape(place.name)):
+        Dataset(str(dataset_folder)).plan(2)
+    first, second = check(str(dataset_folder))
+    assert place.name in str(first.problem)
+    assert second.problem is None
+
+
+def test_an_object_s_kernel_needs_its_mask(dataset_folder: Path) -> None:
+    (dataset_folder / "gt_k_x2" / "kernel_1_obj.mat").write_bytes(kernel_files.encode_mat(np.eye(5)))
+    (dataset_folder / "masks" / "img1" / "obj_hr_mask.png").unlink()
+    with pytest.raises(DatasetError, match=r"kernel_1_obj\.mat.*obj_hr_mask\.png"):
+        Dataset(str(dataset_folder)).plan(2)
+
+
+BAD_TRUTHS = {
+    "one value": np.ones((1, 1)),
+    "almost no sum": np.array([[1e-6, 1, 1], [-1, 0, 1], [-1, -1, 0]]),
+}
+
+
+@pytest.mark.parametrize("what", BAD_TRUTHS)
+@pytest.mark.parametrize("scale", [2, 4])
+def test_a_true_kernel_that_is_no_blur_is_named(tmp_path: Path, what: str, scale: int) -> None:
+    grey = images.encode_png(np.full((64, 64, 3), 0.5, np.float32))
+    store = Store(str(tmp_path))
+    store.write(f"lr_x{scale}/im_1.png", grey)
+    store.write("gt/im_1.png", images.encode_png(np.full((64 * scale, 64 * scale, 3), 0.5, np.float32)))
+    store.write(f"gt_k_x{scale}/kernel_1.mat", kernel_files.encode_mat(BAD_TRUTHS[what]))
+    (spec,) = Dataset(str(tmp_path)).plan(scale)
+    with pytest.raises(KernelError, match=rf"gt_k_x{scale}/kernel_1\.mat"):
+        true_kernel(spec, whole(spec.shape))
+    (found,) = check(str(tmp_path))
+    assert "kernel_1.mat" in str(found.problem)
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("scale", [2, 4])
 def test_the_sample_regenerates_its_low_resolution_images(name: str, scale: int, tmp_path: Path) -> None:
@@ -128,10 +227,37 @@ def test_the_sample_regenerates_its_low_resolution_images(name: str, scale: int,
         assert true_kernel(specs[0], whole(specs[0].shape)) is not None
 
 
-def test_the_sample_is_built_once(tmp_path: Path) -> None:
-    first = open_sample("sample", Store(str(tmp_path)))
-    stamp = (tmp_path / "datasets").rglob("*.png")
-    times = {path: path.stat().st_mtime_ns for path in stamp}
-    again = open_sample("sample", Store(str(tmp_path)))
-    assert first.store.uri == again.store.uri
-    assert times == {path: path.stat().st_mtime_ns for path in (tmp_path / "datasets").rglob("*.png")}
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("built")
+    open_sample("sample-two-blur", Store(str(folder)))
+    return folder
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (folder / "datasets").rglob("*") if path.is_file()}
+
+
+def test_the_sample_is_built_once(built: Path) -> None:
+    times = {path: path.stat().st_mtime_ns for path in (built / "datasets").rglob("*.*")}
+    open_sample("sample-two-blur", Store(str(built)))
+    assert times == {path: path.stat().st_mtime_ns for path in (built / "datasets").rglob("*.*")}
+
+
+@pytest.mark.parametrize("how", ["removed", "cut", "altered"])
+@pytest.mark.parametrize(
+    "name", ["lr_x2/coffee.png", "gt/coffee.png", "gt_k_x4/kernel_coffee_obj.mat", "manifest.json", "built.json"]
+)
+def test_what_the_sample_lost_is_made_again(built: Path, how: str, name: str) -> None:
+    before = content(built)
+    (file,) = (built / "datasets").glob(f"*/{name}")
+    data = bytearray(file.read_bytes())
+    if how == "removed":
+        file.unlink()
+    elif how == "cut":
+        file.write_bytes(data[: len(data) // 2])
+    else:
+        data[len(data) // 2] ^= 1
+        file.write_bytes(data)
+    assert len(open_sample("sample-two-blur", Store(str(built))).plan(2)) == 4
+    assert content(built) == before

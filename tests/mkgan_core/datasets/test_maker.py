@@ -16,7 +16,7 @@ from mkgan_core.datasets.object_masks import MaskFolder, YoloMasks
 from mkgan_core.errors import ConfigError, DatasetError, WeightsError
 from mkgan_core.imaging import degradation, images, kernel_files, kernels
 from mkgan_core.imaging.regions import Region, whole
-from mkgan_core.machine.storage import Store
+from mkgan_core.machine.storage import Store, sha256
 from tests.conftest import needs, real_data
 
 CLEAN = Law("div2krk", (2, 4), seed=3)
@@ -281,3 +281,44 @@ def test_missing_weights_and_packages(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "ultralytics", None)
     with pytest.raises(WeightsError, match="ultralytics"):
         YoloMasks(tmp_path / "some.tflite")
+
+
+@pytest.mark.parametrize("name", ["lr_x2/im_1.png", "gt_k_x2/kernel_1.mat", "records/im_1.json"])
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", None])
+def test_what_is_damaged_is_made_again(photographs: Path, tmp_path: Path, name: str, content: bytes | None) -> None:
+    for other in ("im_2.png", "hill.jpg"):
+        (photographs / other).unlink()
+    law, out = Law("div2krk", (2,)), tmp_path / "made"
+    DatasetMaker(str(photographs), str(out), law).make()
+    expected = tree(out)
+    (out / name).write_bytes((out / name).read_bytes()[:-5] if content is None else content)
+    done: list[bool] = []
+    DatasetMaker(str(photographs), str(out), law).make(lambda record, was_done: done.append(was_done))
+    assert done == [False]
+    assert tree(out) == expected
+
+
+def test_a_record_names_no_file_elsewhere(photographs: Path, tmp_path: Path) -> None:
+    out, law = tmp_path / "made", Law("div2krk", (2,))
+    DatasetMaker(str(photographs), str(out), law).make()
+    (tmp_path / "other").write_bytes(b"")
+    for place in ("../other", (tmp_path / "other").as_uri(), str(tmp_path / "other")):
+        record = json.loads((out / "records" / "im_1.json").read_text())
+        record["files"][place] = sha256(b"")
+        (out / "records" / "im_1.json").write_text(json.dumps(record))
+        manifest = DatasetMaker(str(photographs), str(out), law).make()
+        assert place not in json.dumps(manifest)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff"])
+def test_a_damaged_law_is_named(photographs: Path, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "law.json").write_bytes(content)
+    with pytest.raises(DatasetError, match=r"law\.json"):
+        DatasetMaker(str(photographs), str(tmp_path / "made"), CLEAN)
+
+
+def test_names_of_photographs_that_cannot_be_shown(photographs: Path, tmp_path: Path) -> None:
+    (photographs / "im_1.png").rename(photographs / "im\n1.png")
+    with pytest.raises(DatasetError, match=r"'im\\n1\.png'"):
+        DatasetMaker(str(photographs), str(tmp_path / "made"), CLEAN)

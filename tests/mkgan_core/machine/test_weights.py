@@ -155,7 +155,7 @@ def test_auto_takes_the_best_at_hand(folder: Path) -> None:
 
 def test_weights_are_part_of_a_segmentation_s_identity(folder: Path) -> None:
     """So that different weights never share an artifact."""
-    put(folder, "yolo.pt", "sam_vit_b_mine.pth")
+    put(folder, "yolo.onnx", "sam_vit_b_mine.pth")
     before = parts.identity("segmenter", "yolo-sam", "fast")
     assert set(before["weights"]) == {"yolo", "sam"}
     (folder / "sam_vit_b_mine.pth").write_bytes(b"trained further")

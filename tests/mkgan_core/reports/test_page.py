@@ -43,6 +43,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     law, source = Law("two-blur", (2,), masks="given"), MaskFolder(str(folder / "masks"))
     DatasetMaker(str(folder / "hr"), str(folder / "set"), law, source).make()
     uri = benchmark(folder / "set", str(folder / "store"), METHODS, seeds=2)
+    facts = {"config": {"dataset": str(folder / "set"), "store": str(folder / "store")}}
+    Store(uri.rpartition("/")[0]).write_json(runs.RUN_FILE, facts)
     return runs.open_run(uri, "memory://unused")
 
 
@@ -118,12 +120,23 @@ def test_a_page_for_a_hundred_images_keeps_its_budget(run: Run, monkeypatch: pyt
     assert copies < 1.2 * 400_000
 
 
-def test_lost_files_leave_the_figures(run: Run, tmp_path: Path) -> None:
-    gone = run.images.copy()
-    gone.loc[0, "high_uri"] = (tmp_path / "nowhere.png").as_uri()
-    html = page.render(replace(run, images=gone))
-    assert html.count("No pictures: ") == 1
-    assert html.count('<div class="pictures">') == 2
+def test_a_lost_or_damaged_file_costs_itself(run: Run, tmp_path: Path) -> None:
+    gone, rows = run.images.copy(), run.rows.copy()
+    gone.loc[0, "high_uri"] = f"{gone.loc[0, 'high_uri']}.gone"
+    gone.loc[1, "low_uri"] = (tmp_path / "elsewhere.png").as_uri()
+    uri = rows.loc[(rows["image"] == "im_1") & (rows["method"] == METHODS[1]), "output_uri"].iloc[0]
+    made = Path(uri.removeprefix("file://"))
+    whole = made.read_bytes()
+    made.write_bytes(whole[:60])
+    try:
+        html = page.render(replace(run, images=gone, rows=rows))
+    finally:
+        made.write_bytes(whole)
+    assert "Not shown: truth: " in html
+    assert f"Not shown: {METHODS[1]}: " in html
+    assert html.count('<div class="pictures">') == 3
+    nothing = page.render(replace(run, images=gone, rows=rows.assign(output_uri=None)))
+    assert nothing.count("No pictures: ") == 1  # no baseline without the low-resolution image
     without = page.render(replace(run, images=run.images.iloc[:0]))
     assert '<div class="pictures">' not in without
 

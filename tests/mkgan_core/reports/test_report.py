@@ -20,10 +20,12 @@ from mkgan_core.reports.schema import images_schema, regions_schema, report_sche
 from mkgan_core.reports.tables import comparison
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
-REGION = {"name": "object", "key": "k", "mask_uri": None, "area_px": 300}
+STORE = Store("memory://report-files")
+REGION = {"name": "object", "key": "k", "mask": None, "area_px": 300}
 STEP = {"key": "s", "seconds": 2.0, "peak_memory_mb": 100.0, "threads": 1, "device": "cpu"}
 SPLIT = {**STEP, "regions": [], "note": None}
-KERNEL = {**STEP, "kernel_uri": "file:///k.npy", "attempts": 1, "fallback": None}
+KERNEL = {**STEP, "kernel": {"name": "artifacts/k.npy", "size": 1, "sha256": "9f"}, "attempts": 1, "fallback": None}
+UPSCALED = {**STEP, "output": {"name": "artifacts/u.png", "size": 1, "sha256": "9f"}}
 SCORES = {
     "psnr_y": 30.0,
     "ssim_y": 0.9,
@@ -37,11 +39,13 @@ SCORES = {
 @pytest.fixture
 def results(dataset_folder: Path) -> list[Result]:
     specs = Dataset(str(dataset_folder)).plan(2)
-    up = {**STEP, "output_uri": "file:///u.png"}
     multi, plain = parse("given/kernelgan+zssr"), parse("bicubic")
-    two = [RegionResult(REGION, KERNEL, up), RegionResult({**REGION, "name": "background", "area_px": 100}, KERNEL, up)]
+    two = [
+        RegionResult(REGION, KERNEL, UPSCALED),
+        RegionResult({**REGION, "name": "background", "area_px": 100}, KERNEL, UPSCALED),
+    ]
     failed = [RegionResult(REGION, KERNEL, None, error="upscale: out of memory"), two[1]]
-    one = [RegionResult(REGION, None, up)]
+    one = [RegionResult(REGION, None, UPSCALED)]
     bicubic = {**SCORES, "psnr_y": 31.0, "kernel_psnr": [None]}
     return [
         Result(specs[0], plain, 0, SPLIT, one, bicubic, None),
@@ -54,7 +58,7 @@ def results(dataset_folder: Path) -> list[Result]:
 def _rows(results: list[Result]) -> tuple[list[dict], list[dict]]:
     image_rows, region_rows = [], []
     for result in results:
-        row, parts = rows(result, "run-1", "fast", NOW)
+        row, parts = rows(result, "run-1", "fast", NOW, STORE)
         image_rows.append(row)
         region_rows += parts
     return image_rows, region_rows
@@ -117,6 +121,7 @@ def test_rows(results: list[Result]) -> None:
     assert failed["psnr_y"] is None
     assert "out of memory" in failed["error"]
     assert [r["status"] for r in region_rows] == ["ok", "ok", "ok", "ok", "failed", "ok"]
+    assert {r["output_uri"] for r in region_rows} == {"memory:///report-files/artifacts/u.png", None}
 
 
 def test_comparison_hides_nothing(results: list[Result]) -> None:
@@ -137,12 +142,12 @@ def test_a_report_is_found_by_run_or_by_uri(results: list[Result]) -> None:
 
 def test_an_image_left_in_one_piece_is_noted_beside_what_replaced_its_kernel(results: list[Result]) -> None:
     noted = replace(results[1], segmentation={**SPLIT, "note": "yolo found nothing"})
-    assert [row["fallback"] for row in rows(noted, "r", "fast", NOW)[1]] == ["yolo found nothing"] * 2
+    assert [row["fallback"] for row in rows(noted, "r", "fast", NOW, STORE)[1]] == ["yolo found nothing"] * 2
     kernel = {**KERNEL, "fallback": "kernel off centre; took bicubic"}
     parts = [replace(part, kernel=kernel) for part in noted.regions]
-    (first, _) = rows(replace(noted, regions=parts), "r", "fast", NOW)[1]
+    (first, _) = rows(replace(noted, regions=parts), "r", "fast", NOW, STORE)[1]
     assert first["fallback"] == "yolo found nothing; kernel off centre; took bicubic"
-    assert rows(results[1], "r", "fast", NOW)[1][0]["fallback"] is None
+    assert rows(results[1], "r", "fast", NOW, STORE)[1][0]["fallback"] is None
 
 
 def test_a_run_has_one_folder_however_it_is_named(tmp_path: Path) -> None:

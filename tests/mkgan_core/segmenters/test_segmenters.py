@@ -195,6 +195,7 @@ def test_corrupted_weights(
     needs("ultralytics", "ai_edge_litert")
     (tmp_path / file).write_bytes(content)
     monkeypatch.setenv("MKGAN_WEIGHTS", str(tmp_path / file))
+    monkeypatch.setenv("MKGAN_TRUST_WEIGHTS", "1")
     name = {"f": "faster-rcnn", "m": "mask-rcnn", "s": "sam", "y": "yolo"}[file[0]]
     with pytest.raises(WeightsError, match=file.replace(".", r"\.")):
         split(name, scene)
@@ -257,6 +258,7 @@ def detectron2(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Ins
     answer: dict[str, Instances] = {}
     (tmp_path / "model_final_own.pkl").write_bytes(b"weights")
     monkeypatch.setenv("MKGAN_WEIGHTS", str(tmp_path))
+    monkeypatch.setenv("MKGAN_TRUST_WEIGHTS", "1")
 
     class Predictor:
         def __init__(self, config: types.SimpleNamespace) -> None:
