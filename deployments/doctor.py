@@ -6,87 +6,56 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
 
 from packaging.requirements import Requirement
 
-from deployments.server import answers, use_configured_api
+from deployments import database
+from deployments.doctor_server import examine_server
+from deployments.embedded import make_state
+from deployments.findings import Finding, made_by, note, ok, wrong
+from deployments.server import SERVED, STATE, fault_of_configured, read_note, use_configured_api
 from mkgan_core.datasets.layout import Dataset
-from mkgan_core.errors import MkganError
+from mkgan_core.errors import ConfigError, MkganError
 from mkgan_core.machine import weights
 from mkgan_core.machine.cores import cores
-from mkgan_core.machine.places import INSTALL
+from mkgan_core.machine.places import INSTALL, home
 from mkgan_core.machine.storage import Store
-
-if TYPE_CHECKING:
-    from prefect.client.orchestration import SyncPrefectClient
 
 PINNED = ("prefect", "fastapi", "sqlalchemy", "torch", "pydantic")  # the wrong version fails in ways hard to explain
 OPTIONAL = {
     "chromium": ("drives the UI in tests", "install Debian's package chromium"),
     "postgres": ("database for several machines", "install Debian's package postgresql"),
 }
-_DEPLOY = "mkgan deploy"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The result of one check.
-
-    Attributes:
-        check: what was looked at.
-        state: ``note`` is no fault.
-        found: what it is like.
-        remedy: what to do about it; empty if nothing has to be done.
-    """
-
-    check: str
-    state: Literal["ok", "note", "wrong"]
-    found: str
-    remedy: str = ""
-
-
-def ok(check: str, found: str) -> Finding:
-    """All is well."""
-    return Finding(check, "ok", found)
-
-
-def note(check: str, found: str, remedy: str = "") -> Finding:
-    """Something that a person may want to change."""
-    return Finding(check, "note", found, remedy)
-
-
-def wrong(check: str, found: str, remedy: str) -> Finding:
-    """Something that a person must change."""
-    return Finding(check, "wrong", found, remedy)
+GB = 1e9
+LITTLE_DISK, NO_DISK = 5 * GB, 0.2 * GB
+LITTLE_MEMORY, NO_MEMORY = 4 * GB, 1 * GB  # a benchmark of small images takes 1 to 2 GB
+_CONTAINER = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
 def examine(store: str, div2krk: str) -> Iterator[Finding]:
-    """Check the machine, then the server.
+    """Check the machine, then the server. A check that breaks is a finding too, and the others go on.
 
     Args:
         store: URI of the artifact store.
         div2krk: folder or URL of the scheduled runs' data set.
     """
-    yield _python()
-    yield from map(_package, PINNED)
-    yield _device()
-    yield _store(store)
-    yield _data_set(div2krk)
-    yield _weights()
-    yield from map(_program, OPTIONAL)
-    api_url = use_configured_api()
-    if api_url is None:
-        without = "none configured: mkgan benchmark starts its own, but schedules and the Retry button need one"
-        yield note("server", without, "mkgan serve, or set PREFECT_API_URL")
-    elif not answers(api_url):
-        yield wrong("server", f"{api_url} does not answer", "start it, or set PREFECT_API_URL to another")
-    else:
-        yield ok("server", api_url)
-        yield from _server_set_up()
+    yield from made_by("Python", _python)
+    for name in PINNED:
+        yield from made_by(name, partial(_package, name))
+    yield from made_by("device", _device)
+    yield from made_by("cores", _cores)
+    yield from made_by("memory", _memory)
+    yield from made_by("home", _home)
+    yield from made_by("store", partial(_store, store))
+    yield from made_by("disk", partial(_disk, store))
+    yield from made_by("DIV2KRK", partial(_data_set, div2krk))
+    yield from made_by("weights", _weights)
+    for name in OPTIONAL:
+        yield from made_by(name, partial(_program, name))
+    yield from made_by("server", _server)
 
 
 def _python() -> Finding:
@@ -112,17 +81,73 @@ def _device() -> Finding:
 
     if torch.cuda.is_available():
         return ok("device", ", ".join(torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())))
-    without = f"no GPU that torch {torch.__version__} can use; {cores()} cores"
+    without = f"no GPU that torch {torch.__version__} can use"
     return note("device", without, "trainings run on the CPU: use preset fast")
+
+
+def _cores() -> Finding:
+    """How many are used, of those that the machine has, and whether a wish for threads goes beyond what there is."""
+    from loky import cpu_count
+
+    allowed, wish = cpu_count(), os.environ.get("OMP_NUM_THREADS", "")
+    found = f"{cores()} used, {allowed} allowed to this process, {os.cpu_count()} in the machine"
+    if wish and not (wish.isdigit() and int(wish)):
+        return note("cores", f"{found}; OMP_NUM_THREADS={wish} is no number", "set it to a whole number, or unset it")
+    if wish and int(wish) > allowed:
+        return note("cores", f"{found}; OMP_NUM_THREADS={wish} asks for more", "unset it: threads would wait in turns")
+    return ok("cores", found + (f" (OMP_NUM_THREADS={wish})" if wish else ""))
+
+
+def _memory() -> Finding:
+    import psutil
+
+    free = psutil.virtual_memory().available
+    for file in _CONTAINER:
+        if file.exists() and (limit := file.read_text().strip()).isdigit():
+            free = min(free, int(limit))
+    found, remedy = f"{free / GB:.1f} GB free", "end other programs, or take a larger machine"
+    if free < NO_MEMORY:
+        return wrong("memory", found, remedy)
+    return (
+        note("memory", found, f"enough for small images; for larger ones, {remedy}")
+        if free < LITTLE_MEMORY
+        else ok("memory", found)
+    )
+
+
+def _home() -> Finding:
+    state = home() / STATE
+    if not os.environ.get("PREFECT_API_URL"):
+        make_state(state)
+    elif not home().is_dir():
+        return note("home", f"no folder {home()}", "none is needed: Prefect's server is elsewhere")
+    return ok("home", str(home()))
 
 
 def _store(uri: str) -> Finding:
     try:
-        store = Store(uri)
+        store = Store(uri, patient=False)
         store.check_writable()
     except MkganError as fault:
-        return wrong("store", str(fault), "set MKGAN_STORE to a place that can be written")
-    return ok("store", store.uri)
+        return wrong("store", str(fault), "set MKGAN_STORE to a place that can be written, and has room")
+    return ok("store", f"{store.uri}: a megabyte was written and read back")
+
+
+def _disk(uri: str) -> Iterator[Finding]:
+    """Room for artifacts and for Prefect's database, where they are on disks of this machine."""
+    places = {"disk of the home": home()}
+    if (store := Store(uri, patient=False)).local:
+        places["disk of the store"] = Path(store.path(""))
+    for check, place in places.items():
+        there = next((folder for folder in (place, *place.parents) if folder.is_dir()), Path("/"))
+        free = shutil.disk_usage(there).free
+        found = f"{free / GB:.1f} GB free at {there}"
+        if free < NO_DISK:
+            yield wrong(check, found, "make room, or set MKGAN_HOME or MKGAN_STORE to another disk")
+        elif free < LITTLE_DISK:
+            yield note(check, found, "make room before long runs; mkgan store prune removes what no report needs")
+        else:
+            yield ok(check, found)
 
 
 def _data_set(uri: str) -> Finding:
@@ -148,85 +173,32 @@ def _program(name: str) -> Finding:
     return ok(name, path) if path else note(name, f"not installed ({use})", remedy)
 
 
-def _server_set_up() -> Iterator[Finding]:
-    """Everything that `mkgan deploy` creates, and a worker."""
-    from prefect.client.orchestration import get_client
-
-    with get_client(sync_client=True) as client:
-        yield _server_version(client)
-        yield from _pool(client)
-        yield _slots(client)
-        yield _deployments(client)
-        yield from _automations(client)
-    if not os.environ.get("MKGAN_PUBLIC_URL"):
-        without = "not set: the UI shows a small contact sheet, and the report's address without a link"
-        yield note("MKGAN_PUBLIC_URL", without, "set it to where a browser finds the store")
-
-
-def _server_version(client: SyncPrefectClient) -> Finding:
-    from prefect import __version__ as ours
-
-    theirs = str(client.request("GET", "/admin/version").json())
-    if theirs.split(".")[:2] != ours.split(".")[:2]:
-        return wrong("server's version", theirs, f"install Prefect {theirs} here, or {ours} there")
-    return ok("server's version", theirs)
-
-
-def _pool(client: SyncPrefectClient) -> Iterator[Finding]:
-    """The work pool, and the workers that it has heard of lately."""
-    from prefect.exceptions import ObjectNotFound
-
-    from deployments.set_up import POOL, QUEUES
-
+def _server() -> Iterator[Finding]:
+    """The server that commands talk to, and what is on it; without one, the database for their own."""
+    noted = home() / STATE / SERVED
     try:
-        pool = client.read_work_pool(POOL)
-    except ObjectNotFound:
-        yield wrong("work pool", f"no {POOL}", _DEPLOY)
-        return
-    missing = sorted(set(QUEUES) - {queue.name for queue in client.read_work_queues(work_pool_name=POOL)})
-    found = f"{POOL} ({pool.type}{', paused' if pool.is_paused else ''})"
-    found += f", no queue {', '.join(missing)}" if missing else ""
-    if pool.is_paused:
-        yield wrong("work pool", found, "resume it in the UI")
-    elif missing:
-        yield wrong("work pool", found, _DEPLOY)
+        read_note(noted)
+    except ConfigError as fault:
+        what, _, remedy = str(fault).partition("; ")
+        yield note(SERVED, what, remedy)
+    api_url = use_configured_api()
+    if api_url is None:
+        yield from made_by("database", _database)
+        without = "none configured: mkgan benchmark starts its own, but schedules and the Retry button need one"
+        yield note("server", without, "mkgan serve, or set PREFECT_API_URL")
+    elif fault := fault_of_configured(api_url):
+        what, _, remedy = fault.partition("; ")
+        yield wrong("server", what, remedy)
     else:
-        yield ok("work pool", found)
-    online = sum(worker.status == "ONLINE" for worker in client.read_workers_for_work_pool(POOL))
-    start = f"prefect worker start --pool {POOL}"
-    yield ok("workers", f"{online} online") if online else wrong("workers", "0 online", start)
+        yield ok("server", api_url)
+        yield from examine_server()
 
 
-def _slots(client: SyncPrefectClient) -> Finding:
-    from prefect.exceptions import ObjectNotFound
-
-    from deployments.set_up import TAG
-
-    try:
-        slots = client.read_concurrency_limit_by_tag(TAG).concurrency_limit
-    except ObjectNotFound:
-        return wrong("GPU slots", "no limit: trainings of all runs start at once", _DEPLOY)
-    none = f"{_DEPLOY} --gpu-slots N: with none, every training is aborted"
-    return ok("GPU slots", str(slots)) if slots else wrong("GPU slots", "0", none)
-
-
-def _deployments(client: SyncPrefectClient) -> Finding:
-    from deployments.set_up import deployment_names
-
-    names = deployment_names()
-    existing = {entry.name for entry in client.read_deployments()}
-    missing = ", ".join(name for name in names if name not in existing)
-    return wrong("deployments", f"missing: {missing}", _DEPLOY) if missing else ok("deployments", ", ".join(names))
-
-
-def _automations(client: SyncPrefectClient) -> Iterator[Finding]:
-    from deployments.automations import FAILED, ZOMBIES
-
-    for name in (FAILED, ZOMBIES):
-        existing = client.read_automations_by_name(name)
-        if not existing:
-            yield wrong(name, "missing", _DEPLOY)
-        elif not existing[0].enabled:
-            yield note(name, "switched off")
-        else:
-            yield ok(name, existing[0].description)
+def _database() -> Finding:
+    file = home() / STATE / database.NAME
+    if not file.exists():
+        return ok("database", "none yet: the first run makes it")
+    if damage := database.damage(file):
+        remedy = f"move {file} away: a new one is made, and no result is lost, only what the UI shows of earlier runs"
+        return wrong("database", f"{file} is damaged: {damage}", remedy)
+    return ok("database", f"{file}, {file.stat().st_size / 1e6:.0f} MB")

@@ -9,6 +9,10 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from mkgan_core.errors import ConfigError
+
+ALLOWED_HOSTS = "MKGAN_ALLOWED_HOSTS"  # names by which other machines call a server, separated by commas
+SERVER_AUTH = "PREFECT_SERVER_API_AUTH_STRING"
 SERVER_START_S = 240  # the first start creates the database: 20 s here, more on a busy machine
 HEARTBEAT_S = 30
 
@@ -18,6 +22,12 @@ QUIET: Mapping[str, str] = {
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
 }
 """Send nothing home, show no advertisement."""
+
+LEASES: Mapping[str, str] = {
+    # in memory, Prefect's own choice, a slot that is held when the server dies would never be free again
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+}
+"""Where a server keeps who holds a slot."""
 
 DATABASE: Mapping[str, str] = {
     # on a busy machine the database may stand still for longer than Prefect's 5 and 10 s
@@ -55,35 +65,62 @@ def apply() -> None:
         os.environ.setdefault(name, value)
 
 
-def of_client(api_url: str, state: Path, ui_url: str | None = None) -> dict[str, str]:
+def of_client(api_url: str, state: Path, ui_url: str | None = None, auth: str | None = None) -> dict[str, str]:
     """How a process reaches the server, and where it keeps Prefect's own files.
 
     Args:
         api_url: address of the server's API.
         state: folder for the database, the logs and the profiles.
         ui_url: address of the UI, for links in messages.
+        auth: what the server wants to be shown.
     """
     links = {"PREFECT_UI_URL": ui_url} if ui_url else {}
-    return {"PREFECT_API_URL": api_url, "PREFECT_HOME": str(state), **links}
+    password = {"PREFECT_API_AUTH_STRING": auth} if auth else {}
+    return {
+        "PREFECT_API_URL": api_url,
+        "PREFECT_HOME": str(state),
+        "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "true",
+        **links,
+        **password,
+    }
 
 
-def of_server(state: Path, url: str) -> dict[str, str]:
-    """Environment of the embedded server's process, which answers at ``url``."""
+def of_server(state: Path, url: str, auth: str | None = None) -> dict[str, str]:
+    """Environment of the embedded server's process, which answers at ``url``, to those who show ``auth``."""
+    password = {SERVER_AUTH: auth} if auth else {}
     return {
         **COMMAND,
+        **LEASES,
         **os.environ,
         "PREFECT_HOME": str(state),
         "PREFECT_UI_URL": url,
         "PREFECT_SERVER_UI_API_URL": "/api",  # relative: the browser may know this machine by another name
         "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
         "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",
+        # pages of others neither read nor change anything; `guard` also keeps them from WebSockets
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": url,
+        "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
+        **password,
     }
+
+
+def allowed_hosts(host: str) -> list[str]:
+    """Names by which a server may be called that listens on ``host``: its own, and those in ``MKGAN_ALLOWED_HOSTS``.
+
+    Raises:
+        ConfigError: for a pattern that is no name.
+    """
+    given = [name.strip() for name in os.environ.get(ALLOWED_HOSTS, "").split(",")]
+    for name in given:
+        if "*" in name.removeprefix("*.") and name != "*":
+            raise ConfigError(f"{ALLOWED_HOSTS}: {name!r} is no name; write bench.example.org or *.example.org")
+    return ["127.0.0.1", "localhost", host, *filter(None, given)]
 
 
 def of_worker(checkout: Path, home: Path) -> dict[str, str]:
     """Environment of the worker of `mkgan serve`."""
     return {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name != SERVER_AUTH},
         "MKGAN_CHECKOUT": str(checkout),
         "MKGAN_HOME": str(home),
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "INFO",  # its console is its log file

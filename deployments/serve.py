@@ -12,11 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from deployments import prefect_settings
-from deployments.server import SERVED, STATE, EmbeddedServer, note_served, served
+from deployments import own_runs, prefect_settings, schedules
+from deployments.embedded import POLL_S, RESTARTS, EmbeddedServer, how_it_ended, shorten
+from deployments.server import AUTH, SERVED, STATE, auth_of, note_served, served
 from mkgan_core.errors import ConfigError
 from mkgan_core.machine.places import CODE, home
 
+WORKER_PROCESS = "deployments.worker_process"  # module that the worker's process runs
+STEADY_S = 60  # a worker that lives for so long was started well
 WORKER_STOP_S = 30  # how long the worker and its flow runs may take to end
 
 
@@ -25,7 +28,9 @@ class Stop(Exception):
 
 
 def serve(host: str, port: int, runs: int, set_up: Callable[[], list[str]], say: Callable[[str], None]) -> int:
-    """Run server and worker until a signal comes or one of them ends; returns the exit code.
+    """Run server and worker until a signal comes; returns the exit code.
+
+    A server or worker that ends is started again, as long as that helps.
 
     Args:
         host: address to listen on.
@@ -35,57 +40,94 @@ def serve(host: str, port: int, runs: int, set_up: Callable[[], list[str]], say:
         say: prints a line.
 
     Raises:
-        ConfigError: if another `mkgan serve` uses this home, or the port is taken.
+        ConfigError: if another `mkgan serve` uses this home, the port is taken, or the home cannot be written.
     """
-    if url := served():
-        ui = url.removesuffix("/api")
+    if other := served():
+        ui = other.api_url.removesuffix("/api")
         raise ConfigError(f"mkgan serve is running already at {ui}; end it, or set another MKGAN_HOME")
-    state = home() / STATE
+    state, log = home() / STATE, home() / STATE / "worker.log"
+    workers: list[subprocess.Popen[bytes]] = []
+    server = None
     with _signals():
-        worker = server = None
         try:
-            server = EmbeddedServer(state, host, port)
+            server = EmbeddedServer(state, host, port, auth_of)
+            server.say = say
             say(f"starting the Prefect server (log: {server.log})")
             server.wait()
-            os.environ |= prefect_settings.of_client(server.api_url, state, server.url)
-            for line in set_up():
+            os.environ |= prefect_settings.of_client(server.api_url, state, server.url, server.auth)
+            own_runs.mark_crashed(state)
+            for line in [*set_up(), *schedules.pause_idle(state)]:
                 say(line)
-            worker = _start_worker(state / "worker.log", runs)
-            note_served(state, server.api_url)
-            say(f"worker started (log: {state / 'worker.log'})")
+            workers.append(_start_worker(log, runs))
+            note_served(server)
+            say(f"worker started (log: {log})")
+            _say_who_may_call(server, host, say)
             say(f"serving at {server.url} until Ctrl-C")
-            return _watch({"server": server.process, "worker": worker}, say)
+            return _keep(server, workers, lambda: _start_worker(log, runs), say)
         except Stop:
             say("ending")
             return 0
         finally:
             _ignore_signals()
-            (state / SERVED).unlink(missing_ok=True)
-            if worker:
-                _stop_group(worker)
+            if workers:
+                (state / SERVED).unlink(missing_ok=True)
+                for worker in workers:
+                    _stop_group(worker)
                 _mark_crashed()  # a worker that ends does not report its runs
             if server:
                 server.stop()
 
 
+def _say_who_may_call(server: EmbeddedServer, host: str, say: Callable[[str], None]) -> None:
+    own = os.environ.get(prefect_settings.SERVER_AUTH)
+    word = f"what {prefect_settings.SERVER_AUTH} says" if own else f"the line in {server.state / AUTH}"
+    say(f"to sign in to the UI, give it {word}")
+    names = prefect_settings.ALLOWED_HOSTS
+    if host == "0.0.0.0" and not os.environ.get(names):
+        say(f"other machines are refused: set {names} to the names or addresses by which they call this one")
+
+
 def _start_worker(log: Path, runs: int) -> subprocess.Popen[bytes]:
     from deployments.set_up import POOL
 
-    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
+    command = [sys.executable, "-m", WORKER_PROCESS, "worker", "start", "--pool", POOL, "--type", "process"]
     command += ["--limit", str(runs), "--install-policy", "never"]
     environment = prefect_settings.of_worker(CODE, home())
     with log.open("ab") as out:
-        return subprocess.Popen(command, env=environment, cwd=CODE, stdout=out, stderr=out, start_new_session=True)
+        return subprocess.Popen(
+            command,
+            env=environment,
+            cwd=CODE,
+            stdin=subprocess.PIPE,  # closed, when this process dies, it ends the worker and its flow runs
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )
 
 
-def _watch(children: dict[str, subprocess.Popen[bytes]], say: Callable[[str], None]) -> int:
-    """Wait until a child ends, which none should; returns the exit code."""
-    while True:
-        for name, child in children.items():
-            if child.poll() is not None:
-                say(f"the {name} ended with code {child.returncode}; see its log")
-                return 1
-        time.sleep(0.5)
+def _keep(
+    server: EmbeddedServer,
+    workers: list[subprocess.Popen[bytes]],
+    start: Callable[[], subprocess.Popen[bytes]],
+    say: Callable[[str], None],
+) -> int:
+    """Start the worker again whenever it has ended, until that or the server does not help; returns the exit code."""
+    tries, begun = 0, time.monotonic()
+    while not server.lost:
+        time.sleep(POLL_S)
+        shorten(server.state / "worker.log")
+        code = workers[-1].poll()
+        if code is None:
+            continue
+        tries = tries + 1 if time.monotonic() - begun < STEADY_S else 1
+        if tries > RESTARTS:
+            say(f"the worker {how_it_ended(code)}, and cannot be started again; see its log")
+            return 1
+        say(f"the worker {how_it_ended(code)}; starting it again")
+        begun = time.monotonic()
+        workers.append(start())  # what the old one began goes on by itself, and ends with all others
+    say(server.lost)
+    return 1
 
 
 def _stop_group(leader: subprocess.Popen[bytes]) -> None:

@@ -4,125 +4,115 @@ from __future__ import annotations
 
 import atexit
 import json
+import logging
 import os
-import socket
-import subprocess
-import sys
+import secrets
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from deployments import prefect_settings
+from deployments.embedded import EmbeddedServer, answers
 from mkgan_core.errors import ConfigError
 from mkgan_core.machine.places import home
 
 STATE = ".prefect"  # folder in mkgan's home: database, logs, Prefect's profiles
 SERVED = "served.json"  # file in that folder, while `mkgan serve` runs
-SERVER_PROCESS = "deployments.server_process"  # module that the server's process runs
-STOP_TIMEOUT_S = 10
+AUTH = "auth"  # file in that folder: what a caller of `mkgan serve` must show
 BUSY_S = 90  # how long a server on a busy machine may take to answer
+log = logging.getLogger(__name__)
 
 
-class EmbeddedServer:
-    """A Prefect server process, on a free loopback port unless host and port are given.
+class Served(NamedTuple):
+    """A `mkgan serve` that runs in this home: the address of its API, its process, what it wants to be shown."""
 
-    Prefect starts one itself when none is configured, but only once the flow is called and after importing all of the
-    server into the calling process: 15 s on two cores. A process of its own starts while the command gets ready.
+    api_url: str
+    pid: int
+    auth: str | None
+
+
+def auth_of(state: Path) -> str:
+    """What callers of this home's `mkgan serve` must show: the person's own word, else one made once.
 
     Raises:
-        ConfigError: if the port cannot be used.
+        ConfigError: if the file of the latter cannot be used.
     """
-
-    def __init__(self, state: Path, host: str = "127.0.0.1", port: int = 0) -> None:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port just given up is free
-            try:
-                probe.bind((host, port))
-            except OSError as fault:
-                raise ConfigError(
-                    f"--port {port}: the server cannot listen on {host}:{port} ({fault.strerror}); choose another "
-                    "--port, or end the program that uses it"
-                ) from fault
-            self.port = probe.getsockname()[1]
-        state.mkdir(parents=True, exist_ok=True)
-        self.log = state / "server.log"
-        # how this machine reaches it: 0.0.0.0 is no address to call
-        self.url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{self.port}"
-        self.api_url = f"{self.url}/api"
-        command = [sys.executable, "-m", SERVER_PROCESS, host, str(self.port)]
-        environment = prefect_settings.of_server(state, self.url)
-        with self.log.open("wb") as log:
-            # a session of its own: Ctrl-C in the terminal ends this process, which then ends the server; if this
-            # process is killed, the closed pipe ends the server
-            self.process = subprocess.Popen(
-                command, env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
-            )
-
-    def wait(self) -> None:
-        """Return when the server answers.
-
-        Raises:
-            ConfigError: if it ends, or does not answer in time.
-        """
-        deadline = time.monotonic() + prefect_settings.SERVER_START_S
-        while time.monotonic() < deadline and self.process.poll() is None:
-            if answers(self.api_url):
-                return
-            time.sleep(0.1)
-        raise ConfigError(f"the embedded Prefect server did not start; see {self.log}, or set PREFECT_API_URL")
-
-    def stop(self) -> None:
-        """End the server; it first writes what it still holds in memory."""
-        self.process.terminate()
-        try:
-            self.process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-
-def answers(api_url: str) -> bool:
-    """Whether a Prefect server answers at this address."""
+    if own := os.environ.get(prefect_settings.SERVER_AUTH):
+        return own
+    file = state / AUTH
     try:
-        with urllib.request.urlopen(f"{api_url}/health", timeout=5):
-            return True
-    except (urllib.error.URLError, OSError, ValueError):
-        return False
+        if not file.exists():
+            _write_secret(file, f"mkgan:{secrets.token_urlsafe(24)}\n")
+        word = file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as fault:
+        raise ConfigError(f"{file} cannot be used ({fault}); remove it, and it is made anew") from fault
+    if ":" not in word:
+        raise ConfigError(f"{file} holds no name:password; remove it, and it is made anew")
+    return word
 
 
-def note_served(state: Path, api_url: str) -> None:
+def note_served(server: EmbeddedServer) -> None:
     """Let the other commands of this home find the server of this process, `mkgan serve`."""
-    (state / SERVED).write_text(json.dumps({"api_url": api_url, "pid": os.getpid()}))
+    note = Served(server.api_url, os.getpid(), server.auth)
+    _write_secret(server.state / SERVED, json.dumps(note._asdict()))
 
 
-def served() -> str | None:
-    """API address of the `mkgan serve` that runs in this home, or None.
+def _write_secret(file: Path, text: str) -> None:
+    """Write a file that nobody else can read, not even for a moment, nor ever half of it."""
+    new = file.with_name(f"{file.name}.{os.getpid()}")
+    new.unlink(missing_ok=True)
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+        out.write(text)
+    new.rename(file)
+
+
+def served() -> Served | None:
+    """The `mkgan serve` that runs in this home, or None.
 
     Raises:
         ConfigError: if it runs but does not answer; a second server on the same database would make things worse.
     """
     file = home() / STATE / SERVED
-    if not file.exists():
+    try:
+        note = read_note(file)
+    except ConfigError as fault:
+        log.warning("%s; it is ignored", fault)
         return None
-    note = json.loads(file.read_text())
     deadline = time.monotonic() + BUSY_S
-    while not answers(note["api_url"]):
-        if not _alive(note["pid"]):
+    while note and not answers(note.api_url, note.auth):
+        if not _alive(note.pid):
             return None
         if time.monotonic() > deadline:
             raise ConfigError(
-                f"mkgan serve (process {note['pid']}) does not answer at {note['api_url']}; end it, or remove {file} "
+                f"mkgan serve (process {note.pid}) does not answer at {note.api_url}; end it, or remove {file} "
                 "if it has ended already"
             )
         time.sleep(0.5)
-    return note["api_url"]
+    return note
+
+
+def read_note(file: Path) -> Served | None:
+    """What a `mkgan serve` has noted; None if there is nothing.
+
+    Raises:
+        ConfigError: if the file is damaged.
+    """
+    try:
+        given: Any = json.loads(file.read_text())
+        note = Served(given["api_url"], given["pid"], given.get("auth"))
+        if isinstance(note.api_url, str) and isinstance(note.pid, int) and isinstance(note.auth, str | None):
+            return note
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        pass
+    raise ConfigError(f"{file} is damaged; remove it, and start mkgan serve again if it runs")
 
 
 def _alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:  # somebody else's
         return True
@@ -133,16 +123,53 @@ def use_configured_api() -> str | None:
     """Point Prefect at the server of the environment or of `mkgan serve`; returns its address, None without a server.
 
     Call it before Prefect is imported: Prefect reads its settings then.
+
+    Raises:
+        ConfigError: if Prefect's settings cannot be read, or `mkgan serve` does not answer.
     """
     prefect_settings.apply()
     if not _configured():
-        url = served()
-        if url:
-            os.environ |= prefect_settings.of_client(url, home() / STATE)
-        return url
-    from prefect.settings import get_current_settings
+        found = served()
+        if found:
+            os.environ |= prefect_settings.of_client(found.api_url, home() / STATE, auth=found.auth)
+        return found.api_url if found else None
+    from pydantic import ValidationError
 
-    return get_current_settings().api.url
+    try:
+        from prefect.settings import get_current_settings
+
+        return get_current_settings().api.url
+    except ValidationError as fault:
+        first = fault.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        raise ConfigError(
+            f"Prefect's setting {name}: {first['msg']}; correct or unset its PREFECT_ variable"
+        ) from fault
+
+
+def fault_of_configured(api_url: str) -> str | None:
+    """What is wrong with the configured server, as a sentence with a remedy; None if it answers as it should."""
+    import httpx
+    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+    other = "set PREFECT_API_URL to another, or unset it"
+    try:
+        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+            client: Any = get_client(sync_client=True)  # as a run will ask: with its certificates, headers and password
+            healthy = client.request("GET", "/health").json() is True
+            if client.server_type.value == "cloud" or (
+                healthy and isinstance(client.request("GET", "/admin/version").json(), str)
+            ):
+                return None
+    except httpx.HTTPStatusError as fault:
+        if fault.response.status_code in (401, 403):
+            return f"the Prefect server at {api_url} wants a password; set PREFECT_API_AUTH_STRING to its name:password"
+    except (httpx.TransportError, httpx.InvalidURL) as fault:
+        return f"no Prefect server answers at {api_url} ({fault}); start it, or {other}"
+    except (ValueError, httpx.HTTPError):
+        pass
+    return f"what answers at {api_url} is no Prefect server; {other}"
 
 
 def ensure_prefect_api() -> EmbeddedServer | None:
@@ -151,15 +178,27 @@ def ensure_prefect_api() -> EmbeddedServer | None:
     The server's state is in ``.prefect`` in mkgan's home, so that nothing is written outside the checkout. Call it
     before Prefect is imported: Prefect reads its settings then, and what it still has to send at exit must go out
     before the server ends (functions registered for exit run in reverse order).
+
+    Raises:
+        ConfigError: if the configured server does not answer, or the home cannot be written.
     """
-    prefect_settings.apply()
-    if _configured() or use_configured_api():
+    api_url = use_configured_api()
+    if api_url and (fault := fault_of_configured(api_url)):
+        raise ConfigError(fault)
+    if _configured():
         return None
     state = home() / STATE
-    server = EmbeddedServer(state)
+    # a free port of the loopback, for as long as the command runs: no password but the person's own
+    server = EmbeddedServer(state, auth=auth_of if os.environ.get(prefect_settings.SERVER_AUTH) else None)
     atexit.register(server.stop)
-    os.environ |= prefect_settings.of_client(server.api_url, state)
+    os.environ |= prefect_settings.of_client(server.api_url, state, auth=server.auth)
     return server
+
+
+def own_state() -> Path | None:
+    """Folder of the state if Prefect's server is one of this home; None for a server elsewhere."""
+    state = home() / STATE
+    return state if os.environ.get("PREFECT_HOME") == str(state) else None
 
 
 def _configured() -> bool:

@@ -1,27 +1,31 @@
 """The embedded Prefect server's own process: it ends with the process that started it, however that one ends.
 
-`deployments.server` starts it and holds the other end of its standard input. A server that outlived a killed command
+`deployments.embedded` starts it and holds the other end of its standard input. A server that outlived a killed command
 would keep the database locked for the next command's server.
 """
 
 from __future__ import annotations
 
-import os
-import signal
+import socket
 import sys
-import threading
 
 import uvicorn
 
+from deployments.guard import guarded
+from deployments.prefect_settings import allowed_hosts
+from deployments.tied import end_with_starter
 
-def end_with_starter() -> None:
-    """Wait until the other end of the standard input is closed; then end as on SIGTERM."""
-    while os.read(sys.stdin.fileno(), 1):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
+
+def serve(host: str, listener: socket.socket) -> None:
+    """Answer at a socket that listens already, to those who call this machine by one of its names."""
+    from prefect.server.api.server import create_app
+
+    server = uvicorn.Server(uvicorn.Config(guarded(create_app(), allowed_hosts(host)), log_level="error"))
+    server.run(sockets=[listener])
+    if not server.started:
+        sys.exit(1)
 
 
 if __name__ == "__main__":
-    host, port = sys.argv[1:]
-    threading.Thread(target=end_with_starter, daemon=True).start()
-    uvicorn.run("prefect.server.api.server:create_app", factory=True, host=host, port=int(port), log_level="error")
+    end_with_starter()
+    serve(sys.argv[1], socket.socket(fileno=int(sys.argv[2])))

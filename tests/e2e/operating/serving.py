@@ -12,6 +12,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun, TaskRun
 
+from deployments.server import AUTH, STATE
 from mkgan_core.datasets.layout import Dataset
 from mkgan_core.pipeline import jobs
 from mkgan_core.pipeline.steps.segment import SegmentJob
@@ -39,11 +40,16 @@ class Serving:
     notified: list[dict[str, Any]] = field(default_factory=list)
 
     @property
+    def auth(self) -> str:
+        """What its server wants to be shown."""
+        return (self.home / STATE / AUTH).read_text().strip()
+
+    @property
     def store(self) -> Path:
         return self.home / "store"
 
     def client(self) -> SyncPrefectClient:
-        return SyncPrefectClient(f"{self.url}/api")
+        return SyncPrefectClient(f"{self.url}/api", auth_string=self.auth)
 
     def mkgan(self, *arguments: str, program: str = "mkgan", **variables: str) -> subprocess.CompletedProcess[str]:
         """Run the command, or another program, as in another terminal of this machine."""

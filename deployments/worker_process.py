@@ -1,0 +1,11 @@
+"""The process of the worker of `mkgan serve`: `prefect worker`, which ends with the process that started it."""
+
+from __future__ import annotations
+
+import runpy
+
+from deployments.tied import end_with_starter
+
+if __name__ == "__main__":
+    end_with_starter()
+    runpy.run_module("prefect", run_name="__main__", alter_sys=True)
