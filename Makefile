@@ -12,7 +12,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 # compiled modules halve the time to start; keep them even where the environment says otherwise
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup benchmark test e2e bench lint lock clean
+.PHONY: setup benchmark test e2e soak bench lint lock clean
 
 setup: $(READY)
 
@@ -34,6 +34,13 @@ test: setup
 # Real servers, workers and browsers on the loopback; wants Debian's chromium and postgresql, and skips what lacks them.
 e2e: setup
 	$(BIN)/python -m pytest -m e2e tests/e2e
+
+# The long form of tests/faults, about an hour: kills, bad inputs, faulty storage, cold imports, determinism. What it
+# counts is in SOAK at once, and a later call adds to it; tables for RELIABILITY.md: ... tests.faults.soak --markdown FILE
+SOAK ?= out/soak.json
+MINUTES ?= 60
+soak: setup
+	$(BIN)/python -m tests.faults.soak --minutes $(MINUTES) --json $(SOAK)
 
 # Speed and memory, never asserted in tests; prints, and stores JSON. About an hour on 2 cores, mostly ZSSR's preset paper.
 BENCH ?= out/bench.json

@@ -199,6 +199,6 @@ def _database() -> Finding:
     if not file.exists():
         return ok("database", "none yet: the first run makes it")
     if damage := database.damage(file):
-        remedy = f"move {file} away: a new one is made, and no result is lost, only what the UI shows of earlier runs"
-        return wrong("database", f"{file} is damaged: {damage}", remedy)
+        lost = "the next run puts it aside; no result is lost, only what the UI shows of earlier runs"
+        return note("database", f"{file} is damaged: {damage}", lost)
     return ok("database", f"{file}, {file.stat().st_size / 1e6:.0f} MB")

@@ -48,7 +48,6 @@ class EmbeddedServer:
     Attributes:
         state: folder of the database and the log.
         auth: what a caller must show, or None.
-        say: called with a line when the server was started again.
         lost: why there is no server any more and will be none; None while all is well.
 
     Raises:
@@ -68,11 +67,18 @@ class EmbeddedServer:
         # how this machine reaches it: 0.0.0.0 is no address to call
         self.url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{self.port}"
         self.api_url = f"{self.url}/api"
-        self.say: Callable[[str], None] = lambda line: None
+        self._lines: list[str] = []
+        self._say: Callable[[str], None] = self._lines.append
         self.lost: str | None = None
         self._answered, self._stopping, self._turn = threading.Event(), threading.Event(), threading.Lock()
         self.process = self._start()
         threading.Thread(target=self._watch, name="mkgan server watch", daemon=True).start()
+
+    def tell(self, say: Callable[[str], None]) -> None:
+        """From now on have a line said when the server is started again; those of before are said now."""
+        self._say = say
+        for line in self._lines:
+            say(line)
 
     def wait(self) -> None:
         """Return when the server answers.
@@ -137,7 +143,7 @@ class EmbeddedServer:
         """Put a damaged database aside, for which a new one is made: no result is in it; returns whether it was."""
         with suppress(OSError):
             if aside := database.set_aside_if_damaged(self.state):
-                self.say(f"Prefect's database was damaged: it is now {aside}, and the UI begins anew")
+                self._say(f"Prefect's database was damaged: it is now {aside}, and the UI begins anew")
                 return True
         return False
 
@@ -150,7 +156,7 @@ class EmbeddedServer:
                 self.process = self._start()
         line = f"the Prefect server {how_it_ended(code)}; starting it again, and what runs waits for it"
         self._note(line)
-        self.say(line)
+        self._say(line)
 
     def _give_up(self, why: str) -> None:
         with self._turn:

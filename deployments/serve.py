@@ -51,7 +51,7 @@ def serve(host: str, port: int, runs: int, set_up: Callable[[], list[str]], say:
     with _signals():
         try:
             server = EmbeddedServer(state, host, port, auth_of)
-            server.say = say
+            server.tell(say)
             say(f"starting the Prefect server (log: {server.log})")
             server.wait()
             os.environ |= prefect_settings.of_client(server.api_url, state, server.url, server.auth)

@@ -151,11 +151,11 @@ def fault_of_configured(api_url: str) -> str | None:
     """What is wrong with the configured server, as a sentence with a remedy; None if it answers as it should."""
     import httpx
     from prefect.client.orchestration import get_client
-    from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+    from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
     other = "set PREFECT_API_URL to another, or unset it"
     try:
-        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+        with temporary_settings({PREFECT_API_URL: api_url, PREFECT_CLIENT_MAX_RETRIES: 0}):
             client: Any = get_client(sync_client=True)  # as a run will ask: with its certificates, headers and password
             healthy = client.request("GET", "/health").json() is True
             if client.server_type.value == "cloud" or (

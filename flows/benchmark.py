@@ -18,7 +18,6 @@ from flows.progress import Progress, only_shown
 from mkgan_core.datasets.layout import Dataset, ImageSpec
 from mkgan_core.datasets.sample import NAMES, open_sample
 from mkgan_core.errors import MkganError
-from mkgan_core.machine.cores import torch_device
 from mkgan_core.machine.progress import Stopped
 from mkgan_core.machine.storage import Store
 from mkgan_core.pipeline import jobs
@@ -45,8 +44,6 @@ def plan(config: BenchmarkConfig, *, patient: bool = True) -> tuple[list[ImageSp
     """
     methods = [parse(name) for name in config.methods]
     runners.check(config)
-    if config.device == "cuda":
-        torch_device(config.device)
     Store(config.store, patient=patient).check_writable()
     store = Store(config.store)
     dataset = open_sample(config.dataset, store) if config.dataset in NAMES else Dataset(config.dataset)

@@ -19,6 +19,7 @@ from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTa
 from mkgan_core.errors import ConfigError
 from mkgan_core.machine import progress
 from mkgan_core.machine.cores import cores
+from mkgan_core.pipeline.arguments import check_device
 
 if TYPE_CHECKING:
     from flows.config import BenchmarkConfig, UpscaleConfig
@@ -32,8 +33,11 @@ def check(config: BenchmarkConfig | UpscaleConfig) -> None:
     """Refuse a runner that cannot run here, before anything starts.
 
     Raises:
-        ConfigError: if its package is missing, its scheduler does not answer, or its processes cannot share the store.
+        ConfigError: if its package is missing, its scheduler does not answer, its processes cannot share the store, or
+            the device is not here.
     """
+    if not config.dask_address:  # else the workers have it
+        check_device(config.device, "--device")
     if config.runner != "threads" and config.store.startswith("memory:"):
         raise ConfigError(
             f"--store {config.store}: each process of --runner {config.runner} has a memory of its own; "

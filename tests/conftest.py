@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from mkgan_core.datasets.layout import ImageSpec
 from mkgan_core.datasets.sample import open_sample
@@ -15,6 +16,8 @@ from mkgan_core.machine.storage import Store
 from mkgan_core.pipeline import parts
 from tests import data_sets
 
+settings.register_profile("mkgan", deadline=None)  # no test asserts a time
+settings.load_profile("mkgan")
 DATA = Path(os.environ.get("MKGAN_TEST_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))
 ARTIFACTS = Path(__file__).parent.parent / "out" / "test-artifacts"  # pictures to look at; git ignores them
 

@@ -51,7 +51,7 @@ def run_benchmark(
     watched = _Watched()
 
     if server:
-        server.say = display.line
+        server.tell(display.line)
 
     def work() -> State:
         for module in ("fastapi", "scipy.ndimage"):  # the flow will need them: load them while the server starts

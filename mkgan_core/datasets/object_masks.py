@@ -12,6 +12,7 @@ from typing_extensions import override
 from mkgan_core.errors import DatasetError, MkganError, WeightsError
 from mkgan_core.imaging import images
 from mkgan_core.imaging.images import Image
+from mkgan_core.importing import importing
 from mkgan_core.machine.storage import Store, sha256
 from mkgan_core.machine.weights import verify
 from mkgan_core.segmenters.rules import clean
@@ -103,7 +104,8 @@ class YoloMasks(MaskSource):
 
     @override
     def mask(self, image: str, photograph: Image) -> tuple[np.ndarray | None, str | None]:
-        from scipy.ndimage import binary_fill_holes
+        with importing:
+            from scipy.ndimage import binary_fill_holes
 
         (found,) = self._network.predict(bgr(photograph), conf=self._confidence, retina_masks=True, verbose=False)
         if found.masks is None:

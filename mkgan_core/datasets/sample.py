@@ -20,6 +20,7 @@ from mkgan_core.datasets.manifest import read_json
 from mkgan_core.errors import ArtifactError, DatasetError
 from mkgan_core.imaging import images
 from mkgan_core.imaging.degradation import degrade_by_region
+from mkgan_core.importing import importing
 from mkgan_core.machine.storage import Store, sha256
 
 NAMES = ("sample", "sample-two-blur")
@@ -80,7 +81,8 @@ def _whole(target: Store, files: dict[str, str]) -> bool:
 
 def _files(entry: dict[str, Any], mask_png: bytes, two_blurs: bool) -> Iterator[tuple[str, bytes]]:
     """Name and content of each of an image's files."""
-    from skimage import data
+    with importing:
+        from skimage import data
 
     name = entry["name"]
     picture = getattr(data, entry["source"])()

@@ -7,6 +7,7 @@ import hashlib
 import numpy as np
 
 from mkgan_core.imaging.images import Image, grey
+from mkgan_core.importing import importing
 
 MIN_FILL = 0.6  # method.md §2: crops only where the region fills this much of the crop
 
@@ -16,7 +17,8 @@ def gradient_map(image: Image) -> np.ndarray:
 
     |gx|, |gy| and the magnitude, each reduced to what exceeds its 97th percentile, normalised, summed, 5 x 5 box.
     """
-    from scipy.ndimage import uniform_filter
+    with importing:
+        from scipy.ndimage import uniform_filter
 
     gy, gx = np.gradient(grey(image))
     total = np.zeros(image.shape[:2])
@@ -51,7 +53,8 @@ def draw_crops(
         rng: source of chance.
         step: corners are multiples of this.
     """
-    from scipy.ndimage import uniform_filter
+    with importing:
+        from scipy.ndimage import uniform_filter
 
     height, width = weights.shape
     tops, lefts = np.arange(0, height - crop + 1, step), np.arange(0, width - crop + 1, step)

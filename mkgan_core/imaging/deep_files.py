@@ -16,6 +16,7 @@ import numpy as np
 
 from mkgan_core.errors import DatasetError
 from mkgan_core.imaging.exif_tags import ORIENTATION
+from mkgan_core.importing import importing
 
 PNG = b"\x89PNG\r\n\x1a\n"
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -49,7 +50,8 @@ def header(data: bytes) -> Deep | None:
         width, height, peak = map(int, match.groups())
         return Deep("ppm", (height, width)) if peak > 255 else None
     if data.startswith(TIFF):
-        import tifffile
+        with importing:
+            import tifffile
 
         with tifffile.TiffFile(io.BytesIO(data)) as file:
             page: Any = file.pages[0]
@@ -117,7 +119,8 @@ def _read_ppm(data: bytes) -> np.ndarray:
 
 
 def _read_tiff(data: bytes, name: str) -> np.ndarray:
-    import tifffile
+    with importing:
+        import tifffile
 
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page: Any = file.pages[0]
@@ -156,7 +159,8 @@ def _divided(pixels: np.ndarray) -> np.ndarray:
 
 def _opencv(data: bytes | bytearray | memoryview) -> np.ndarray:
     """Pixels (H, W, C) of an encoded picture, as they are stored, in the order R, G, B, alpha."""
-    import cv2
+    with importing:
+        import cv2
 
     level = cv2.utils.logging.setLogLevel(0)  # it would tell the terminal what is wrong with the file
     try:

@@ -9,6 +9,7 @@ import numpy as np
 
 from mkgan_core.imaging import images
 from mkgan_core.imaging.images import Image
+from mkgan_core.importing import importing
 
 if TYPE_CHECKING:
     import torch
@@ -25,8 +26,9 @@ def degrade_tensor(image: torch.Tensor, kernel: np.ndarray, scale: int) -> torch
     Returns:
         (B, C, ceil(H / scale), ceil(W / scale)).
     """
-    import torch
-    import torch.nn.functional as F
+    with importing:
+        import torch
+        import torch.nn.functional as F
 
     margin = len(kernel) // 2
     weight = torch.as_tensor(kernel, dtype=image.dtype, device=image.device)[None, None]

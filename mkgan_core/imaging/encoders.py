@@ -13,6 +13,7 @@ import numpy as np
 from mkgan_core.errors import ConfigError
 from mkgan_core.imaging import deep_files, exif_tags, images
 from mkgan_core.imaging.pictures import Picture
+from mkgan_core.importing import importing
 
 Format = Literal["png", "jpg", "webp", "tif"]
 SUFFIXES: dict[str, Format] = {
@@ -117,7 +118,8 @@ def _webp(picture: Picture, quality: int | None) -> bytes:
 
 
 def _tif(picture: Picture) -> bytes:
-    import tifffile
+    with importing:
+        import tifffile
 
     exif = exif_tags.load(picture.exif)
     texts = [(tag, "s", 0, str(value), True) for tag, value in exif.items() if isinstance(value, str) and tag < 50000]
@@ -150,7 +152,8 @@ def _add_folders(file: io.BytesIO, folders: dict[int, dict[int, Any]]) -> None:
 
     The lists go to the file's end, and after them a copy of the file's first list that names them.
     """
-    from PIL.TiffImagePlugin import ImageFileDirectory_v2
+    with importing:
+        from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
     view = file.getbuffer()
     magic, first = struct.unpack_from("<HI", view, 2)

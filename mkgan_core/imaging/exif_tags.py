@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mkgan_core.importing import importing
+
 if TYPE_CHECKING:
     from PIL.Image import Exif
 
@@ -19,7 +21,8 @@ _STALE = (40962, 40963)  # width and height in pixels
 
 def load(data: bytes | None) -> Exif:
     """Encoded EXIF, or a whole TIFF file, whose tags are laid out alike; empty for None."""
-    from PIL import Image as Pillow
+    with importing:
+        from PIL import Image as Pillow
 
     exif = Pillow.Exif()
     if data:

@@ -13,6 +13,7 @@ import numpy as np
 
 from mkgan_core.errors import DatasetError
 from mkgan_core.imaging import deep_files, pictures
+from mkgan_core.importing import importing
 
 if TYPE_CHECKING:
     import torch
@@ -70,7 +71,8 @@ def picture_size(data: bytes, name: str) -> tuple[int, int]:
 
 def encode(pixels: np.ndarray, format: str, **options: Any) -> bytes:
     """uint8 pixels, (H, W), (H, W, 3) or (H, W, 4), in one of Pillow's formats with its options for saving."""
-    from PIL import Image as Pillow
+    with importing:
+        from PIL import Image as Pillow
 
     out = io.BytesIO()
     Pillow.fromarray(pixels).save(out, format, **options)
@@ -171,7 +173,8 @@ def grey(image: Image) -> np.ndarray:
 
 def to_tensor(image: Image, device: str = "cpu") -> torch.Tensor:
     """(H, W, 3) array -> (1, 3, H, W) float32 tensor."""
-    import torch
+    with importing:
+        import torch
 
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1), np.float32))[None].to(device)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from mkgan_core.errors import KernelError
 from mkgan_core.imaging import mat_files
+from mkgan_core.importing import importing
 
 MAX_SIDE = 201  # of a kernel in a file: work grows with its square, and no blur of a photograph's is wider
 MAX_HALF_SIDE = 67  # of a x2 kernel that x4 ones are made of: those are three times as large
@@ -116,7 +117,8 @@ def encode_npy(kernel: np.ndarray) -> bytes:
 
 def encode_mat(kernel: np.ndarray) -> bytes:
     """The kernel as the bytes of a ``.mat`` file with the key ``Kernel`` (the DIV2KRK layout)."""
-    from scipy.io import savemat
+    with importing:
+        from scipy.io import savemat
 
     out = io.BytesIO()
     savemat(out, {"Kernel": kernel})

@@ -14,6 +14,7 @@ import numpy as np
 
 from mkgan_core.errors import KernelError
 from mkgan_core.imaging.kernel_files import encode_mat, encode_npy, normalise
+from mkgan_core.importing import importing
 
 COMPARISON_SIZE = 13  # kernels are compared on this support (method.md §6)
 CONVENTION = "mkgan"
@@ -79,7 +80,8 @@ def centre(kernel: np.ndarray, scale: int) -> np.ndarray:
 
     Even sizes are padded to odd first. Values that leave the support are lost, so the sum is restored to 1.
     """
-    from scipy.ndimage import shift
+    with importing:
+        from scipy.ndimage import shift
 
     kernel = normalise(kernel)
     if len(kernel) % 2 == 0:
@@ -170,7 +172,8 @@ def compose_x4(half: np.ndarray, crop: bool) -> np.ndarray:
         half: kernel at x2, (K, K).
         crop: take K // 2 off each side, as KernelGAN does for its estimate (method.md §1).
     """
-    from scipy.signal import convolve2d
+    with importing:
+        from scipy.signal import convolve2d
 
     size = len(half)
     stuffed = np.zeros((2 * size - 1, 2 * size - 1))

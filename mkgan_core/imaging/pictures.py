@@ -17,6 +17,7 @@ import numpy as np
 
 from mkgan_core.errors import DatasetError, MkganError
 from mkgan_core.imaging import deep_files, exif_tags
+from mkgan_core.importing import importing
 
 if TYPE_CHECKING:
     from PIL.Image import Exif
@@ -183,7 +184,8 @@ def _read_deep(data: bytes, name: str, deep: deep_files.Deep) -> tuple[Picture, 
 
 @contextmanager
 def _opened(data: bytes) -> Iterator[Opened]:
-    from PIL import Image as Pillow
+    with importing:
+        from PIL import Image as Pillow
 
     with _limit:  # our own limit, said in our own words, comes before any pixel is decoded
         before, Pillow.MAX_IMAGE_PIXELS = Pillow.MAX_IMAGE_PIXELS, None
@@ -202,7 +204,8 @@ def faults(name: str) -> Iterator[None]:
     Raises:
         DatasetError: in place of the decoders' own exceptions.
     """
-    from PIL import UnidentifiedImageError
+    with importing:
+        from PIL import UnidentifiedImageError
 
     try:
         yield
@@ -240,7 +243,8 @@ def _pixels(image: Opened, name: str, notes: list[str]) -> np.ndarray:
 
 def _converted(image: Opened, notes: list[str]) -> Opened:
     """CMYK or Lab as sRGB: through the profile, or where there is none that works by the plain formula."""
-    from PIL import ImageCms
+    with importing:
+        from PIL import ImageCms
 
     name = {"LAB": "Lab"}.get(image.mode, image.mode)
     profile = image.info.get("icc_profile")

@@ -9,6 +9,7 @@ import numpy as np
 
 from mkgan_core.imaging import images
 from mkgan_core.imaging.images import Image
+from mkgan_core.importing import importing
 
 if TYPE_CHECKING:
     import torch
@@ -41,7 +42,8 @@ class Recording:
 
     def imitate(self, low: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
         """A clean image (1, 3, H, W) as this recording would have left it."""
-        import torch
+        with importing:
+            import torch
 
         if self.noise:
             drawn = rng.standard_normal(low.shape).astype(np.float32)
@@ -80,7 +82,8 @@ def noise_std(image: Image) -> float:
     """Standard deviation of white noise: of the diagonal detail (Donoho's finest band, by 2 x 2 differences) in the
     flattest blocks. An upper bound where texture fills the image.
     """
-    from skimage.util import view_as_blocks
+    with importing:
+        from skimage.util import view_as_blocks
 
     height, width = ((side - 1) // BLOCK * BLOCK for side in image.shape[:2])
     if min(height, width) < BLOCK:
@@ -103,7 +106,8 @@ def jpeg_quality(image: Image) -> int | None:
     """The quality an image was compressed with, by its ghost (Farid 2009): recompression with the same tables changes
     it least. Judged on luma, from the top left corner, where the 8 x 8 grid starts.
     """
-    from PIL import Image as Pillow
+    with importing:
+        from PIL import Image as Pillow
 
     luma = np.asarray(Pillow.fromarray(images.to_uint8(image[:EXCERPT, :EXCERPT])).convert("L"))
     if luma.std() < MIN_CONTRAST:  # nothing in it to be compressed

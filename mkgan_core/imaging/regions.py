@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mkgan_core.errors import RegionError
+from mkgan_core.importing import importing
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ def feather_weights(mask: np.ndarray, scale: int, width: float) -> np.ndarray:
     hard = enlarge_mask(mask, scale).astype(np.float32)
     if width <= 0:
         return hard
-    from scipy.ndimage import gaussian_filter
+    with importing:
+        from scipy.ndimage import gaussian_filter
 
     return gaussian_filter(hard, width, mode="nearest")
 

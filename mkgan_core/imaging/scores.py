@@ -8,6 +8,7 @@ import numpy as np
 
 from mkgan_core.errors import DatasetError
 from mkgan_core.imaging.images import Image, luma, to_uint8
+from mkgan_core.importing import importing
 
 
 def scores(image: Image, truth: Image, scale: int) -> dict[str, float]:
@@ -27,7 +28,8 @@ def scores(image: Image, truth: Image, scale: int) -> dict[str, float]:
     Raises:
         DatasetError: if the sizes differ.
     """
-    from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
+    with importing:
+        from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
 
     if image.shape != truth.shape:
         raise DatasetError(f"the enlarged image is {image.shape}, its ground truth {truth.shape}; sizes must agree")
@@ -54,7 +56,8 @@ def psnr_rgb(image: Image, truth: Image) -> float:
         >>> round(psnr_rgb(np.zeros((8, 8, 3)), np.full((8, 8, 3), 0.1)), 2)
         19.83
     """
-    from skimage.metrics import peak_signal_noise_ratio
+    with importing:
+        from skimage.metrics import peak_signal_noise_ratio
 
     with np.errstate(divide="ignore"):
         return float(peak_signal_noise_ratio(to_uint8(truth), to_uint8(image), data_range=255))

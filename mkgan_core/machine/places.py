@@ -22,7 +22,7 @@ def home() -> Path:
         return Path(os.environ["MKGAN_HOME"]).resolve()
     if IN_CHECKOUT:
         return CODE / "data"
-    return Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "mkgan"
+    return Path(os.path.expanduser(os.environ.get("XDG_DATA_HOME") or "~/.local/share")) / "mkgan"
 
 
 def default_store() -> str:
@@ -38,7 +38,7 @@ def public_url(store: Store, uri: str) -> str | None:
 
 def cache_folder() -> Path:
     """Where downloads go and where weights are looked for last."""
-    return Path(os.environ.get("MKGAN_CACHE") or "~/.cache/mkgan").expanduser() / "weights"
+    return Path(os.path.expanduser(os.environ.get("MKGAN_CACHE") or "~/.cache/mkgan")) / "weights"
 
 
 def add_weights(places: str | None) -> None:

@@ -6,6 +6,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from mkgan_core.errors import ConfigError
+from mkgan_core.importing import importing
 
 MAX_SEED = 2**32 - 1  # reports hold 64 bits, and a retry's seed is larger
 MAX_FEATHER = 256  # pixels; memory and time grow with it
@@ -66,6 +67,7 @@ def check_device(device: str, name: str = "device") -> None:
     if device not in DEVICES:
         raise ConfigError(f"{name} {device!r}: choose {', '.join(DEVICES)}")
     if device == "cuda":
-        from mkgan_core.machine.cores import torch_device
+        with importing:
+            from mkgan_core.machine.cores import torch_device
 
         torch_device(device)

@@ -23,6 +23,7 @@ from mkgan_core.errors import DatasetError, RegionError
 from mkgan_core.imaging import images, pictures
 from mkgan_core.imaging.pictures import Picture
 from mkgan_core.imaging.regions import check_shapes
+from mkgan_core.importing import importing
 from mkgan_core.machine.storage import Store, sha256
 from mkgan_core.segmenters.base import object_names
 from mkgan_core.upscalers.interpolation import enlarge
@@ -89,7 +90,8 @@ def describe(image: Any, scale: int, masks: Sequence[Any], store: Store) -> Phot
         DatasetError: if the image cannot be read or has no known form.
         RegionError: for a mask that does not have the image's size.
     """
-    from PIL import Image as Pillow
+    with importing:
+        from PIL import Image as Pillow
 
     low, name, form = None, "image", to_image
     if isinstance(image, str | PathLike):
@@ -122,7 +124,8 @@ def to_image(picture: Picture) -> Any:
 
     Pillow has no colours, and no grey with alpha, of more than 8 bits: these are an array (H, W, C), uint16 or float32.
     """
-    from PIL import Image as Pillow
+    with importing:
+        from PIL import Image as Pillow
 
     pixels = picture.pixels[..., 0] if picture.pixels.shape[2] == 1 else picture.pixels
     if pixels.dtype != np.uint8 and pixels.ndim == 3:
@@ -191,7 +194,8 @@ def _mask(mask: Any) -> np.ndarray:
 
 def _filled(colours: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """Colours (H, W, C); where they can hardly be seen, those of the nearest pixel that can."""
-    from scipy.ndimage import distance_transform_edt
+    with importing:
+        from scipy.ndimage import distance_transform_edt
 
     hidden = alpha < _VISIBLE * (1 if alpha.dtype == np.float32 else np.iinfo(alpha.dtype).max)
     if hidden.all() or not hidden.any():
@@ -204,7 +208,8 @@ def _enlarged(alpha: np.ndarray, scale: int) -> np.ndarray:
     """Alpha (s H, s W), of the type and range of (H, W), by bicubic enlargement."""
     if alpha.min() == alpha.max():
         return np.full((alpha.shape[0] * scale, alpha.shape[1] * scale), alpha.flat[0])
-    import torch
+    with importing:
+        import torch
 
     floats = alpha if alpha.dtype == np.float32 else images.to_floats(alpha)
     made = enlarge(torch.from_numpy(np.ascontiguousarray(floats))[None, None], scale)[0, 0].clamp_(0, 1).numpy()

@@ -9,6 +9,7 @@ import numpy as np
 
 from mkgan_core.datasets.layout import load_high
 from mkgan_core.imaging.images import Image, decode, encode, to_uint8
+from mkgan_core.importing import importing
 from mkgan_core.machine.storage import Store, content_key
 from mkgan_core.pipeline import records
 from mkgan_core.pipeline.results import Result
@@ -37,8 +38,9 @@ def contact_sheet(
         >>> picture_size(sheet, "sheet")  # one row under the headings, two columns
         (232, 396)
     """
-    from PIL import Image as Pillow
-    from PIL import ImageDraw
+    with importing:
+        from PIL import Image as Pillow
+        from PIL import ImageDraw
 
     size = (MARGIN + len(columns) * (CELL + MARGIN), CELL + LABEL + MARGIN)
     header = Pillow.new("RGB", (size[0], LABEL), "white")
@@ -102,7 +104,8 @@ def shrunk(picture: bytes, limit: int, widths: Sequence[int] = (1600, 1200, 900,
         limit: bytes.
         widths: pixels, tried in this order; the last is taken whatever it needs.
     """
-    from PIL import Image as Pillow
+    with importing:
+        from PIL import Image as Pillow
 
     data = b""
     for width in widths:
@@ -130,7 +133,8 @@ def busiest(row: Mapping[str, Image]) -> tuple[slice, slice]:
         >>> busiest({"bicubic": first, "truth": last})
         (slice(150, 342, None), slice(300, 492, None))
     """
-    from scipy.ndimage import uniform_filter
+    with importing:
+        from scipy.ndimage import uniform_filter
 
     first, *_, last = row.values() if len(row) > 1 else [*row.values()] * 2
     height = min(first.shape[0], last.shape[0])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mkgan_core.imaging.images import encode
+from mkgan_core.importing import importing
 
 OVERLAY_COLOURS = ((230, 159, 0), (0, 114, 178), (0, 158, 115), (204, 121, 167), (86, 180, 233))
 _OVERLAY_ALPHA = 90  # of 255
@@ -36,7 +37,8 @@ def fit(shape: Sequence[int], side: int) -> tuple[int, int]:
 
 def small(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """A copy of uint8 pixels (H, W, 3) with another width and height."""
-    from PIL import Image as Pillow
+    with importing:
+        from PIL import Image as Pillow
 
     return np.asarray(Pillow.fromarray(pixels).resize(size, Pillow.Resampling.LANCZOS, reducing_gap=2.0))
 
@@ -58,8 +60,9 @@ def overlay(masks: Sequence[np.ndarray], size: tuple[int, int]) -> str:
         masks: bool (H, W).
         size: width and height of the layer.
     """
-    from PIL import Image as Pillow
-    from scipy.ndimage import binary_erosion
+    with importing:
+        from PIL import Image as Pillow
+        from scipy.ndimage import binary_erosion
 
     layer = np.zeros((size[1], size[0], 4), np.uint8)
     for index, mask in enumerate(masks):

@@ -13,6 +13,7 @@ import numpy as np
 from mkgan_core import __version__
 from mkgan_core.imaging.kernels import Kernel, describe
 from mkgan_core.imaging.regions import Region
+from mkgan_core.importing import importing
 from mkgan_core.reports import html
 from mkgan_core.reports.embedded import OVERLAY_COLOURS, fit, heat, overlay, webp_uri
 
@@ -131,7 +132,8 @@ class PhotoPage:
 
 def _liveliest(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
     """Where both differ most, (x, y) of 1; in pixels of ``before``, and only some of those of a large one."""
-    from scipy.ndimage import gaussian_filter
+    with importing:
+        from scipy.ndimage import gaussian_filter
 
     step = math.ceil(math.sqrt(before.shape[0] * before.shape[1] / 1e6))
     scale = after.shape[0] // before.shape[0]
@@ -154,7 +156,8 @@ def _bytes(pixels: np.ndarray) -> np.ndarray:
 
 
 def _picture(pixels: np.ndarray) -> Picture:
-    from PIL import Image as Pillow
+    with importing:
+        from PIL import Image as Pillow
 
     values = _bytes(pixels)
     return Pillow.fromarray(values[..., 0] if values.shape[2] == 1 else values)
@@ -164,7 +167,8 @@ def _uri(
     picture: Picture, box: tuple[float, float, float, float] | None, size: tuple[int, int], profile: bytes | None
 ) -> str:
     """A part of a picture at a size: enlarged bicubically, reduced by averaging; over white where it is clear."""
-    from PIL import Image as Pillow
+    with importing:
+        from PIL import Image as Pillow
 
     left, top, right, bottom = box or (0.0, 0.0, 1.0, 1.0)
     area = left * picture.width, top * picture.height, right * picture.width, bottom * picture.height

@@ -20,6 +20,7 @@ from mkgan_core.imaging import kernel_files
 from mkgan_core.imaging.images import decode_mask, decode_pixels, to_uint8
 from mkgan_core.imaging.kernels import COMPARISON_SIZE, centre, resize_support
 from mkgan_core.imaging.regions import Region, whole
+from mkgan_core.importing import importing
 from mkgan_core.machine.cores import cores
 from mkgan_core.machine.plain_text import one_line
 from mkgan_core.reports.contact_sheet import CELL, busiest
@@ -119,7 +120,8 @@ class _Exhibit:
         return {name: picture[:height, :width] for name, picture in loaded.items()}
 
     def _baseline(self) -> np.ndarray:
-        from mkgan_core.upscalers.interpolation import Bicubic
+        with importing:
+            from mkgan_core.upscalers.interpolation import Bicubic
 
         confined(self.spec.low.uri, self.run.folders)
         return to_uint8(Bicubic().upscale(load_low(self.spec), whole(self.spec.shape), None, self.spec.scale))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mkgan_core.importing import importing
 from mkgan_core.machine.plain_text import one_line
 from mkgan_core.reports.statistics import PLACE, Paired
 
@@ -100,7 +101,8 @@ def psnr_over_seconds(report: pd.DataFrame, colour: Mapping[str, str]) -> bytes:
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     """A figure of so many inches and its axes, without pyplot, whose state all threads would share."""
-    from matplotlib.figure import Figure
+    with importing:
+        from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.add_subplot()
@@ -116,7 +118,8 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def _svg(figure: Figure, title: str) -> bytes:
-    import matplotlib as mpl
+    with importing:
+        import matplotlib as mpl
 
     out = io.BytesIO()
     # text as text, not outlines: small, and the reader's own font; no date and fixed ids: the same report, same bytes

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from mkgan_core.datasets.layout import SCALES
 from mkgan_core.errors import ArtifactError, ConfigError, StorageError
+from mkgan_core.importing import importing
 from mkgan_core.machine.plain_text import one_line
 from mkgan_core.machine.storage import Store
 from mkgan_core.reports import roots, statistics
@@ -158,7 +159,8 @@ def beside(a: Run, b: Run) -> Run:
     Raises:
         ConfigError: if they share no image at the same scale.
     """
-    import pandas as pd
+    with importing:
+        import pandas as pd
 
     place = statistics.PLACE
     common = a.rows[place].drop_duplicates().merge(b.rows[place].drop_duplicates())

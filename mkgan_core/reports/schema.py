@@ -11,6 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from mkgan_core.errors import ConfigError
+from mkgan_core.importing import importing
 from mkgan_core.machine.secrets import mask
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ def report_schema() -> pa.Schema:
         >>> report_schema().names[:5]
         ['run_id', 'dataset', 'image', 'scale', 'method']
     """
-    import pyarrow as pa
+    with importing:
+        import pyarrow as pa
 
     return pa.schema(
         [
@@ -83,7 +85,8 @@ def regions_schema() -> pa.Schema:
         >>> regions_schema().field("area_px").type
         DataType(int64)
     """
-    import pyarrow as pa
+    with importing:
+        import pyarrow as pa
 
     return pa.schema(
         [
@@ -119,7 +122,8 @@ def images_schema() -> pa.Schema:
         >>> images_schema().names[-4:]
         ['object_share', 'blur_difference', 'texture', 'texture_difference']
     """
-    import pyarrow as pa
+    with importing:
+        import pyarrow as pa
 
     return pa.schema(
         [
@@ -163,8 +167,9 @@ def encode(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> bytes:
         >>> decode(data, images_schema(), "images.parquet")[["image", "height"]].to_dict("records")
         [{'image': 'im_13', 'height': 512}]
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    with importing:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
 
     plain = [{name: _encodable(value) for name, value in row.items()} for row in rows]
     out = io.BytesIO()
@@ -189,8 +194,9 @@ def decode(data: bytes, schema: pa.Schema, file: str, *, needs: Sequence[str] = 
     Raises:
         ConfigError: if the file is not Parquet, of a newer version, or has columns that do not fit the schema.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    with importing:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
 
     try:
         found = pq.read_table(io.BytesIO(data))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mkgan_core.errors import ConfigError
+from mkgan_core.importing import importing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -136,7 +137,8 @@ def splits(table: pd.DataFrame, a: str, b: str, images: pd.DataFrame, score: str
     Raises:
         ConfigError: if the report has no such method.
     """
-    import pandas as pd
+    with importing:
+        import pandas as pd
 
     gaps = differences(table, a, b)
     known = images.drop_duplicates(PLACE).set_index(PLACE)
@@ -219,7 +221,8 @@ def _summary(gaps: np.ndarray, a: str, b: str, score: str) -> Paired:
 
 
 def _interval(gaps: np.ndarray) -> tuple[float, float]:
-    from scipy.stats import bootstrap
+    with importing:
+        from scipy.stats import bootstrap
 
     if len(gaps) < 2:
         return math.nan, math.nan
@@ -238,7 +241,8 @@ def _interval(gaps: np.ndarray) -> tuple[float, float]:
 
 
 def _wilcoxon(gaps: np.ndarray) -> float:
-    from scipy.stats import wilcoxon
+    with importing:
+        from scipy.stats import wilcoxon
 
     if len(gaps) < 2:
         return math.nan

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mkgan_core.importing import importing
 from mkgan_core.machine.plain_text import one_line
 from mkgan_core.reports import statistics
 from mkgan_core.reports.schema import SCORES
@@ -73,7 +74,8 @@ def comparison(report: pd.DataFrame) -> pd.DataFrame:
         worse than plain bicubic enlargement, and ``seeds`` and ``<score>_std``, the standard deviation of the means of
         the seeds (NaN with one seed).
     """
-    import pandas as pd
+    with importing:
+        import pandas as pd
 
     place = statistics.PLACE
     baseline = report.query("status == 'ok' and method == 'bicubic'").drop_duplicates(place).set_index(place)["psnr_y"]

@@ -13,6 +13,7 @@ import numpy as np
 from typing_extensions import override
 
 from mkgan_core.imaging.images import Image, grey
+from mkgan_core.importing import importing
 from mkgan_core.segmenters.base import Segmenter
 from mkgan_core.segmenters.rules import Rules
 
@@ -61,9 +62,10 @@ class Edges(Segmenter[EdgesSettings]):
     @override
     def masks(self, image: Image, given: Mapping[str, np.ndarray], *, device: str = "cpu") -> Mapping[str, np.ndarray]:
         """``{"object": mask}``, or nothing where there is no edge."""
-        from scipy.ndimage import binary_fill_holes
-        from skimage.feature import canny
-        from skimage.morphology import isotropic_closing, remove_small_objects
+        with importing:
+            from scipy.ndimage import binary_fill_holes
+            from skimage.feature import canny
+            from skimage.morphology import isotropic_closing, remove_small_objects
 
         s = self.settings
         plane = grey(image)
@@ -87,8 +89,9 @@ class Anchors(Segmenter[AnchorsSettings]):
     @override
     def masks(self, image: Image, given: Mapping[str, np.ndarray], *, device: str = "cpu") -> Mapping[str, np.ndarray]:
         """``{"object": mask}``, or nothing in a flat image."""
-        from scipy.ndimage import uniform_filter
-        from skimage.filters import apply_hysteresis_threshold
+        with importing:
+            from scipy.ndimage import uniform_filter
+            from skimage.filters import apply_hysteresis_threshold
 
         s = self.settings
         gradient = np.hypot(*np.gradient(grey(image)))

@@ -13,6 +13,7 @@ import numpy as np
 from typing_extensions import override
 
 from mkgan_core.imaging.images import Image, to_tensor
+from mkgan_core.importing import importing
 from mkgan_core.machine import weights
 from mkgan_core.segmenters import ultralytics_api
 from mkgan_core.segmenters.base import Segmenter
@@ -140,7 +141,8 @@ def yolo_boxes(image: Image, confidence: float, device: str = "cpu") -> np.ndarr
 
 def _predict(family: str, image: Image, confidence: float, device: str) -> Any:
     """What the YOLO at hand finds in one image, as ultralytics gives it; masks in the image's size."""
-    import torch
+    with importing:
+        import torch
 
     path = weights.require(family)
     where = torch.device(device if path.suffix in (".pt", ".torchscript") else "cpu")
@@ -167,7 +169,8 @@ def fill_boxes(boxes: Sequence[Sequence[float]] | np.ndarray, shape: tuple[int, 
 
 def _torchvision(builder: str, path: Path, image: Image, device: str) -> dict[str, Any]:
     """What a detector of torchvision's finds in one image: tensors on the CPU, the surest first."""
-    import torch
+    with importing:
+        import torch
 
     with _one_at_a_time, torch.inference_mode():
         model = _torchvision_model(builder, path, weights.verify(path), device)
@@ -177,8 +180,9 @@ def _torchvision(builder: str, path: Path, image: Image, device: str) -> dict[st
 
 @lru_cache(maxsize=1)
 def _torchvision_model(builder: str, path: Path, _sha256: str, device: str) -> Any:
-    import torch
-    from torchvision.models import detection
+    with importing:
+        import torch
+        from torchvision.models import detection
 
     name = f"{builder}_v2" if "_v2" in path.name else builder
     try:

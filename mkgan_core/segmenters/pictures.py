@@ -9,6 +9,7 @@ import numpy as np
 from mkgan_core.imaging import images
 from mkgan_core.imaging.images import Image
 from mkgan_core.imaging.regions import Region, enlarge_mask
+from mkgan_core.importing import importing
 
 RED = (1.0, 0.0, 0.0)
 
@@ -27,7 +28,8 @@ def mask_files(image: Image, regions: Sequence[Region], scale: int) -> Iterator[
 
 def overlay(image: Image, regions: Sequence[Region]) -> Image:
     """Side by side: the image, object mask, background mask, and the image over each, borders of regions in red."""
-    from skimage.segmentation import mark_boundaries
+    with importing:
+        from skimage.segmentation import mark_boundaries
 
     background = background_of(regions)
     grey = [np.repeat(mask[..., None], 3, axis=2).astype(np.float32) for mask in (~background, background)]

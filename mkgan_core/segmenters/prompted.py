@@ -9,6 +9,7 @@ import numpy as np
 from typing_extensions import TypeVar, override
 
 from mkgan_core.imaging.images import Image
+from mkgan_core.importing import importing
 from mkgan_core.segmenters import sam, ultralytics_api
 from mkgan_core.segmenters.base import Segmenter, object_names
 from mkgan_core.segmenters.detectors import fill_boxes, yolo_boxes
@@ -74,7 +75,8 @@ class YoloGrabCut(YoloSam[GrabCutSettings]):
 
     @override
     def cut_out(self, image: Image, boxes: np.ndarray, device: str) -> list[np.ndarray]:
-        import cv2
+        with importing:
+            import cv2
 
         height, width = image.shape[:2]
         factor = min(1.0, self.settings.side / max(height, width))
@@ -85,7 +87,8 @@ class YoloGrabCut(YoloSam[GrabCutSettings]):
 
     def _grab(self, pixels: np.ndarray, box: np.ndarray) -> np.ndarray:
         """The object in a box; the box itself where GrabCut loses it."""
-        import cv2
+        with importing:
+            import cv2
 
         (top, left), (bottom, right) = (edge(np.argwhere(box), axis=0) for edge in (np.min, np.max))
         pad = [max(2, round(self.settings.margin * side)) for side in (bottom - top, right - left)]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mkgan_core.imaging.regions import Region, check_shapes, whole
+from mkgan_core.importing import importing
 
 MIN_AREA = 64 * 64  # one KernelGAN crop: less cannot be trained on
 BLOCK_RATIO = 0.15  # method.md §4: masks are made blocky on a grid of this fraction of the image
@@ -53,7 +54,8 @@ def from_masks(masks: Mapping[str, np.ndarray], shape: tuple[int, int], rules: R
         free = owner == 0
         owner[tidy(mask.astype(bool) & free, rules) & free] = number
     if rules.speck and owner.any():
-        from scipy.ndimage import distance_transform_edt
+        with importing:
+            from scipy.ndimage import distance_transform_edt
 
         crumbs = (owner == 0) & ~clean(owner == 0, rules.speck, holes=False)
         nearest = np.asarray(distance_transform_edt(owner == 0, return_distances=False, return_indices=True))
@@ -65,7 +67,8 @@ def from_masks(masks: Mapping[str, np.ndarray], shape: tuple[int, int], rules: R
 def tidy(mask: np.ndarray, rules: Rules) -> np.ndarray:
     """One mask after the rules: without specks, holes and strands, its largest piece, on the grid."""
     if rules.thin:
-        from skimage.morphology import isotropic_opening
+        with importing:
+            from skimage.morphology import isotropic_opening
 
         mask = isotropic_opening(clean(mask, rules.speck) if rules.speck else mask, rules.thin / 2)
     if rules.speck:
@@ -113,7 +116,8 @@ def partition(masks: Mapping[str, np.ndarray], shape: tuple[int, int], min_area:
 
 def clean(mask: np.ndarray, speck: int = MIN_AREA, *, holes: bool = True) -> np.ndarray:
     """Remove pieces, and fill holes, of fewer than ``speck`` pixels."""
-    from skimage.morphology import remove_small_holes, remove_small_objects
+    with importing:
+        from skimage.morphology import remove_small_holes, remove_small_objects
 
     kept = remove_small_objects(mask, max_size=speck - 1)
     return remove_small_holes(kept, max_size=speck - 1) if holes else kept
@@ -121,7 +125,8 @@ def clean(mask: np.ndarray, speck: int = MIN_AREA, *, holes: bool = True) -> np.
 
 def largest_piece(mask: np.ndarray) -> np.ndarray:
     """The largest connected piece of a mask (four neighbours); an empty mask stays empty."""
-    from skimage.measure import label
+    with importing:
+        from skimage.measure import label
 
     sizes = np.bincount((pieces := np.asarray(label(mask, connectivity=1))).ravel())[1:]
     return pieces == 1 + sizes.argmax() if len(sizes) else mask

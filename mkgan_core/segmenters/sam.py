@@ -17,6 +17,7 @@ from typing_extensions import override
 
 from mkgan_core.errors import WeightsError
 from mkgan_core.imaging.images import Image, to_uint8
+from mkgan_core.importing import importing
 from mkgan_core.machine import weights
 from mkgan_core.segmenters import ultralytics_api
 from mkgan_core.segmenters.base import Segmenter
@@ -103,7 +104,8 @@ class SegmentAnything:
         self.model = model
 
     def answer(self, image: Image, boxes: np.ndarray) -> np.ndarray:
-        import torch
+        with importing:
+            import torch
         from segment_anything import SamPredictor
 
         predictor = SamPredictor(self.model)
@@ -118,7 +120,8 @@ class SegmentAnything:
         return torch.cat(masks).numpy()
 
     def everything(self, image: Image, points_per_side: int) -> list[np.ndarray]:
-        import torch
+        with importing:
+            import torch
         from segment_anything import SamAutomaticMaskGenerator
 
         generator = SamAutomaticMaskGenerator(self.model, points_per_side=points_per_side)
@@ -149,7 +152,8 @@ class UltralyticsSam:
 
 @lru_cache(maxsize=1)
 def _segment_anything(path: Path, _sha256: str, device: str) -> Any:
-    import torch
+    with importing:
+        import torch
     from segment_anything import sam_model_registry
 
     known = [name for name in sam_model_registry if f"sam_{name}_" in path.name or f"sam_{name}." in path.name]

@@ -9,6 +9,7 @@ import numpy as np
 from typing_extensions import override
 
 from mkgan_core.imaging.images import Image, grey
+from mkgan_core.importing import importing
 from mkgan_core.segmenters.base import Segmenter
 
 
@@ -38,9 +39,10 @@ class FftTexture(Segmenter[TextureSettings]):
     @override
     def masks(self, image: Image, given: Mapping[str, np.ndarray], *, device: str = "cpu") -> Mapping[str, np.ndarray]:
         """``{"object": mask}`` with the textured class, or nothing when the image has only one class."""
-        from scipy.ndimage import gaussian_filter
-        from skimage.filters import threshold_otsu
-        from skimage.transform import resize
+        with importing:
+            from scipy.ndimage import gaussian_filter
+            from skimage.filters import threshold_otsu
+            from skimage.transform import resize
 
         s = self.settings
         plane = grey(image)

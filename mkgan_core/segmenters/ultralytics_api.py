@@ -11,6 +11,7 @@ import numpy as np
 
 from mkgan_core.errors import ConfigError
 from mkgan_core.imaging.images import Image, to_uint8
+from mkgan_core.importing import importing
 from mkgan_core.machine import weights
 from mkgan_core.machine.places import cache_folder
 
@@ -53,7 +54,8 @@ def sam_predictor(path: Path, _sha256: str, device: str) -> Any:
     Raises:
         WeightsError: if the file cannot be loaded, or must not be (`weights.verify`).
     """
-    import torch
+    with importing:
+        import torch
 
     weights.verify(path)
     try:
@@ -69,7 +71,8 @@ def sam_predictor(path: Path, _sha256: str, device: str) -> Any:
 
 def quiet() -> Any:
     """The package, told to stay off the network, to keep its settings in the cache, and to leave other code alone."""
-    from PIL import Image as Pillow
+    with importing:
+        from PIL import Image as Pillow
 
     quietly = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "false"}
     quietly["YOLO_CONFIG_DIR"] = str(cache_folder().parent / "ultralytics")

@@ -18,6 +18,7 @@ CHROMIUM_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
+    "--host-resolver-rules=MAP evil.example 127.0.0.1",  # a name of somebody else's that leads to this machine
 ]
 
 

@@ -35,7 +35,7 @@ class Outcome:
     Attributes:
         code: its exit code; None if it ended otherwise.
         out, err: what it printed.
-        crash: a traceback, or ``hang``.
+        crash: an exception and where our code was, or ``hang``.
         warned: the warnings that Python would have shown.
     """
 
@@ -102,8 +102,10 @@ def call(*arguments: str) -> Outcome:
             code = 0
         except Hang:
             crash = "hang"
-        except BaseException:
-            crash = traceback.format_exc()
+        except BaseException as fault:
+            frames = traceback.extract_tb(fault.__traceback__)
+            own = [frame for frame in frames if "/.venv/" not in frame.filename] or frames
+            crash = f"{type(fault).__name__}: {fault} ({own[-1].filename}:{own[-1].lineno})"
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)

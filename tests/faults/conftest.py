@@ -62,15 +62,14 @@ def nothing_left_open(request: pytest.FixtureRequest) -> Iterator[None]:
     before = _held()
     yield
     for _ in range(TRIES):
-        left = [now - then for now, then in zip(_held(), before, strict=True)]
-        if not any(left):
+        if not _held() - before:
             return
         threading.Event().wait(0.1)
-    assert not any(left), left
+    assert not _held() - before
 
 
-def _held() -> list[set[object]]:
+def _held() -> set[object]:
     process = psutil.Process(os.getpid())
     files = {file.path for file in process.open_files() if "mkgan" not in Path(file.path).name}
     threads = {thread for thread in threading.enumerate() if not thread.daemon}
-    return [files, {child.pid for child in process.children()}, threads]
+    return {*files, *threads, *process.children()}

@@ -252,7 +252,7 @@ class FaultyFileSystem(LocalFileSystem):
     def makedirs(self, path: Any, exist_ok: bool = False) -> None:
         self._do("makedirs", path, lambda: os.makedirs(self._strip_protocol(path), exist_ok=exist_ok))
 
-    def mv(self, path1: Any, path2: Any, **kwargs: Any) -> None:
+    def mv(self, path1: Any, path2: Any, *more: Any, **kwargs: Any) -> None:
         old, new = self._strip_protocol(path1), self._strip_protocol(path2)
         self._do("mv", new, lambda: shutil.move(old, new))
 

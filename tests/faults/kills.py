@@ -68,12 +68,12 @@ def ended(pid: int) -> int:
 @contextmanager
 def fatal_calls(at: int, late: bool) -> Iterator[list[int]]:
     """The n-th call of `LOCAL_CALLS` ends the process, before or after it is done; yields their count."""
-    count, lock = [0], os.getpid()
+    count = [0]
     real = {name: getattr(os, name) for name in LOCAL_CALLS}
 
     def deadly(name: str) -> Callable[..., Any]:
         def call(*arguments: Any, **more: Any) -> Any:
-            count[0] += os.getpid() == lock
+            count[0] += 1
             if count[0] == at and not late:
                 os._exit(9)
             done = real[name](*arguments, **more)
@@ -138,9 +138,9 @@ class Steps:
         code = ended(fork(lambda: self._run(str(store)), self.log))
         tally.count("restarts")
         if code:
-            tally.fault(f"steps {number}: the restart ended with {code}: {_tail(self.log)}")
+            tally.fault(f"the restart ended with {code}", f"round {number}: {_tail(self.log)}")
         else:
-            _compare(f"steps {number}", store, "run", self.wanted, before, tally)
+            compare(f"round {number}", store, "run", self.wanted, before, tally)
         remove(store)
 
     def _killed(self, chance: random.Random, store: Path, how: str) -> bool:
@@ -222,7 +222,7 @@ class Commands:
         tally.most("seconds from a kill to the command's end, at most", round(time.monotonic() - start, 1))
         if code is None:
             tally.count("hangs")
-            tally.fault(f"{self.command.name} {number}: not ended after {HANG_S} s: {_tail(self.log)}")
+            tally.fault("a hang", f"round {number}: not ended after {HANG_S} s: {_tail(self.log)}")
         elif victims:
             tally.count("commands that went on by themselves", code == 0)
         self._orphans(family, number, tally)
@@ -235,9 +235,9 @@ class Commands:
             code = self._wait(self._start(store))
         run = newest_run(store)
         if code != 0 or run is None:
-            tally.fault(f"{self.command.name} {number}: not done after {starts} starts ({code}): {_tail(self.log)}")
+            tally.fault("not done", f"round {number}: after {starts} starts ({code}): {_tail(self.log)}")
         else:
-            _compare(f"{self.command.name} {number}", store, run, self.wanted, before, tally)
+            compare(f"round {number}", store, run, self.wanted, before, tally)
         remove(store)
 
     def _start(self, store: Path) -> subprocess.Popen[bytes]:
@@ -266,7 +266,7 @@ class Commands:
         tally.count("orphans", len(left))
         for one in left:
             with contextlib.suppress(psutil.NoSuchProcess):
-                tally.fault(f"{self.command.name} {number}: still there after 15 s: {' '.join(one.cmdline())[:200]}")
+                tally.fault("an orphan", f"round {number}: still there after 15 s: {' '.join(one.cmdline())[:200]}")
                 one.kill()
 
 
@@ -300,18 +300,18 @@ def _check(store: Path, tally: Tally) -> None:
         tally.count("damaged records after a kill", len(upkeep.check(Store(str(store))).damaged))
 
 
-def _compare(what: str, store: Path, run: str, wanted: walks.Finished, before: dict[str, bytes], tally: Tally) -> None:
+def compare(what: str, store: Path, run: str, wanted: walks.Finished, before: dict[str, bytes], tally: Tally) -> None:
     tally.count("steps computed twice", repeated(store, before))
     try:
         made = walks.finished(store, run)
     except Exception as fault:
-        tally.fault(f"{what}: the report cannot be read: {fault!r}")
+        tally.fault("a report that cannot be read", f"{what}: {fault!r}")
         return
     tally.count("reports compared")
     if made.files == wanted.files and made.figures == wanted.figures:
         tally.count("reports the same to the last bit")
     else:
-        tally.fault(f"{what}: the report differs")
+        tally.fault("a report that differs", what)
 
 
 def _tail(log: Path) -> str:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-MOST_FAULTS = 50  # that are kept in full, of each kind
+MOST_FAULTS = 200  # kinds of faults that are kept
 
 
 class Tally:
@@ -27,18 +27,22 @@ class Tally:
         self.counts[what] = self.counts.get(what, 0) + int(times)
         self._save()
 
+    def set(self, what: str, value: float | str) -> None:
+        self.counts[what] = value
+        self._save()
+
     def most(self, what: str, value: float) -> None:
         self.counts[what] = max(value, self.counts.get(what, value))
         self._save()
 
-    def fault(self, text: str) -> None:
-        """Something that must not happen."""
-        print(f"FAULT {self.name}: {text}", file=sys.stderr, flush=True)
-        faults = self.counts.setdefault("faults", [])
-        self.counts["fault count"] = self.counts.get("fault count", 0) + 1
-        if len(faults) < MOST_FAULTS:
-            faults.append(text)
-        self._save()
+    def fault(self, what: str, example: str) -> None:
+        """Something that must not happen: what, by which equal ones are counted together, and an example."""
+        faults = self.counts.setdefault("faults", {})
+        if what not in faults:
+            print(f"FAULT {self.name}: {what}: {example}", file=sys.stderr, flush=True)
+        if what in faults or len(faults) < MOST_FAULTS:
+            faults.setdefault(what, {"times": 0, "example": example})["times"] += 1
+        self.count("faults in all")
 
     def _save(self) -> None:
         if self.file is None:

@@ -118,7 +118,7 @@ def test_what_is_only_shown_is_damaged(data: Path, undisturbed: walks.Finished, 
     assert (state, steps["computed"]) == ("Completed", len(walks.METHODS))
     assert walks.finished(store, name) == undisturbed
 
-    with faulty(Fault("error", at=1, ever=True, name="contact_sheet")) as plan:
+    with faulty(Fault("error", at=1, ever=True, name="contact-sheet")) as plan:
         state, _, _ = run(data, f"faulty://{store}")
     assert state == "Completed"
     assert plan.fired["error"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from prefect import flow
 
 from flows import artifacts
 from flows.benchmark import benchmark
@@ -66,6 +68,48 @@ def test_a_run_in_which_all_failed(run: Run) -> None:
     assert "out of luck" in text
 
 
+def test_names_and_errors_are_no_markdown(run: Run) -> None:
+    """Prefect's UI reads the cells of its tables as Markdown too."""
+    names = {"im_1": "<img src=x onerror=alert(1)>", "im_2": "![x](javascript:alert(1)) | `a` *b*"}
+    rows = run.rows.assign(image=run.rows["image"].replace(names))
+    rows["psnr_y"] += np.where(rows["method"] == "bicubic", 9.0, 0.0)  # all others are behind it
+    last = rows.index[-1]
+    rows.loc[last, ["status", "error"]] = ["failed", "no ``` here\n# <script>alert(1)</script> http://a:secretpw@h/x"]
+    odd = replace(run, rows=rows, title="<b>[x](y)", notes=("regions.parquet | <i>",))
+    store = Store("memory://store")
+    shown = [artifacts.summary(odd, store, "memory:///store/runs/`x`/report.html")]
+    shown += [cell for table in everything(odd) for row in table for cell in row.values() if isinstance(cell, str)]
+    for text in shown:
+        outside = re.sub(r"(`+).*?(?<!`)\1(?!`)", "", text)  # without what is code
+        assert not re.search(r"(?<!\\)[<>\[\]|`*]", outside.replace("](", "")), text
+        assert "secretpw" not in text
+    (line,) = [line for line in shown[0].splitlines() if "<script>" in line]
+    assert line.startswith("- ")
+    assert "````no ``` here # <script>" in line
+
+
+def test_what_is_shown_never_ends_a_run(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each thing that cannot be shown costs itself and is logged; the page does not wait for the server."""
+    config = BenchmarkConfig(dataset="tiny", methods=["bicubic"], store=(tmp_path / "store").as_uri())
+
+    def rejected(**_: object) -> None:
+        raise ArithmeticError("rejected")
+
+    made: list[str] = []
+    monkeypatch.setattr(artifacts, "create_table_artifact", rejected)
+    monkeypatch.setattr(artifacts, "create_markdown_artifact", lambda **given: made.append(given["key"]))
+    monkeypatch.setattr(artifacts.page, "render", lambda _: "page")
+
+    @flow
+    def published() -> None:
+        artifacts.publish(run, config, b"no picture")
+
+    state = published(return_state=True)
+    assert state.is_completed()
+    assert made == ["report-tiny-x2"]
+    assert (tmp_path / "store" / "runs" / "run" / "report.html").read_text() == "page"
+
+
 def test_change_is_measured_on_the_images_of_both_runs(run: Run) -> None:
     rows = run.rows.copy()
     rows["psnr_y"] -= np.where(rows["image"] == "im_1", 0.25, 7)
@@ -100,6 +144,8 @@ def test_names() -> None:
     scheduled = ["01a2024b-de50-7a26-88eb-7ab12977ff92", "01a2024b-de50-7c2d-9dfa-0f93ffe96ba9"]  # in the same moment
     assert [run_id(config, run) for run in scheduled] == ["div2krk-v2-x4-fast-2977ff92", "div2krk-v2-x4-fast-ffe96ba9"]
     assert sentence(config) == "compare bicubic on DIV2KRK v2 x4, preset fast"
+    secret = BenchmarkConfig(dataset="http://alice:secretpw@h:81/", methods=["bicubic"])
+    assert (slug(secret), sentence(secret)) == ("h-81-x2", "compare bicubic on h:81 x2, preset fast")
 
 
 def test_a_run_is_compared_with_the_one_before(dataset_folder: Path, tmp_path: Path) -> None:

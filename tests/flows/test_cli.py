@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import os
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -303,3 +306,37 @@ def test_real_yolo_from_the_command_line(mkgan, yolo_weights: Path, div2krk: Pat
     assert "im_99, yolo-grabcut: whole 100%" in out
     assert np.asarray(Image.open(tmp_path / "im_80" / "obj_lr_mask.png"))[500, 340] == 255
     assert not np.asarray(Image.open(tmp_path / "im_99" / "obj_hr_mask.png")).any()
+
+
+def test_names_of_any_letters_are_printed(mkgan, dataset_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "d[/b]*"
+    folder.mkdir(parents=True)
+    photo = shutil.copy(dataset_folder / "lr_x2" / "im_1.png", folder / "[red]x.png")
+    code, out, err = mkgan("upscale", str(photo), "--method", "bicubic", "--out", str(folder))
+    assert code == 0
+    assert "[red]x_x2.png" in out
+    code, _, err = mkgan("upscale", str(folder / "no [/b].png"), "--out", str(folder))
+    assert code == 2
+    assert "no [/b].png" in err
+    for encoding in ("utf-8", "ascii"):  # a strict terminal, and a name that is not UTF-8
+        with pytest.MonkeyPatch.context() as patch:
+            streams = {name: io.TextIOWrapper(io.BytesIO(), encoding, errors="strict") for name in ("stdout", "stderr")}
+            for name, stream in streams.items():
+                patch.setattr(sys, name, stream)
+            code, *_ = mkgan("upscale", os.fsdecode(bytes(tmp_path) + b"/caf\xe9.png"), "--out", str(tmp_path / "out"))
+            assert code == 2
+            for stream in streams.values():
+                stream.flush()
+            err = streams["stderr"].buffer.getvalue().decode(encoding)
+        assert "caf\\udce9.png" in err
+        assert err.count("\n") == 1
+
+
+def test_a_report_on_a_terminal_of_plain_letters(mkgan, two_reports: list[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        stream = io.TextIOWrapper(io.BytesIO(), "ascii", errors="strict")
+        patch.setattr(sys, "stdout", stream)
+        code, *_ = mkgan("report", two_reports[0])
+        stream.flush()
+    assert code == 0
+    assert b"bicubic+back-projection" in stream.buffer.getvalue()

@@ -6,6 +6,7 @@ import pytest
 
 from flows.cli.display import Display
 from flows.cli.pictures import Progress
+from flows.cli.terminal import make_console
 from flows.progress import Forecast
 
 
@@ -102,3 +103,20 @@ def test_log_lines_are_shown_on_request(capsys: pytest.CaptureFixture[str]) -> N
         with Display(verbose=verbose).shown():
             log.info("a step was done")
         assert ("a step was done" in capsys.readouterr().err) is verbose
+
+
+def test_texts_are_printed_as_they_are_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Brackets and stars are no markup; line breaks, control characters and passwords do not come through."""
+    display, console = Display(), make_console()
+    for text in ("[red]x.png", "d[/b]/x.png", "star*[a] :smile:"):
+        display.line(text)
+        display.error(text)
+        console.print(text)
+        out, err = capsys.readouterr()
+        assert out == f"{text}\n{text}\n"
+        assert err == f"error: {text}\n"
+    display.line("a\nb\x1b[2J http://alice:secretpw@h/x")
+    display.error_list("heading", ["a\nb"])
+    out, err = capsys.readouterr()
+    assert out == "a b\\x1b[2J http://***@h/x\n"
+    assert err == "heading\n  a b\n"

@@ -36,6 +36,10 @@ def test_the_page_shows_what_was_enlarged(folder: Path) -> None:
 
 def test_a_page_that_cannot_be_written_is_refused_first(folder: Path) -> None:
     (folder / "file").write_text("")
-    done = upscale(folder, folder / "file" / "page.html", folder / "a.png")
-    assert isinstance(done.exception, StorageError)
-    assert not list((folder / "out").glob("*.png"))
+    (folder / "empty").mkdir()
+    before = sorted(folder.rglob("*"))
+    for place in ("file/page.html", "empty", "no/such/page.html"):
+        done = upscale(folder, folder / place, folder / "a.png")
+        assert isinstance(done.exception, StorageError)
+        assert str(folder / place) in str(done.exception)
+    assert [path for path in sorted(folder.rglob("*")) if path != folder / "out"] == before

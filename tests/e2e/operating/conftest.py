@@ -42,7 +42,7 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     try:
         until(lambda: "serving at" in output.read_text() or process.poll() is not None, "mkgan serve to start")
         assert process.poll() is None, output.read_text()
-        yield Serving(home, data, f"http://127.0.0.1:{port}", environment, process, inbox)
+        yield Serving(home, data, f"http://127.0.0.1:{port}", environment, process, output, inbox)
         children = psutil.Process(process.pid).children(recursive=True)
         assert len(children) >= 2
         process.send_signal(signal.SIGINT)

@@ -29,6 +29,7 @@ class Serving:
         url: address of the UI.
         environment: its environment; commands with the same one find its server.
         process: its process.
+        output: file with what it prints.
         notified: what the webhook was told.
     """
 
@@ -37,12 +38,18 @@ class Serving:
     url: str
     environment: dict[str, str]
     process: subprocess.Popen[str]
+    output: Path
     notified: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def auth(self) -> str:
         """What its server wants to be shown."""
         return (self.home / STATE / AUTH).read_text().strip()
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What Prefect's own programs need to reach it."""
+        return {"PREFECT_API_URL": f"{self.url}/api", "PREFECT_API_AUTH_STRING": self.auth}
 
     @property
     def store(self) -> Path:

@@ -17,7 +17,8 @@ import pytest
 from prefect.client.schemas.objects import FlowRun, TaskRun
 
 from deployments.automations import ZOMBIES
-from deployments.server import SERVER_PROCESS
+from deployments.embedded import SERVER_PROCESS
+from deployments.serve import WORKER_PROCESS
 from mkgan_core.pipeline.method import DEFAULT_METHOD
 from tests.data_sets import write_data_set
 from tests.e2e.operating.serving import Serving, mend
@@ -96,7 +97,7 @@ def test_somebody_is_told_and_retry_of_a_deployments_run(serving: Serving, tmp_p
     assert f"{serving.url}/runs/flow-run/{run}" in told[0]
 
     before = {task.id: task.run_count for task in serving.tasks(run)}
-    retried = serving.mkgan("flow-run", "retry", str(run), program="prefect", PREFECT_API_URL=f"{serving.url}/api")
+    retried = serving.mkgan("flow-run", "retry", str(run), program="prefect", **serving.variables)
     assert retried.returncode == 0, retried.stderr
     again = serving.ended(run, runs=2)
     assert again.state and again.state.is_failed()  # nothing is mended yet
@@ -246,6 +247,31 @@ def test_deploying_again_changes_nothing(serving: Serving) -> None:
     assert "GPU slots: 3" in done.stdout
     assert everything(serving)["slots"] == 3
     assert "GPU slots: 1" in serving.mkgan("deploy").stdout  # MKGAN_GPU_SLOTS
+
+
+def test_a_killed_server_and_a_killed_worker_come_back(serving: Serving, tmp_path: Path) -> None:
+    data = write_data_set(tmp_path / "back", 8)
+    run = serving.start("sample-smoke", dataset=str(data), methods=METHODS, store=str(tmp_path / "store"))
+    until(lambda: list(tmp_path.glob("store/artifacts/*/*/*.json")), "a step", 0.1)
+    children = psutil.Process(serving.process.pid).children()
+    for module in (SERVER_PROCESS, WORKER_PROCESS):
+        next(child for child in children if module in child.cmdline()).kill()
+    ended = serving.ended(run)
+    assert ended.state and ended.state.is_completed(), ended.state
+    assert (pd.read_parquet(next(tmp_path.glob("store/runs/*/report.parquet")))["status"] == "ok").all()
+    again = serving.ended(serving.start("sample-smoke", dataset=str(data), methods=METHODS))  # by the new worker
+    assert again.state and again.state.is_completed(), again.state
+    with serving.client() as client:
+        limit = client.request("GET", "/v2/concurrency_limits/tag:gpu").json()
+    assert limit["active_slots"] == 0  # nothing is held by those who died
+
+
+def test_a_schedule_without_its_data_set_is_paused(serving: Serving) -> None:
+    with serving.client() as client:
+        active = {d.name: [s.active for s in d.schedules] for d in client.read_deployments() if d.schedules}
+    assert active["div2krk-x2-nightly"][0]
+    assert not active["div2krk-x4-weekly"][0]  # the tests' data set has no x4
+    assert "div2krk-x4-weekly is paused" in serving.output.read_text()
 
 
 def test_deploy_without_a_server(serving: Serving, tmp_path: Path) -> None:

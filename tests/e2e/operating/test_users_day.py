@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -65,9 +66,12 @@ def nightly(serving: Serving, damaged: Path) -> FlowRun:
 
 
 @pytest.fixture
-def tab(chromium: Any) -> Iterator[Any]:
+def tab(chromium: Any, serving: Serving) -> Iterator[Any]:
+    """A page of somebody who has signed in."""
     context = chromium.new_context(viewport={"width": 1500, "height": 1000})
     context.set_default_timeout(180_000)  # the server may stand still for a minute
+    word = base64.b64encode(serving.auth.encode()).decode()  # as the form keeps it
+    context.add_init_script(f"localStorage.setItem('prefect-password', '{word}')")
     yield context.new_page()
     context.close()
 
@@ -128,6 +132,21 @@ def test_retry_in_the_ui_runs_that_region_again_and_nothing_else(
     tab.reload()
     tab.wait_for_timeout(3000)
     tab.screenshot(path=screenshots / "3-after-retry.png")
+
+
+def test_the_ui_wants_the_password(serving: Serving, chromium: Any, screenshots: Path) -> None:
+    context = chromium.new_context()
+    context.set_default_timeout(180_000)
+    page = context.new_page()
+    page.goto(serving.url)
+    field = page.locator("input[type=password]")
+    field.wait_for()
+    page.screenshot(path=screenshots / "0-sign-in.png")
+    field.fill(serving.auth)
+    page.get_by_role("button", name="Login").click()
+    page.get_by_text("Deployments").first.click()
+    page.get_by_text("sample-smoke").first.wait_for()
+    context.close()
 
 
 def test_the_comparison_is_on_the_page(serving: Serving, nightly: FlowRun, tab: Any, screenshots: Path) -> None:

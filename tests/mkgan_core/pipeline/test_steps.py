@@ -127,9 +127,9 @@ def test_other_weights_make_another_segmentation(
     monkeypatch.setenv("MKGAN_WEIGHTS", str(tmp_path))
     keys = set()
     for content in (b"one", b"another"):
-        (tmp_path / "yolo.pt").write_bytes(content)
+        (tmp_path / "yolo.onnx").write_bytes(content)
         keys.add(SegmentJob(spec, **common, segmenter="yolo").key)
-    (tmp_path / "yolo.pt").rename(tmp_path / "yolo-renamed.pt")  # the content counts, not the name
+    (tmp_path / "yolo.onnx").rename(tmp_path / "yolo-renamed.onnx")  # the content counts, not the name
     keys.add(SegmentJob(spec, **common, segmenter="yolo").key)
     assert len(keys) == 2
 

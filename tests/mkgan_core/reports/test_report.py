@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from mkgan_core.machine.storage import Store
 from mkgan_core.pipeline.method import parse
 from mkgan_core.pipeline.results import RegionResult, Result
 from mkgan_core.reports.rows import rows, write
-from mkgan_core.reports.runs import RUN_FILE, RunFolder, read
+from mkgan_core.reports.runs import IMAGES, REGIONS, RUN_FILE, RunFolder, open_run, read
 from mkgan_core.reports.schema import images_schema, regions_schema, report_schema
 from mkgan_core.reports.tables import comparison
 
@@ -171,3 +172,38 @@ def test_a_report_may_have_another_name(results: list[Result]) -> None:
     assert len(read(copy, "memory://nowhere")) == 4
     with pytest.raises(ConfigError, match=r"tuesday\.parquet"):
         read(store.uri_of("tuesday.parquet"), "memory://nowhere")
+
+
+def test_the_report_does_not_wait_for_the_tables_beside_it(
+    results: list[Result], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    image_rows, region_rows = _rows(results)
+    folder = RunFolder.of("run-1", str(tmp_path))
+    (tmp_path / "runs" / "run-1" / REGIONS).mkdir(parents=True)  # so that it cannot be written
+    pictures = [{"image": "im_1", "height": "no number"}]
+    assert write(folder, image_rows, region_rows, pictures) == folder.store.uri_of("report.parquet")
+    assert REGIONS in caplog.text
+    assert IMAGES in caplog.text
+    run = open_run("run-1", str(tmp_path))
+    assert len(run.rows) == 4
+    assert run.images.empty
+    assert REGIONS in run.notes[0]
+
+
+def test_every_table_is_attempted_again(results: list[Result], tmp_path: Path) -> None:
+    tries: list[str] = []
+
+    def twice(work: Callable[[], str]) -> str:
+        tries.append(work())
+        return work()
+
+    write(RunFolder.of("run-1", str(tmp_path)), *_rows(results), attempt=twice)
+    assert [uri.rpartition("/")[2] for uri in tries] == ["report.parquet", REGIONS, IMAGES]
+
+
+def test_no_message_costs_the_report(results: list[Result], tmp_path: Path) -> None:
+    """Not of a name that is not UTF-8; and a password in it is not kept."""
+    image_rows, region_rows = _rows(results)
+    image_rows[3]["error"] = "cannot read caf\udce9.png of http://alice:secretpw@h/x"
+    uri = write(RunFolder.of("run-1", str(tmp_path)), image_rows, region_rows)
+    assert read(uri, "memory://x")["error"].iloc[3] == "cannot read caf\\udce9.png of http://***@h/x"
