@@ -150,21 +150,26 @@ def use_configured_api() -> str | None:
 def fault_of_configured(api_url: str) -> str | None:
     """What is wrong with the configured server, as a sentence with a remedy; None if it answers as it should."""
     import httpx
+    from prefect.client.base import ServerType
     from prefect.client.orchestration import get_client
     from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
     other = "set PREFECT_API_URL to another, or unset it"
     try:
-        with temporary_settings({PREFECT_API_URL: api_url, PREFECT_CLIENT_MAX_RETRIES: 0}):
+        with temporary_settings({PREFECT_API_URL: api_url, PREFECT_CLIENT_MAX_RETRIES: 2}):
             client: Any = get_client(sync_client=True)  # as a run will ask: with its certificates, headers and password
             healthy = client.request("GET", "/health").json() is True
-            if client.server_type.value == "cloud" or (
+            if client.server_type is ServerType.CLOUD or (
                 healthy and isinstance(client.request("GET", "/admin/version").json(), str)
             ):
                 return None
     except httpx.HTTPStatusError as fault:
         if fault.response.status_code in (401, 403):
             return f"the Prefect server at {api_url} wants a password; set PREFECT_API_AUTH_STRING to its name:password"
+        if fault.response.status_code >= 500:
+            return (
+                f"the server at {api_url} says {fault.response.status_code}, an error of its own; try later, or {other}"
+            )
     except (httpx.TransportError, httpx.InvalidURL) as fault:
         return f"no Prefect server answers at {api_url} ({fault}); start it, or {other}"
     except (ValueError, httpx.HTTPError):

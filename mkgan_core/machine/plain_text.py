@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
 from mkgan_core.machine.secrets import mask
-
-_BREAK = re.compile(r"\s*[\t\n\v\f\r\x85\u2028\u2029]\s*")
 
 
 def one_line(text: str) -> str:
@@ -16,5 +12,8 @@ def one_line(text: str) -> str:
         >>> print(one_line("of " + chr(10) + "http://alice:secretpw@h/x" + chr(27) + "[31m"))
         of http://***@h/x\x1b[31m
     """
-    masked = mask(_BREAK.sub(" ", text).rstrip())
+    first, *others = text.replace("\t", " ").splitlines() or [""]
+    masked = mask(" ".join([first.rstrip(), *(line.strip() for line in others)]).rstrip())
+    if masked.isprintable():
+        return masked
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in masked)

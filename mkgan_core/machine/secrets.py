@@ -27,9 +27,10 @@ _LOCAL = {"file", "local", "memory"}  # a question mark is a letter there
 _NAME_ALONE = frozenset("abfs abfss wasb wasbs az ssh sftp hdfs webhdfs".split())  # container@account, login@host
 
 _PASSWORD_LETTERS, _VALUE_LETTERS = 4, 8  # shorter ones are masked in URLs only: "1" or "true" is in every text
-_USER_IN_TEXT = re.compile(r"""(?<=//)[^\s/?#'"<>@]*:[^\s/?#'"<>]*@""")
+# bounded, so that no text takes long
+_USER_IN_TEXT = re.compile(r"""(?<=//)[^\s/?#'"<>@:]*:[^\s/?#'"<>@]*@""")
 _VALUE_IN_TEXT = re.compile(
-    r"""(?i)([?&][^=&\s]*(?:sig|token|secret|passw|pwd|key|auth|credential)[^=&\s]*=)(?!\*\*\*)[^&\s'"<>]+"""
+    r"""(?i)([?&][^=&?\s]{0,40}(?:sig|token|secret|passw|pwd|key|auth|credential)[^=&?\s]{0,40}=)(?!\*\*\*)[^&\s'"<>]+"""
 )
 
 _SHARED_LETTERS = 100_000  # Linux starts no process with a longer variable; what goes beyond, this process alone knows
@@ -91,7 +92,9 @@ def mask(text: str) -> str:
     """
     for secret, masked in _in_text(*_memory()):
         text = text.replace(secret, masked)
-    return _VALUE_IN_TEXT.sub(rf"\1{MASK}", _USER_IN_TEXT.sub(f"{MASK}@", text))
+    if "@" in text:
+        text = _USER_IN_TEXT.sub(f"{MASK}@", text)
+    return _VALUE_IN_TEXT.sub(rf"\1{MASK}", text) if "=" in text else text
 
 
 def mask_logs() -> None:

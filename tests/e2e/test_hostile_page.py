@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import httpx
@@ -40,7 +39,10 @@ async ({api, deployment, event}) => {
     await attempt("event blindly", async () => read(await post("/events", [event], {mode: "no-cors"})))
     const socket = (path, protocols, lines) => new Promise((done, fail) => {
         const way = new WebSocket(api.replace("http", "ws") + path, protocols), heard = []
-        way.onopen = () => { lines.forEach(line => way.send(JSON.stringify(line))); setTimeout(() => done(heard), 1500) }
+        way.onopen = () => {
+            lines.forEach(line => way.send(JSON.stringify(line)))
+            setTimeout(() => done(heard), 1500)
+        }
         way.onmessage = message => heard.push(message.data)
         way.onerror = fail
     })
@@ -175,5 +177,4 @@ def test_who_may_read_across_origins(target: Target) -> None:
     asked = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
     done = httpx.options(f"{target.server.api_url}/flow_runs/filter", headers=asked)
     assert done.status_code == 403
-    assert urlsplit(target.server.url).hostname == "127.0.0.1"
     assert "access-control-allow-origin" not in done.headers

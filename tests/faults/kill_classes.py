@@ -170,10 +170,10 @@ class Worker:
             self.start()
         assert self.serving
         self._submit(store)
-        family = kills._family(psutil.Process(self.serving.pid))
+        family = kills.family_of(psutil.Process(self.serving.pid))
         services.until(lambda: list(store.glob("runs/*")) or self.ended(), "the flow run to start")
         time.sleep(chance.uniform(0, self.seconds / 3))
-        family += kills._family(psutil.Process(self.serving.pid))
+        family += kills.family_of(psutil.Process(self.serving.pid))
         before = walks.record_bytes(store)
         for worker in _children("worker start")(psutil.Process(self.serving.pid))[:1]:
             worker.kill()

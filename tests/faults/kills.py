@@ -205,12 +205,14 @@ class Commands:
     def round(self, number: int, tally: Tally) -> None:
         chance, store = random.Random(number), self.folder / f"store-{number}"
         process = self._start(store)
+        own = psutil.Process(process.pid)
         moment = time.monotonic() + chance.uniform(0, self.seconds)
         while time.monotonic() < moment and process.poll() is None:
             time.sleep(0.02)
-        own = psutil.Process(process.pid)
-        family = _family(own)
-        victims = self.command.victims(own) if process.poll() is None else []
+        family = family_of(own)
+        victims: list[psutil.Process] = []
+        with contextlib.suppress(psutil.NoSuchProcess):  # it may have ended
+            victims = self.command.victims(own)
         before = walks.record_bytes(store)
         if victims:
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -254,8 +256,7 @@ class Commands:
         try:
             return process.wait(HANG_S)
         except subprocess.TimeoutExpired:
-            family = _family(psutil.Process(process.pid))
-            for one in family:
+            for one in family_of(psutil.Process(process.pid)):
                 with contextlib.suppress(psutil.NoSuchProcess):
                     one.kill()
             process.wait()
@@ -282,7 +283,7 @@ def remove(store: Path) -> None:
     shutil.rmtree(store, ignore_errors=True)
 
 
-def _family(process: psutil.Process) -> list[psutil.Process]:
+def family_of(process: psutil.Process) -> list[psutil.Process]:
     with contextlib.suppress(psutil.NoSuchProcess):
         return [process, *process.children(recursive=True)]
     return []

@@ -15,6 +15,7 @@ from prefect.client.schemas.objects import FlowRun, TaskRun
 from deployments.server import AUTH, STATE
 from mkgan_core.datasets.layout import Dataset
 from mkgan_core.pipeline import jobs
+from mkgan_core.pipeline.steps.kernel import KernelJob
 from mkgan_core.pipeline.steps.segment import SegmentJob
 from tests.e2e.services import call, until
 
@@ -90,17 +91,20 @@ class Serving:
             return client.create_flow_run_from_deployment(entry.id, parameters={"config": config}).id
 
     def spoil(self, data: Path, image: str) -> Path:
-        """Split an image by its given mask and make the file of its region `object` unreadable; returns the file."""
+        """Keep the store from taking one record: that of the kernel of an image's region `object`, by bicubic.
+
+        A damaged file would not do: it is made again. Returns what is in the way.
+        """
         (spec,) = Dataset(str(data)).plan(2, [image])
-        job = SegmentJob(spec, store=str(self.store), preset="fast", device="auto", segmenter="given")
-        uri = next(entry["mask_uri"] for entry in jobs.run(job)["regions"] if entry["name"] == "object")
-        assert uri is not None
-        mask = Path(uri.removeprefix("file://"))
-        mask.with_suffix(".kept").write_bytes(mask.read_bytes())
-        mask.write_bytes(b"no picture")
-        return mask
+        common: Any = {"store": str(self.store), "preset": "fast", "device": "auto"}
+        regions = jobs.run(SegmentJob(spec, **common, segmenter="given"))["regions"]
+        region = next(entry for entry in regions if entry["name"] == "object")
+        kernel = KernelJob(spec, **common, region=region, seed=0, estimator="bicubic")
+        obstacle = self.store / kernel.record_name
+        obstacle.mkdir(parents=True)
+        return obstacle
 
 
-def mend(mask: Path) -> None:
+def mend(obstacle: Path) -> None:
     """Undo `Serving.spoil`."""
-    mask.with_suffix(".kept").rename(mask)
+    obstacle.rmdir()

@@ -160,6 +160,13 @@ def test_processes_started_by_this_one_know() -> None:
     assert done.stderr.strip() == "of http://***@h/x"
 
 
+@pytest.mark.parametrize(
+    "text", ["?key" * 20_000, "//a:" * 20_000, "//" + ":" * 80_000, "?" + "key" * 30_000, "&" * 80_000]
+)
+def test_no_text_takes_long(text: str) -> None:
+    assert mask(f"{text}= @") == f"{text}= @"  # minutes, if a pattern went back and forth
+
+
 def test_logs_are_masked(capsys: pytest.CaptureFixture[str]) -> None:
     """The message, its arguments, and the texts of exceptions and of what caused them, whoever logs."""
     hide("http://alice:secretpw@h/x")
