@@ -28,8 +28,9 @@ $(READY): requirements.lock pyproject.toml
 benchmark: setup
 	$(BIN)/mkgan benchmark --dataset sample
 
+# Two files of tests at a time: most of a test's steps use one core.
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # Real servers, workers and browsers on the loopback; wants Debian's chromium and postgresql, and skips what lacks them.
 e2e: setup

@@ -125,7 +125,7 @@ def _keep(
             return 1
         say(f"the worker {how_it_ended(code)}; starting it again")
         begun = time.monotonic()
-        workers.append(start())  # what the old one began goes on by itself, and ends with all others
+        workers.append(start())  # runs of the old one crash, if they notice; those that do not end with all others
     say(server.lost)
     return 1
 

@@ -72,7 +72,11 @@ def benchmark(config: BenchmarkConfig) -> State:
     store = Store(config.store)
     folder = RunFolder.of(run_id(config, str(flow_run.id)), store.uri)
     # first: a run that breaks down can be retried by its name too
-    facts = {"flow_run_id": str(flow_run.id), "config": config.model_dump(mode="json")}
+    facts = {
+        "flow_run_id": str(flow_run.id),
+        "config": config.model_dump(mode="json"),
+        "dataset_uri": specs[0].low.uri.rsplit("/", 2)[0],  # the option may be relative, or the name of a sample
+    }
     patiently(lambda: folder.store.write_json(RUN_FILE, facts))
     started = datetime.now(UTC)
     common: Common = {"store": store.uri, "preset": config.preset, "device": config.device}
@@ -94,7 +98,7 @@ def benchmark(config: BenchmarkConfig) -> State:
         image_rows.append(row)
         region_rows.extend(parts)
     picture_rows = [image_row(spec, folder.run_id, _describe(spec, common)) for spec in specs]
-    uri = patiently(lambda: write(folder, image_rows, region_rows, picture_rows))
+    uri = write(folder, image_rows, region_rows, picture_rows, attempt=patiently)
     with only_shown("list of its artifacts"):
         described = [DescribeJob(spec, **common).record_name for spec in specs]
         folder.store.write_json(ARTIFACTS, fanout.records + described)

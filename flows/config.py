@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, field_validator
 
 from mkgan_core.machine.places import default_store
+from mkgan_core.machine.secrets import hide
 from mkgan_core.pipeline.arguments import MAX_SEED
 from mkgan_core.pipeline.method import DEFAULT_METHOD, DEFAULT_METHODS, parse
 
@@ -68,10 +69,16 @@ class BenchmarkConfig(BaseModel):
     images: list[str] = Field(
         [], title="Images", description="only these image IDs, such as im_13 or im_13,im_33; empty: all"
     )
-    store: StoreUri = Field(default_factory=default_store)
+    store: StoreUri = Field(default_factory=default_store, validate_default=True)
     runner: Runner = "threads"
     dask_address: DaskAddress = Field(default_factory=lambda: os.environ.get("MKGAN_DASK_ADDRESS"))
     device: Device = "auto"
+
+    @field_validator("dataset", "store")
+    @classmethod
+    def _masked(cls, place: str) -> str:
+        """Passwords and tokens in URLs are known to this process alone; a run keeps and shows their masks."""
+        return hide(place)
 
     @field_validator("methods")
     @classmethod
@@ -102,10 +109,20 @@ class UpscaleConfig(BaseModel):
         None, title="Folder", description="folder or URL for <name>_x<scale>.png; empty: `upscaled` in the store"
     )
     seed: FirstSeed = 0
-    store: StoreUri = Field(default_factory=default_store)
+    store: StoreUri = Field(default_factory=default_store, validate_default=True)
     runner: Runner = "threads"
     dask_address: DaskAddress = Field(default_factory=lambda: os.environ.get("MKGAN_DASK_ADDRESS"))
     device: Device = "auto"
+
+    @field_validator("store", "out")
+    @classmethod
+    def _masked(cls, place: str | None) -> str | None:
+        return place and hide(place)
+
+    @field_validator("images")
+    @classmethod
+    def _masked_images(cls, places: list[str]) -> list[str]:
+        return [hide(place) for place in places]
 
     @field_validator("method")
     @classmethod

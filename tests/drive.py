@@ -14,7 +14,7 @@ from mkgan_core.pipeline.results import Result
 from mkgan_core.pipeline.steps.describe import DescribeJob
 from mkgan_core.reports.image_rows import row as image_row
 from mkgan_core.reports.rows import rows, write
-from mkgan_core.reports.runs import RunFolder
+from mkgan_core.reports.runs import RUN_FILE, RunFolder
 
 
 def common_of(store: str | Path) -> walk.Common:
@@ -45,4 +45,6 @@ def benchmark(
         image_row(spec, name, jobs.run(DescribeJob(spec, **common_of(store))))
         for spec in Dataset(str(folder)).plan(scale)
     ]
-    return write(RunFolder.of(name, Store(store).uri), image_rows, region_rows, described)
+    run = RunFolder.of(name, Store(store).uri)
+    run.store.write_json(RUN_FILE, {"config": {"dataset": str(folder), "store": store}})
+    return write(run, image_rows, region_rows, described)

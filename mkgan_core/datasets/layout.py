@@ -79,7 +79,7 @@ class Dataset:
             raise DatasetError(f"cannot read data set {uri}: {fault}") from fault
         if not entries:
             raise DatasetError(f"data set {uri} does not exist or is empty; expected folders gt, lr_x2, gt_k_x2 in it")
-        self.name = name or posixpath.basename(self.store.root.rstrip("/")) or "dataset"
+        self.name = name or posixpath.basename(self.store.uri) or "dataset"
 
     def ids(self, scale: int) -> list[str]:
         """IDs of the images at a scale, in natural order.

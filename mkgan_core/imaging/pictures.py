@@ -28,9 +28,15 @@ MAX_PIXELS = 2**28  # per picture; a x2 enlargement of more has a side or a size
 _BITS = 258  # TIFF's tag for bits per colour
 _SRGB_GAMMA = 0.45455
 _limit = threading.Lock()
-# Pillow warns on the terminal of damage that it can live with; what it costs is in a picture's notes
-for _kind in (UserWarning, RuntimeWarning):
-    warnings.filterwarnings("ignore", category=_kind, module=r"PIL\.", append=True)
+
+
+def keep_pillow_quiet() -> None:
+    """Pillow warns on the terminal of damage that it can live with; what it costs is in a picture's notes."""
+    for kind in (UserWarning, RuntimeWarning):
+        warnings.filterwarnings("ignore", category=kind, module=r"PIL\.", append=True)
+
+
+keep_pillow_quiet()
 
 
 @dataclass(frozen=True)

@@ -71,8 +71,8 @@ class Store:
             opened = secrets.reveal(self.uri)
             if secrets.is_masked(opened):
                 raise StorageError(
-                    f"the password in {self.uri} is not known to this process; give the whole URL, or set it up in "
-                    "fsspec's configuration"
+                    f"what is masked in {self.uri} is not known to this process; start the same command again with the "
+                    "whole URL (finished steps are kept), or use fsspec's configuration"
                 )
             self.fs, self.root = fsspec.core.url_to_fs(opened, **storage_options(opened, patient))
         protocols = {self.fs.protocol} if isinstance(self.fs.protocol, str) else set(self.fs.protocol)

@@ -93,6 +93,7 @@ def call(*arguments: str) -> Outcome:
         mock.patch.object(sys, "argv", ["mkgan", *arguments]),
     ):
         warnings.simplefilter("always")
+        warnings.filterwarnings("ignore", module=r"PIL\.")  # `keep_pillow_quiet`, which pytest undoes after each test
         try:
             with _limit(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
                 main()

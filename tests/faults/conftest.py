@@ -70,6 +70,6 @@ def nothing_left_open(request: pytest.FixtureRequest) -> Iterator[None]:
 
 def _held() -> set[object]:
     process = psutil.Process(os.getpid())
-    files = {file.path for file in process.open_files() if "mkgan" not in Path(file.path).name}
+    files = {file.path for file in process.open_files() if "site-packages" not in Path(file.path).parts}
     threads = {thread for thread in threading.enumerate() if not thread.daemon}
     return {*files, *threads, *process.children()}
