@@ -58,7 +58,8 @@ class Outcome:
         """What nobody may expect; None if all is well.
 
         Args:
-            names: of which a refusal must give one: files, folders or options.
+            names: of which a refusal must give one: files, folders or options; those of a letter or two would be in
+                any text.
         """
         if self.crash:
             return self.crash
@@ -71,9 +72,10 @@ class Outcome:
         if SECRET in self.err + self.out:
             return "it showed a password"
         if self.kind == "refused":
-            if self.err.count("\n") != 1 or not self.err.startswith("error: "):
-                return "exit code 2 without its one line"
-            if not any(name in self.err for name in (*names, "--")):
+            lines = self.err.splitlines()  # one for each file that is refused, and one for what all need
+            if not lines or not all(line.startswith("error: ") for line in lines):
+                return "exit code 2 without its line"
+            if not any(name in self.err for name in names if len(name) > 2):
                 return "a refusal that names no file and no option"
         return None
 

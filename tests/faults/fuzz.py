@@ -7,7 +7,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -271,15 +271,18 @@ def true_kernels(data: st.DataObject, folder: Path) -> Trial:
     made = Path(shutil.copytree(_small_set(folder.parent), folder / "set"))
     name = data.draw(st.sampled_from(["kernel_1.mat", "kernel_1_obj.mat"]))
     (made / "gt_k_x2" / name).write_bytes(data.draw(kernels()))
-    return _with_set(data, made, folder)
+    return _with_set(data, made, folder, [name, "lr_x4"])
 
 
-def _with_set(data: st.DataObject, made: Path, folder: Path) -> Trial:
+def _with_set(data: st.DataObject, made: Path, folder: Path, names: Sequence[str] = ()) -> Trial:
     if data.draw(st.booleans()):
-        return Trial(["dataset", "check", str(made)], [str(made)])
+        return Trial(["dataset", "check", str(made)], list(names) or [str(made)])
     methods = ["--method", data.draw(st.sampled_from(["bicubic", "given/ground-truth+back-projection"]))]
     scale = ["--scale", data.draw(st.sampled_from(["2"] * 7 + ["4"]))]
-    return Trial(["benchmark", "--dataset", str(made), "--store", str(folder / "store"), *methods, *scale], [str(made)])
+    return Trial(
+        ["benchmark", "--dataset", str(made), "--store", str(folder / "store"), *methods, *scale],
+        list(names) or [str(made)],
+    )
 
 
 def layouts(data: st.DataObject, folder: Path) -> Trial:
@@ -423,7 +426,8 @@ def options(data: st.DataObject, folder: Path) -> Trial:
         arguments += [option] if option in FLAGS else [option, value]
     # what an argument says is quoted in the message about it; a control character is written out
     quoted = [word.encode("ascii", "backslashreplace").decode() for word in arguments[1:]]
-    return Trial(arguments, [*arguments[1:], *quoted, "image.png", "***", str(folder), "run"])
+    shortest = [f"'{word}'" for word in arguments[1:] if word] + ["run ''"]
+    return Trial(arguments, [*arguments[1:], *quoted, *shortest, "image.png", "***", "/here", str(folder)])
 
 
 @cache
@@ -550,7 +554,7 @@ def run(kind: str, examples: int, root: Path, chosen_seed: int | None = None, ta
             os.chdir(before)
             shutil.rmtree(folder, ignore_errors=True)
         tried[0] += 1
-        _judge(kind, made, outcome, tally)
+        _judge(f"{kind}, seed {chosen_seed}, case {tried[0]}", made, outcome, tally)
 
     test = settings(
         max_examples=examples,
@@ -568,9 +572,9 @@ def run(kind: str, examples: int, root: Path, chosen_seed: int | None = None, ta
     return tried[0]
 
 
-def _judge(kind: str, made: Trial, outcome: Outcome, tally: Tally | None) -> None:
-    wrong = outcome.wrong(made.names)
-    told = f"mkgan {' '.join(map(repr, made.arguments))}; stderr: {outcome.err[-500:]!r}"
+def _judge(case: str, made: Trial, outcome: Outcome, tally: Tally | None) -> None:
+    wrong, kind = outcome.wrong(made.names), case.partition(",")[0]
+    told = f"{case}: mkgan {' '.join(map(repr, made.arguments))}; stderr: {outcome.err[-500:]!r}"
     if tally is None:
         assert wrong is None, f"{wrong}: {told}"
         return

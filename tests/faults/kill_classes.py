@@ -119,6 +119,7 @@ class Postgres:
             start_new_session=True,
         )
         self.main = psutil.Process(started.pid)
+        services.until(lambda: self.main.children() or not self.main.is_running(), "PostgreSQL")
 
 
 @contextmanager

@@ -128,7 +128,10 @@ class Steps:
         chance, store = random.Random(number), self.folder / f"store-{number}"
         for _ in range(1 + number % MOST_KILLS):
             before = walks.record_bytes(store)
-            if not self._killed(chance, store, chance.choice(("moment", "operation", "call"))):
+            code = self._killed(chance, store, chance.choice(("moment", "operation", "call")))
+            if code not in (9, -signal.SIGKILL):
+                if code:
+                    tally.fault(f"it ended with {code}", f"round {number}: {_tail(self.log)}")
                 break
             tally.count("kills")
             tally.count("steps computed twice", repeated(store, before))
@@ -143,12 +146,13 @@ class Steps:
             compare(f"round {number}", store, "run", self.wanted, before, tally)
         remove(store)
 
-    def _killed(self, chance: random.Random, store: Path, how: str) -> bool:
+    def _killed(self, chance: random.Random, store: Path, how: str) -> int:
+        """How a run ended that is to be killed: 9 or minus SIGKILL, unless it was quicker."""
         if how == "moment":
             pid = fork(lambda: self._run(str(store)), self.log)
             time.sleep(chance.uniform(0, self.seconds))
             os.kill(pid, signal.SIGKILL)
-            return ended(pid) == -signal.SIGKILL
+            return ended(pid)
         late = chance.random() < 0.5
         if how == "operation":
             at = chance.randint(1, self.operations)
@@ -157,14 +161,14 @@ class Steps:
                 with faulty(Fault("exit", at=at, late=late)):
                     return self._run(f"faulty://{store}")
 
-            return ended(fork(work, self.log)) == 9
+            return ended(fork(work, self.log))
         at = chance.randint(1, self.calls)
 
         def called() -> str | None:
             with fatal_calls(at, late):
                 return self._run(str(store))
 
-        return ended(fork(called, self.log)) == 9
+        return ended(fork(called, self.log))
 
 
 # --- commands -----------------------------------------------------------------------------------------------------
@@ -235,6 +239,8 @@ class Commands:
             starts += 1
             tally.count("restarts")
             code = self._wait(self._start(store))
+            if code != 0:
+                tally.fault(f"a restart that ended with {code}", f"round {number}: {_tail(self.log)}")
         run = newest_run(store)
         if code != 0 or run is None:
             tally.fault("not done", f"round {number}: after {starts} starts ({code}): {_tail(self.log)}")

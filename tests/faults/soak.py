@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pytest
+
 from tests.faults import walks
 from tests.faults.faulty_fs import register
 from tests.faults.tally import Tally, read
@@ -49,6 +51,7 @@ def main() -> None:
     chosen = given.only or list(SHARES)
     shares = {name: SHARES[name.partition(":")[0]] for name in chosen}
     seed = 10_000 * int(time.time() // 60 % 10_000)  # another one each time
+    print(f"seed {seed}")
     with tempfile.TemporaryDirectory(prefix="mkgan-soak-") as folder:
         root = Path(folder)
         os.environ |= {"MKGAN_HOME": str(root / "home"), "MKGAN_WEIGHTS": "", "MKGAN_CACHE": str(root / "cache")}
@@ -76,7 +79,7 @@ def kills(root: Path, file: Path | None, seed: int, until: float, part: str) -> 
                     trial.round(number, tally)
                     if time.monotonic() > end:
                         break
-        except Exception as fault:
+        except (Exception, pytest.skip.Exception) as fault:  # a class whose programs are not installed is skipped
             tally.fault(f"the trial itself broke: {type(fault).__name__}", str(fault)[-1500:])
 
 
