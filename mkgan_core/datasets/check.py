@@ -69,7 +69,9 @@ def check(uri: str, scales: Sequence[int] = ()) -> Iterator[Finding]:
     dataset = Dataset(uri)
     present = [scale for scale in scales or SCALES if scales or dataset.store.list(low_folder(scale))]
     if not present:
-        raise DatasetError(f"data set {dataset.store.uri} has neither lr_x2 nor lr_x4; put the low-resolution images there")
+        raise DatasetError(
+            f"data set {dataset.store.uri} has neither lr_x2 nor lr_x4; put the low-resolution images there"
+        )
     manifest = read_manifest(dataset.store)
     hashes, floor = manifest.hashes, _floor(manifest)
     for scale in present:

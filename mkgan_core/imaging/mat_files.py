@@ -110,7 +110,7 @@ def find(data: bytes, name: str) -> Variable:
         >>> from scipy.io import savemat
         >>> import io
         >>> savemat(file := io.BytesIO(), {"Kernel": np.eye(3)})
-        >>> find(file.getvalue(), "Kernel").array().trace()
+        >>> float(find(file.getvalue(), "Kernel").array().trace())
         3.0
     """
     orders = {b"IM": "<", b"MI": ">"}
