@@ -22,6 +22,7 @@ from flows.cli.terminal import print_comparison
 from flows.config import BenchmarkConfig
 from flows.names import run_id
 from flows.progress import Standing, on_progress
+from mkgan_core.importing import importing
 from mkgan_core.machine.progress import listening
 from mkgan_core.reports.runs import CONTACT_SHEET, REPORT, RunFolder, read
 
@@ -55,7 +56,8 @@ def run_benchmark(
 
     def work() -> State:
         for module in ("fastapi", "scipy.ndimage"):  # the flow will need them: load them while the server starts
-            importlib.import_module(module)
+            with importing:
+                importlib.import_module(module)
         if server:
             server.wait()
             own_runs.mark_crashed(server.state)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from flows.cli.terminal import make_console
+from mkgan_core.machine.plain_text import one_line
 
 app = typer.Typer(help="Network weights of the segmenters: list, download, verify.", no_args_is_help=True)
 
@@ -25,11 +26,11 @@ def show() -> None:
             soft_wrap=True,
             highlight=False,
         )
-    console.print(f"looked for in MKGAN_WEIGHTS and {cache_folder()}; here:", soft_wrap=True, highlight=False)
+    console.print(one_line(f"looked for in MKGAN_WEIGHTS and {cache_folder()}; here:"), soft_wrap=True, highlight=False)
     for family in weights.FAMILIES:
         found = weights.available(family)
         paths = ", ".join(str(path) for path in found) or "none"
-        console.print(f"  {family}: {paths}", soft_wrap=True, highlight=False)
+        console.print(one_line(f"  {family}: {paths}"), soft_wrap=True, highlight=False)
 
 
 @app.command()
@@ -47,7 +48,7 @@ def pull(names: Annotated[list[str], typer.Argument(help="names from `mkgan weig
         with Progress(*columns, console=console, transient=True) as bar:
             line = bar.add_task(name, total=None)
             path = downloads.pull(name, lambda done, total, line=line: bar.update(line, completed=done, total=total))
-        console.print(str(path), soft_wrap=True, highlight=False)
+        console.print(one_line(str(path)), soft_wrap=True, highlight=False)
 
 
 @app.command()
@@ -71,7 +72,7 @@ def check() -> None:
         except WeightsError:
             about += f", a pickle: loads only with --trust-weights or {VARIABLE}=1"
         console.print(
-            f"{path}: {about}, sha256 {sha256}",
+            one_line(f"{path}: {about}, sha256 {sha256}"),
             soft_wrap=True,
             highlight=False,
         )
