@@ -228,7 +228,7 @@ def images(data: st.DataObject, folder: Path) -> Trial:
         "segment": lambda: ["--segmenter", data.draw(st.sampled_from(["fft-texture", "edges", "anchors"]))],
         "estimate": lambda: ["--estimator", data.draw(st.sampled_from(["bicubic", "spectral"]))],
     }[command]()
-    return Trial([command, str(folder / name), "--out", str(folder / "out"), *more], [Path(name).stem.split("\n")[0]])
+    return Trial([command, str(folder / name), "--out", str(folder / "out"), *more], [name])
 
 
 def masks(data: st.DataObject, folder: Path) -> Trial:
@@ -305,7 +305,8 @@ def _spoil(data: st.DataObject, path: Path) -> None:
     elif how == "json":
         path.write_bytes(data.draw(json_like({"version": 1, "images": [{"image": "im_1", "files": []}]})))
     elif how == "twin":
-        ending = data.draw(st.sampled_from([".jpg", ".tif", ".PNG", ".txt", ".mat"]))
+        endings = [".jpg", ".tif", ".PNG", ".txt", ".mat"]
+        ending = data.draw(st.sampled_from([one for one in endings if one != path.suffix]))
         shutil.copy(path, path.with_suffix(ending))
     elif how in ("renamed", "moved"):
         name = data.draw(st.sampled_from(["[b].png", "\udcff.png", "a\nb.png", ".x.png", "im_1 .png", "IM_1.png"]))
@@ -573,7 +574,9 @@ def run(kind: str, examples: int, root: Path, chosen_seed: int | None = None, ta
 
 
 def _judge(case: str, made: Trial, outcome: Outcome, tally: Tally | None) -> None:
-    wrong, kind = outcome.wrong(made.names), case.partition(",")[0]
+    options = [word for word in made.arguments if word.startswith("--")]
+    written_out = [repr(name)[1:-1] for name in made.names]  # control characters
+    wrong, kind = outcome.wrong([*made.names, *written_out, *options]), case.partition(",")[0]
     told = f"{case}: mkgan {' '.join(map(repr, made.arguments))}; stderr: {outcome.err[-500:]!r}"
     if tally is None:
         assert wrong is None, f"{wrong}: {told}"
