@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from flows.cli.options import StoreUri
 from flows.cli.terminal import make_console
+from mkgan_core.errors import ArtifactError
 from mkgan_core.machine.places import default_store
 from mkgan_core.machine.plain_text import one_line
 
@@ -49,9 +51,10 @@ def prune(store: StoreUri = None, older_than: OlderThan = 14, dry_run: DryRun = 
     names = upkeep.unneeded(place, timedelta(days=older_than))
     size = 0
     for name in names:
-        size += upkeep.size(place, name)
+        with suppress(ArtifactError):  # somebody else was quicker
+            size += place.size(name)
         if not dry_run:
-            upkeep.remove(place, name)
+            place.remove(name)
     _say(names if dry_run else [])
     what = "would be removed" if dry_run else "removed"
     about = f"{len(names)} files that no report needs and that are older than {older_than:g} days"

@@ -9,11 +9,13 @@ import posixpath
 import stat
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
+from datetime import UTC, datetime
 from typing import Any, TypedDict
 
 from mkgan_core.errors import ArtifactError, StorageError
-from mkgan_core.machine import progress, secrets
+from mkgan_core.machine import secrets
+from mkgan_core.machine.locks import locked
 
 # object stores put a file whole or not at all; others get a temporary name first
 _ATOMIC_PROTOCOLS = {"s3", "s3a", "gs", "gcs", "az", "abfs", "memory"}
@@ -23,7 +25,6 @@ _ATOMIC_PROTOCOLS = {"s3", "s3a", "gs", "gcs", "az", "abfs", "memory"}
 # threads, and an outage uses it up.
 _RETRIES, _FEW_RETRIES = 8, 2
 _PROBE_BYTES = 2**20  # a full disk still takes an empty file
-_LOCK_POLL_S = 1.0
 PART = ".part"  # ending of a file that is being written
 LOCKS = "locks"  # folder of `Store.lock`
 
@@ -86,12 +87,12 @@ class Store:
         """The file system's own path of a file named relative to the root, or by its full URI.
 
         Raises:
-            StorageError: for a name that leaves the root.
+            ArtifactError: for a name that leaves the root.
         """
         if "://" in name:
             return self.fs._strip_protocol(secrets.reveal(name))
         if name.startswith("/") or ".." in name.split("/"):
-            raise StorageError(f"{name!r} is no name of a file in {self.uri}: it leads out of it")
+            raise ArtifactError(f"{name!r} is no name of a file in {self.uri}: it leads out of it")
         return posixpath.join(self.root, name)
 
     def uri_of(self, name: str) -> str:
@@ -189,34 +190,35 @@ class Store:
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Keep others out who want the same lock, in this process and in others, until the block ends.
-
-        Only a local store can say so; elsewhere nobody is kept out. The lock of a process that dies is free. The block
-        leaves something by which others see that the work is done.
-        """
-        if not self.local:
+        """Keep others out who want the same lock (`locks.locked`); only a local store can."""
+        with locked(self.path(f"{LOCKS}/{name}")) if self.local else nullcontext():
             yield
-            return
-        from filelock import FileLock, Timeout
 
-        path = self.path(f"{LOCKS}/{name}")
-        lock = FileLock(path)
-        while True:
-            progress.check()
+    def files(self) -> list[str]:
+        """Names of all files, however deep, sorted; empty when there is no store."""
+        with _faults(f"cannot list {self.uri}"):
+            self.fs.invalidate_cache()
+            found = self.fs.find(self.root) if self.fs.exists(self.root) else []
+        return sorted(path[len(self.root) :].lstrip("/") for path in found)
+
+    def size(self, name: str) -> int:
+        """Bytes of a file."""
+        with _faults(f"cannot reach {name} in {self.uri}"):
+            return int(self.fs.size(self.path(name)) or 0)
+
+    def modified(self, name: str) -> datetime | None:
+        """When a file was written; None where the file system does not tell."""
+        with _faults(f"cannot reach {name} in {self.uri}"):
             try:
-                os.makedirs(posixpath.dirname(path), exist_ok=True)
-                lock.acquire(timeout=_LOCK_POLL_S, poll_interval=_LOCK_POLL_S / 5)
-            except Timeout:
-                continue
-            except (OSError, NotImplementedError):  # a network folder without locks
-                yield
-                return
-            break
-        try:
-            yield
-            os.unlink(path)  # who waits for it finds the work done, and so does who makes a new one
-        finally:
-            lock.release()
+                at = self.fs.modified(self.path(name))
+            except NotImplementedError:
+                return None
+        return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+    def remove(self, name: str) -> None:
+        """Remove a file; it is no fault if somebody else did."""
+        with _faults(f"cannot remove {name} from {self.uri}"), suppress(FileNotFoundError):
+            self.fs.rm_file(self.path(name))
 
     def _shown(self, name: str) -> str:
         return name if "://" in name else self.uri_of(name)
@@ -238,8 +240,7 @@ class Store:
         try:
             self.fetch(file)
         finally:
-            with _faults(f"cannot remove a file from {self.uri}"):
-                self.fs.rm_file(self.path(name))
+            self.remove(name)
 
 
 @contextmanager
@@ -276,16 +277,12 @@ def _faults(what: str, remedy: str = "") -> Iterator[None]:
 
 def _sync(folder: str) -> None:
     """Have a folder's entries written to the disk, where the system can."""
-    try:
+    with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    except OSError:
-        pass
-    finally:
-        os.close(handle)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def storage_options(uri: str, patient: bool = True) -> dict[str, Any]:

@@ -174,15 +174,17 @@ def examine(store: Store, name: str, key: str) -> tuple[Record | None, str | Non
         data = store.read(name)
     except ArtifactError:
         return None, None if not store.exists(name) else f"{store.uri_of(name)} is no file"
+    label = store.uri_of(name)
     try:
         record = json.loads(data)
         rest = {part: value for part, value in record.items() if part != "check"}
         if record["key"] != key or record["check"] != content_key(rest):
-            return None, f"{store.uri_of(name)} is damaged"
+            return None, f"{label} is damaged"
+        label = record["label"]
         for file in files_of(rest):
             store.fetch(file)
     except ArtifactError as damage:
-        return None, str(damage)
+        return None, f"{label}: {damage}"
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):  # no record of ours
-        return None, f"{store.uri_of(name)} is damaged or of an earlier version"
+        return None, f"{label} is damaged or of an earlier version"
     return record, None

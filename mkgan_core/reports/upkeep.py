@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import posixpath
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from mkgan_core.errors import ConfigError, MkganError, StorageError
+from mkgan_core.errors import ArtifactError, ConfigError, MkganError, StorageError
 from mkgan_core.machine.storage import LOCKS, PART, Store
 from mkgan_core.pipeline.records import examine, files_of
 from mkgan_core.reports.runs import ARTIFACTS, REPORT, RUN_FILE, RunFolder, open_run, read
@@ -42,7 +41,7 @@ def check(store: Store) -> Inventory:
         StorageError: if the store cannot be read.
     """
     found = Inventory()
-    names = list(_files(store, _MADE))
+    names = _made(store)
     for name in names:
         if name.startswith("artifacts/") and name.endswith(_RECORD):
             record, fault = examine(store, name, posixpath.basename(name).removesuffix(_RECORD))
@@ -77,26 +76,8 @@ def unneeded(store: Store, older_than: timedelta) -> list[str]:
             continue
         needed |= _needed_by(store, run)
     limit = datetime.now(UTC) - older_than
-    names = [name for name in _files(store, _MADE) if name not in needed and _modified(store, name) < limit]
+    names = [name for name in _made(store) if name not in needed and _old(store, name, limit)]
     return sorted(names, key=lambda name: (not name.endswith(_RECORD), name))
-
-
-def remove(store: Store, name: str) -> None:
-    """Remove a file; it is no fault if somebody else did."""
-    try:
-        store.fs.rm_file(store.path(name))
-    except FileNotFoundError:
-        return
-    except Exception as fault:  # file systems raise errors of their own
-        raise StorageError(f"cannot remove {store.uri_of(name)}: {fault}") from fault
-
-
-def size(store: Store, name: str) -> int:
-    """Bytes of a file; 0 if it has gone."""
-    try:
-        return int(store.fs.size(store.path(name)) or 0)
-    except FileNotFoundError:
-        return 0
 
 
 def _fault_of(store: Store, run: str) -> str | None:
@@ -140,23 +121,15 @@ def _named_in_tables(folder: RunFolder) -> set[str]:
     return needed
 
 
-def _files(store: Store, folders: tuple[str, ...]) -> Iterator[str]:
-    """Names of the files below folders, and of what interrupted writes left anywhere."""
-    try:
-        store.fs.invalidate_cache()
-        found = store.fs.find(store.root) if store.fs.exists(store.root) else []
-    except Exception as fault:  # file systems raise errors of their own
-        raise StorageError(f"cannot list {store.uri}: {fault}") from fault
-    for path in sorted(found):
-        name = path[len(store.root) :].lstrip("/")
-        if name.startswith(folders) or name.endswith(PART):
-            yield name
+def _made(store: Store) -> list[str]:
+    """Names of the files that steps make, and of what interrupted writes left anywhere."""
+    return [name for name in store.files() if name.startswith(_MADE) or name.endswith(PART)]
 
 
-def _modified(store: Store, name: str) -> datetime:
-    """When a file was written; now, where the file system does not tell."""
+def _old(store: Store, name: str, limit: datetime) -> bool:
+    """Whether a file was written before that; not if it has gone, or if nobody tells."""
     try:
-        at = store.fs.modified(store.path(name))
-    except Exception:  # file systems raise errors of their own
-        return datetime.now(UTC)
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
+        at = store.modified(name)
+    except ArtifactError:
+        return False
+    return at is not None and at < limit

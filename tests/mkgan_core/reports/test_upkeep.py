@@ -80,8 +80,8 @@ def test_what_no_report_needs_is_named(place: Path, folder: Path, listed: bool) 
     unneeded = upkeep.unneeded(store, AT_ONCE)
     assert unneeded
     for name in unneeded:
-        upkeep.remove(store, name)
-        upkeep.remove(store, name)  # somebody else was quicker
+        store.remove(name)
+        store.remove(name)  # somebody else was quicker
     found = upkeep.check(store)
     assert found.damaged == {}
     assert found.left == []
