@@ -12,14 +12,14 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from deployments import database
+from deployments import database, prefect_settings
 from deployments.doctor_server import examine_server
 from deployments.embedded import make_state
 from deployments.findings import Finding, made_by, note, ok, wrong
-from deployments.server import SERVED, STATE, fault_of_configured, read_note, use_configured_api
+from deployments.server import SERVED, STATE, check_configured, read_note, use_configured_api
 from mkgan_core.datasets.layout import Dataset
 from mkgan_core.errors import ConfigError, MkganError
-from mkgan_core.machine import weights
+from mkgan_core.machine import memory, weights
 from mkgan_core.machine.cores import cores
 from mkgan_core.machine.places import INSTALL, home
 from mkgan_core.machine.storage import Store
@@ -32,7 +32,6 @@ OPTIONAL = {
 GB = 1e9
 LITTLE_DISK, NO_DISK = 5 * GB, 0.2 * GB
 LITTLE_MEMORY, NO_MEMORY = 4 * GB, 1 * GB  # a benchmark of small images takes 1 to 2 GB
-_CONTAINER = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
 def examine(store: str, div2krk: str) -> Iterator[Finding]:
@@ -99,12 +98,7 @@ def _cores() -> Finding:
 
 
 def _memory() -> Finding:
-    import psutil
-
-    free = psutil.virtual_memory().available
-    for file in _CONTAINER:
-        if file.exists() and (limit := file.read_text().strip()).isdigit():
-            free = min(free, int(limit))
+    free = memory.free()
     found, remedy = f"{free / GB:.1f} GB free", "end other programs, or take a larger machine"
     if free < NO_MEMORY:
         return wrong("memory", found, remedy)
@@ -183,13 +177,12 @@ def _server() -> Iterator[Finding]:
         yield note(SERVED, what, remedy)
     api_url = use_configured_api()
     if api_url is None:
+        prefect_settings.check()
         yield from made_by("database", _database)
         without = "none configured: mkgan benchmark starts its own, but schedules and the Retry button need one"
         yield note("server", without, "mkgan serve, or set PREFECT_API_URL")
-    elif fault := fault_of_configured(api_url):
-        what, _, remedy = fault.partition("; ")
-        yield wrong("server", what, remedy)
     else:
+        check_configured(api_url)
         yield ok("server", api_url)
         yield from examine_server()
 

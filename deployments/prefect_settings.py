@@ -5,8 +5,11 @@ A variable that is already set wins, except for what tells a process who it is (
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 from collections.abc import Mapping
+from contextlib import redirect_stderr
 from pathlib import Path
 
 from mkgan_core.errors import ConfigError
@@ -63,6 +66,32 @@ def apply() -> None:
     """Set this process up as a command. Call it before Prefect is imported: Prefect reads its settings then."""
     for name, value in COMMAND.items():
         os.environ.setdefault(name, value)
+
+
+def check() -> str | None:
+    """Let Prefect read its settings; returns the address of the server's API. Call it when the environment is complete.
+
+    Raises:
+        ConfigError: if a value is wrong.
+    """
+    from pydantic import ValidationError
+
+    heard = io.StringIO()
+    try:
+        with redirect_stderr(heard):  # Prefect's import prints the same fault, on many lines
+            from prefect.settings import get_current_settings
+
+            api_url = get_current_settings().api.url
+    except ValidationError as fault:
+        first = fault.errors()[0]
+        value = str(first["input"]).casefold()
+        given = [name for name, text in os.environ.items() if name.startswith("PREFECT_") and text.casefold() == value]
+        what = " or ".join(given) or f"Prefect's {fault.title}, {'.'.join(map(str, first['loc']))}"
+        raise ConfigError(f"{what}: {first['msg']}; correct or unset it") from fault
+    except ValueError as fault:  # a text that should be JSON; names the setting
+        raise ConfigError(f"Prefect's settings: {fault}; correct or unset its PREFECT_ variable") from fault
+    sys.stderr.write(heard.getvalue())
+    return api_url
 
 
 def of_client(api_url: str, state: Path, ui_url: str | None = None, auth: str | None = None) -> dict[str, str]:

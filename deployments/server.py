@@ -128,27 +128,22 @@ def use_configured_api() -> str | None:
         ConfigError: if Prefect's settings cannot be read, or `mkgan serve` does not answer.
     """
     prefect_settings.apply()
-    if not _configured():
-        found = served()
-        if found:
-            os.environ |= prefect_settings.of_client(found.api_url, home() / STATE, auth=found.auth)
-        return found.api_url if found else None
-    from pydantic import ValidationError
-
-    try:
-        from prefect.settings import get_current_settings
-
-        return get_current_settings().api.url
-    except ValidationError as fault:
-        first = fault.errors()[0]
-        name = ".".join(map(str, first["loc"]))
-        raise ConfigError(
-            f"Prefect's setting {name}: {first['msg']}; correct or unset its PREFECT_ variable"
-        ) from fault
+    if _configured():
+        return prefect_settings.check()
+    found = served()
+    if found is None:
+        return None
+    os.environ |= prefect_settings.of_client(found.api_url, home() / STATE, auth=found.auth)
+    prefect_settings.check()
+    return found.api_url
 
 
-def fault_of_configured(api_url: str) -> str | None:
-    """What is wrong with the configured server, as a sentence with a remedy; None if it answers as it should."""
+def check_configured(api_url: str) -> None:
+    """Ask the configured server something.
+
+    Raises:
+        ConfigError: if it does not answer as it should, with the remedy.
+    """
     import httpx
     from prefect.client.base import ServerType
     from prefect.client.orchestration import get_client
@@ -162,19 +157,21 @@ def fault_of_configured(api_url: str) -> str | None:
             if client.server_type is ServerType.CLOUD or (
                 healthy and isinstance(client.request("GET", "/admin/version").json(), str)
             ):
-                return None
+                return
     except httpx.HTTPStatusError as fault:
         if fault.response.status_code in (401, 403):
-            return f"the Prefect server at {api_url} wants a password; set PREFECT_API_AUTH_STRING to its name:password"
+            raise ConfigError(
+                f"the Prefect server at {api_url} wants a password; set PREFECT_API_AUTH_STRING to its name:password"
+            ) from fault
         if fault.response.status_code >= 500:
-            return (
+            raise ConfigError(
                 f"the server at {api_url} says {fault.response.status_code}, an error of its own; try later, or {other}"
-            )
+            ) from fault
     except (httpx.TransportError, httpx.InvalidURL) as fault:
-        return f"no Prefect server answers at {api_url} ({fault}); start it, or {other}"
+        raise ConfigError(f"no Prefect server answers at {api_url} ({fault}); start it, or {other}") from fault
     except (ValueError, httpx.HTTPError):
         pass
-    return f"what answers at {api_url} is no Prefect server; {other}"
+    raise ConfigError(f"what answers at {api_url} is no Prefect server; {other}")
 
 
 def ensure_prefect_api() -> EmbeddedServer | None:
@@ -185,11 +182,12 @@ def ensure_prefect_api() -> EmbeddedServer | None:
     before the server ends (functions registered for exit run in reverse order).
 
     Raises:
-        ConfigError: if the configured server does not answer, or the home cannot be written.
+        ConfigError: if the configured server does not answer, the home cannot be written, or Prefect's settings
+            cannot be read.
     """
     api_url = use_configured_api()
-    if api_url and (fault := fault_of_configured(api_url)):
-        raise ConfigError(fault)
+    if api_url:
+        check_configured(api_url)
     if _configured():
         return None
     state = home() / STATE
@@ -197,6 +195,7 @@ def ensure_prefect_api() -> EmbeddedServer | None:
     server = EmbeddedServer(state, auth=auth_of if os.environ.get(prefect_settings.SERVER_AUTH) else None)
     atexit.register(server.stop)
     os.environ |= prefect_settings.of_client(server.api_url, state, auth=server.auth)
+    prefect_settings.check()
     return server
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import AfterValidator, BaseModel, Field, field_validator
 
 from mkgan_core.machine.places import default_store
 from mkgan_core.machine.secrets import hide
 from mkgan_core.pipeline.arguments import MAX_SEED
 from mkgan_core.pipeline.method import DEFAULT_METHOD, DEFAULT_METHODS, parse
 
+# Passwords and tokens in URLs are known to this process alone; a run keeps and shows their masks.
+Place = Annotated[str, AfterValidator(hide)]
 Scale = Annotated[Literal[2, 4], Field(title="Scale", description="enlargement factor")]
 Preset = Annotated[
     Literal["fast", "best", "paper"],
@@ -21,7 +23,7 @@ FirstSeed = Annotated[
     int, Field(title="First seed", ge=0, le=MAX_SEED, description="source of chance; a whole number from 0 on")
 ]
 StoreUri = Annotated[
-    str,
+    Place,
     Field(
         title="Store",
         description="where artifacts and reports go, any fsspec URL; empty: the worker's MKGAN_STORE, or data/store",
@@ -43,7 +45,7 @@ Device = Annotated[Literal["auto", "cpu", "cuda"], Field(title="Device", descrip
 class BenchmarkConfig(BaseModel):
     """What to run and how."""
 
-    dataset: str = Field(
+    dataset: Place = Field(
         "sample",
         title="Data set",
         description="`sample`, `sample-two-blur`, or the path or URL of a folder in the DIV2KRK layout",
@@ -74,12 +76,6 @@ class BenchmarkConfig(BaseModel):
     dask_address: DaskAddress = Field(default_factory=lambda: os.environ.get("MKGAN_DASK_ADDRESS"))
     device: Device = "auto"
 
-    @field_validator("dataset", "store")
-    @classmethod
-    def _masked(cls, place: str) -> str:
-        """Passwords and tokens in URLs are known to this process alone; a run keeps and shows their masks."""
-        return hide(place)
-
     @field_validator("methods")
     @classmethod
     def _known(cls, names: list[str]) -> list[str]:
@@ -99,13 +95,13 @@ class BenchmarkConfig(BaseModel):
 class UpscaleConfig(BaseModel):
     """Which images to enlarge and how."""
 
-    images: list[str] = Field(
+    images: list[Place] = Field(
         title="Images", min_length=1, description="paths or URLs of image files that the worker can read"
     )
     method: str = Field(DEFAULT_METHOD, title="Method", description="by name, [segmenter/]estimator+upscaler")
     scale: Scale = 2
     preset: Preset = "fast"
-    out: str | None = Field(
+    out: Place | None = Field(
         None, title="Folder", description="folder or URL for <name>_x<scale>.png; empty: `upscaled` in the store"
     )
     seed: FirstSeed = 0
@@ -113,16 +109,6 @@ class UpscaleConfig(BaseModel):
     runner: Runner = "threads"
     dask_address: DaskAddress = Field(default_factory=lambda: os.environ.get("MKGAN_DASK_ADDRESS"))
     device: Device = "auto"
-
-    @field_validator("store", "out")
-    @classmethod
-    def _masked(cls, place: str | None) -> str | None:
-        return place and hide(place)
-
-    @field_validator("images")
-    @classmethod
-    def _masked_images(cls, places: list[str]) -> list[str]:
-        return [hide(place) for place in places]
 
     @field_validator("method")
     @classmethod

@@ -38,8 +38,8 @@ class _Step:
 
     Attributes:
         after: steps before it, for the edges in the UI's graph.
-        future: of its task, while that runs.
         found: being looked for in the store; its result is the record, None where the step is to be done.
+        future: of its task, while that runs.
         state: its task's last one. Not the future is kept: a Dask cluster keeps what futures refer to, and computes it
             again where a worker is lost.
         record, fault: how it ended; both None before.
@@ -49,8 +49,8 @@ class _Step:
 
     job: Job[Any]
     after: tuple[_Step, ...]
+    found: Future[Record | None]
     waiting: list[_Branch] = field(default_factory=list)
-    found: Future[Record | None] | None = None
     future: PrefectFuture[Any] | None = None
     state: State[Any] | None = None
     record: Record | None = None
@@ -134,7 +134,7 @@ class Fanout:
                     with suppress(queue.Empty):
                         if step := self._events.get(timeout=POLL_S):
                             self._end(step)
-                    while self._checked and self._checked[0].found and self._checked[0].found.done():
+                    while self._checked and self._checked[0].found.done():
                         self._take(self._checked.popleft())
             except BaseException:
                 self._checks.shutdown(wait=False, cancel_futures=True)
@@ -176,16 +176,15 @@ class Fanout:
             self._reply(step, branch)
             return
         if step is None:
-            step = self._steps[job.key] = _Step(job, branch.last)
             # reading and hashing what is there takes a while, and the store may have to be asked again
-            step.found = self._checks.submit(copy_context().run, patiently, lambda: find(job))
+            found = self._checks.submit(copy_context().run, patiently, lambda: find(job))
+            step = self._steps[job.key] = _Step(job, branch.last, found)
             self._checked.append(step)
-            step.found.add_done_callback(lambda _: self._events.put(None))
+            found.add_done_callback(lambda _: self._events.put(None))
         step.waiting.append(branch)
 
     def _take(self, step: _Step) -> None:
         """Start a step that was looked for, or let it wait."""
-        assert step.found is not None
         try:
             record = step.found.result()
         except Exception as fault:
@@ -207,7 +206,7 @@ class Fanout:
 
     def _end(self, step: _Step) -> None:
         """Take a finished task's result to whoever waits for it."""
-        assert step.future is not None and step.found is not None
+        assert step.future is not None
         future, step.future = step.future, None
         self._running -= 1
         record, fault = None, None

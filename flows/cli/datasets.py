@@ -9,7 +9,7 @@ import typer
 
 from flows.cli.display import Display, Quiet, Verbose
 from flows.cli.options import Seed, TrustWeights, parse_scale
-from flows.cli.terminal import make_console
+from flows.cli.terminal import make_console, print_line
 
 if TYPE_CHECKING:
     from mkgan_core.datasets.maker import Law
@@ -144,12 +144,9 @@ def check(
         size = f"{found.size[1]}x{found.size[0]}" if found.size else "-"
         again = "-" if found.regeneration is None else f"{found.regeneration:.2f} dB"
         alpha, kernel = "yes" if found.alpha else "no", found.convention or "none"
-        console.print(
-            f"{one_line(found.image):<16} x{found.scale:<5} {size:<15} {alpha:<6} {kernel:<13} {again}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        name = one_line(found.image)
+        print_line(console, f"{name:<16} x{found.scale:<5} {size:<15} {alpha:<6} {kernel:<13} {again}")
         if found.problem:
-            console.print(f"  problem: {one_line(found.problem)}", style="red", soft_wrap=True, highlight=False)
+            print_line(console, f"  problem: {found.problem}", "red")
     console.print(f"{count} images checked, {problems} with a problem")
     raise typer.Exit(1 if problems else 0)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli.terminal import make_console
+from flows.cli.terminal import make_console, print_line
 from mkgan_core.machine.plain_text import one_line
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Display:
     def line(self, text: str, style: str | None = None) -> None:
         """Print a result as it is, however narrow the terminal."""
         if not self.quiet:
-            self.console.print(one_line(text), style=style, soft_wrap=True, highlight=False)
+            print_line(self.console, text, style)
 
     def error(self, text: str) -> None:
         """Print an error on one line."""

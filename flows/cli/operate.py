@@ -10,7 +10,7 @@ from deployments.settings import DataSettings, DeploySettings
 from flows.cli.display import Display, Quiet, Verbose
 from flows.cli.model_options import options_of
 from flows.cli.options import RunName, StoreUri
-from flows.cli.terminal import make_console
+from flows.cli.terminal import make_console, print_line
 from mkgan_core.errors import ConfigError
 from mkgan_core.machine.plain_text import one_line
 
@@ -91,7 +91,7 @@ def doctor(settings: DataSettings) -> None:
 
 
 def _say(line: str) -> None:
-    console.print(one_line(line), soft_wrap=True, highlight=False)
+    print_line(console, line)
 
 
 def _server() -> str:
@@ -100,7 +100,7 @@ def _server() -> str:
     Raises:
         ConfigError: if there is none, or it does not answer.
     """
-    from deployments.server import fault_of_configured, use_configured_api
+    from deployments.server import check_configured, use_configured_api
 
     api_url = use_configured_api()
     if api_url is None:
@@ -108,6 +108,5 @@ def _server() -> str:
             "mkgan deploy needs a Prefect server, and none is configured; set PREFECT_API_URL (http://HOST:4200/api) "
             "or start mkgan serve"
         )
-    if fault := fault_of_configured(api_url):
-        raise ConfigError(fault)
+    check_configured(api_url)
     return api_url

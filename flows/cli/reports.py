@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.cli.options import Html, Pairs, RunName, StoreUri, parse_pair
-from flows.cli.terminal import make_console
+from flows.cli.terminal import make_console, print_line
 from mkgan_core.machine.places import default_store
 from mkgan_core.machine.plain_text import one_line
 
@@ -52,4 +52,4 @@ def _show(run: Run, pairs: list[str] | None, html: Path | None) -> None:
         from mkgan_core.reports import page
 
         page.write(run, html)
-        console.print(one_line(f"page: {html.absolute().as_uri()}"), soft_wrap=True, highlight=False)
+        print_line(console, f"page: {html.absolute().as_uri()}")

@@ -9,10 +9,9 @@ from typing import Annotated
 import typer
 
 from flows.cli.options import StoreUri
-from flows.cli.terminal import make_console
+from flows.cli.terminal import make_console, print_line
 from mkgan_core.errors import ArtifactError
 from mkgan_core.machine.places import default_store
-from mkgan_core.machine.plain_text import one_line
 
 app = typer.Typer(help="The artifact store: is it whole, and what in it does nobody need?", no_args_is_help=True)
 OlderThan = Annotated[float, typer.Option(envvar="MKGAN_OLDER_THAN", min=0, help="days; what is younger stays")]
@@ -64,4 +63,4 @@ def prune(store: StoreUri = None, older_than: OlderThan = 14, dry_run: DryRun = 
 def _say(lines: list[str]) -> None:
     console = make_console()
     for line in lines:
-        console.print(one_line(line), soft_wrap=True, highlight=False)
+        print_line(console, line)

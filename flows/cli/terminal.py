@@ -26,6 +26,11 @@ def make_console(*, stderr: bool = False) -> Console:
     return console if console.is_terminal else Console(width=200, stderr=stderr, markup=False, emoji=False)
 
 
+def print_line(console: Console, text: str, style: str | None = None) -> None:
+    """Print a text on one line as it is, however narrow the terminal."""
+    console.print(one_line(text), style=style, soft_wrap=True, highlight=False)
+
+
 def print_comparison(rows: pd.DataFrame, console: Console, title: str | None = None) -> None:
     """The comparison table, then what a mean would hide: images behind bicubic, fallbacks, failures."""
     from mkgan_core.reports.tables import COLUMNS, comparison, failures, figure

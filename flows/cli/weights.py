@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.terminal import make_console
-from mkgan_core.machine.plain_text import one_line
+from flows.cli.terminal import make_console, print_line
 
 app = typer.Typer(help="Network weights of the segmenters: list, download, verify.", no_args_is_help=True)
 
@@ -20,17 +19,13 @@ def show() -> None:
 
     console = make_console()
     for entry in weights.REGISTRY.values():
-        console.print(
-            f"{entry.name}: {entry.family}, {entry.size / 1e6:.0f} MB, {entry.licence}, {entry.address}, "
-            f"sha256 {entry.sha256}",
-            soft_wrap=True,
-            highlight=False,
-        )
-    console.print(one_line(f"looked for in MKGAN_WEIGHTS and {cache_folder()}; here:"), soft_wrap=True, highlight=False)
+        about = f"{entry.family}, {entry.size / 1e6:.0f} MB, {entry.licence}, {entry.address}, sha256 {entry.sha256}"
+        print_line(console, f"{entry.name}: {about}")
+    print_line(console, f"looked for in MKGAN_WEIGHTS and {cache_folder()}; here:")
     for family in weights.FAMILIES:
         found = weights.available(family)
         paths = ", ".join(str(path) for path in found) or "none"
-        console.print(one_line(f"  {family}: {paths}"), soft_wrap=True, highlight=False)
+        print_line(console, f"  {family}: {paths}")
 
 
 @app.command()
@@ -48,7 +43,7 @@ def pull(names: Annotated[list[str], typer.Argument(help="names from `mkgan weig
         with Progress(*columns, console=console, transient=True) as bar:
             line = bar.add_task(name, total=None)
             path = downloads.pull(name, lambda done, total, line=line: bar.update(line, completed=done, total=total))
-        console.print(one_line(str(path)), soft_wrap=True, highlight=False)
+        print_line(console, str(path))
 
 
 @app.command()
@@ -71,10 +66,6 @@ def check() -> None:
             weights.verify(path)
         except WeightsError:
             about += f", a pickle: loads only with --trust-weights or {VARIABLE}=1"
-        console.print(
-            one_line(f"{path}: {about}, sha256 {sha256}"),
-            soft_wrap=True,
-            highlight=False,
-        )
+        print_line(console, f"{path}: {about}, sha256 {sha256}")
     if damaged:
         raise WeightsError("; ".join(damaged))

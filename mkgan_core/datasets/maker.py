@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from mkgan_core.datasets.file_names import check_name, image_files, kernel_file, stays_inside
+from mkgan_core.datasets.file_names import check_name, image_files, kernel_file
 from mkgan_core.datasets.kernel_laws import random_kernel, random_motion_kernel
 from mkgan_core.datasets.layout import PICTURES, natural, stem
-from mkgan_core.datasets.manifest import read_json
+from mkgan_core.datasets.manifest import is_whole, read_json
 from mkgan_core.datasets.object_masks import MaskSource
 from mkgan_core.errors import ArtifactError, ConfigError, DatasetError, StorageError
 from mkgan_core.imaging import images, kernel_files, kernels, recording
@@ -199,18 +199,13 @@ class DatasetMaker:
     def _finished(self, photograph: Photograph, key: str) -> dict[str, Any] | None:
         """The record of an image that was made from the same things, if it and the image's files are whole."""
         name = self._record_name(photograph)
-        if not self.target.exists(name):
-            return None
         try:
             record = read_json(self.target.read(name), name)
-            if record["key"] != key or not {"image", "source", "files", "kernels", "note"} <= record.keys():
-                return None
-            if not all(map(stays_inside, record["files"])):
-                return None
-            whole = all(sha256(self.target.read(file)) == digest for file, digest in record["files"].items())
-        except (DatasetError, ArtifactError, KeyError, AttributeError, TypeError):  # of another shape, cut, removed
+        except (DatasetError, ArtifactError):
             return None
-        return record if whole else None
+        if record.get("key") != key or not {"image", "source", "files", "kernels", "note"} <= record.keys():
+            return None
+        return record if is_whole(self.target, record["files"]) else None
 
     def _make(self, photograph: Photograph) -> dict[str, Any]:
         """Write an image's files; the record without its key."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mkgan_core.datasets.file_names import stays_inside
-from mkgan_core.errors import DatasetError
-from mkgan_core.machine.storage import Store
+from mkgan_core.errors import ArtifactError, DatasetError
+from mkgan_core.machine.storage import Store, sha256
 
 NAME = "manifest.json"
 
@@ -65,6 +65,24 @@ def read_manifest(store: Store) -> Manifest:
     if outside := next((file for file in hashes if not stays_inside(file)), None):
         raise DatasetError(f"{name} names {outside!r}, which is not in the data set; make the data set again")
     return Manifest(hashes, _number(content, "noise", name, 255), _number(content, "jpeg", name, 100))
+
+
+def is_whole(store: Store, files: Any) -> bool:
+    """Whether files are in a data set as they were written.
+
+    Args:
+        store: the data set's folder.
+        files: file -> SHA-256, from a document that may be damaged; what is no such mapping is not whole.
+
+    Raises:
+        StorageError: if the folder cannot be read: that does not tell.
+    """
+    if not isinstance(files, dict):
+        return False
+    try:
+        return all(sha256(store.read(file)) == digest for file, digest in files.items())
+    except ArtifactError:
+        return False
 
 
 def _number(content: dict[str, Any], key: str, name: str, most: int) -> float:

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from mkgan_core.datasets.file_names import image_files, mask_file, stays_inside
+from mkgan_core.datasets.file_names import image_files, mask_file
 from mkgan_core.datasets.kernel_laws import random_kernel
 from mkgan_core.datasets.layout import SCALES, Dataset
 from mkgan_core.datasets.manifest import NAME as MANIFEST
-from mkgan_core.datasets.manifest import read_json
+from mkgan_core.datasets.manifest import is_whole, read_json
 from mkgan_core.errors import ArtifactError, DatasetError
 from mkgan_core.imaging import images
 from mkgan_core.imaging.degradation import degrade_by_region
@@ -47,36 +47,25 @@ def open_sample(name: str, store: Store) -> Dataset:
     built = {}
     for entry in json.loads(manifest)["images"]:
         image = entry["name"]
-        built[image] = before.get(image, {})
-        if not _whole(target, built[image]):
+        built[image] = before.get(image)
+        if not built[image] or not is_whole(target, built[image]):
             made = dict(_files(entry, masks[image], two_blurs=name == "sample-two-blur"))
             for file, content in made.items():
                 target.write(file, content)
             built[image] = {file: sha256(content) for file, content in made.items()}
     if built != before:
         target.write(BUILT, json.dumps(built, indent=1).encode())
-    if not _whole(target, {MANIFEST: sha256(manifest)}):
+    if not is_whole(target, {MANIFEST: sha256(manifest)}):
         target.write(MANIFEST, manifest)
     return Dataset(target.uri, name)
 
 
-def _built(target: Store) -> dict[str, dict[str, str]]:
+def _built(target: Store) -> dict[str, Any]:
     """What was written before; nothing where that is not known."""
     try:
-        built = read_json(target.read(BUILT), BUILT)
+        return read_json(target.read(BUILT), BUILT)
     except (ArtifactError, DatasetError):
         return {}
-    return {image: files for image, files in built.items() if isinstance(files, dict)}
-
-
-def _whole(target: Store, files: dict[str, str]) -> bool:
-    """Whether there are files, and each has its SHA-256."""
-    try:
-        return bool(files) and all(
-            stays_inside(file) and sha256(target.read(file)) == digest for file, digest in files.items()
-        )
-    except ArtifactError:
-        return False
 
 
 def _files(entry: dict[str, Any], mask_png: bytes, two_blurs: bool) -> Iterator[tuple[str, bytes]]:

@@ -39,11 +39,12 @@ class Elements:
         if place + 8 > len(self.data):
             raise ValueError("the file is truncated")
         kind, size = struct.unpack_from(f"{self.order}II", self.data, place)
-        begin = place + 8
+        begin, limit = place + 8, len(self.data)
         end = begin + size + (0 if kind == _COMPRESSED else -size % 8)
         if kind >> 16:  # up to four bytes of content are in the element's head
-            kind, size, begin, end = kind & 0xFFFF, kind >> 16, place + 4, place + 8
-        if size > (end if begin + 4 == end else len(self.data)) - begin and not cut:
+            kind, size, begin = kind & 0xFFFF, kind >> 16, place + 4
+            limit = end = place + 8
+        if begin + size > limit and not cut:
             raise ValueError("the file is truncated")
         return kind, self.data[begin : begin + size], end
 

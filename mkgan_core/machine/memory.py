@@ -83,11 +83,16 @@ def room() -> int:
     return max(0, limit() - psutil.Process().memory_info().rss)
 
 
-@cache
-def _half_of_free() -> int:
+def free() -> int:
+    """What is free now, in bytes, in the machine and in its container."""
     import psutil
 
-    free = [psutil.virtual_memory().available]
+    found = [psutil.virtual_memory().available]
     with suppress(OSError, ValueError):  # a container's own bound; there is no such file, or it says `max`
-        free.append(int((_CGROUP / "memory.max").read_text()) - int((_CGROUP / "memory.current").read_text()))
-    return max(0, min(free)) // 2
+        found.append(int((_CGROUP / "memory.max").read_text()) - int((_CGROUP / "memory.current").read_text()))
+    return max(0, min(found))
+
+
+@cache
+def _half_of_free() -> int:
+    return free() // 2

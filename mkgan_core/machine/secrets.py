@@ -72,15 +72,7 @@ def is_masked(uri: str) -> bool:
         >>> is_masked("http://***@h:1/x"), is_masked("http://alice:secretpw@h:1/x"), is_masked("a***b.png")
         (True, False, False)
     """
-    found = False
-
-    def look(_: str, secret: str) -> str:
-        nonlocal found
-        found = found or bool(_MASKED.fullmatch(secret))
-        return secret
-
-    _replaced(uri, look)
-    return found
+    return _replaced(uri, lambda _, secret: "" if _MASKED.fullmatch(secret) else secret) != uri
 
 
 def mask(text: str) -> str:

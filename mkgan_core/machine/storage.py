@@ -89,11 +89,10 @@ class Store:
         Raises:
             ArtifactError: for a name that leaves the root.
         """
-        if "://" in name:
-            return self.fs._strip_protocol(secrets.reveal(name))
-        if name.startswith("/") or ".." in name.split("/"):
+        inside = name.removeprefix(f"{self.uri}/")
+        if "://" in inside or inside.startswith("/") or ".." in inside.split("/"):
             raise ArtifactError(f"{name!r} is no name of a file in {self.uri}: it leads out of it")
-        return posixpath.join(self.root, name)
+        return posixpath.join(self.root, inside)
 
     def uri_of(self, name: str) -> str:
         """The full URI of a file named relative to the root."""

@@ -137,7 +137,7 @@ def write(
     Raises:
         StorageError: if the report cannot be written.
     """
-    uri = attempt(lambda: folder.store.write(REPORT, encode(image_rows, report_schema())))
+    uri = attempt(partial(folder.store.write, REPORT, encode(image_rows, report_schema())))
     for name, table, schema in (
         (REGIONS, region_rows, regions_schema()),
         (IMAGES, picture_rows, images_schema()),

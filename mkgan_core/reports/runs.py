@@ -112,13 +112,14 @@ class Run:
     notes: tuple[str, ...] = ()
 
     def read(self, uri: str) -> bytes:
-        """The bytes of an artifact that the tables name.
+        """The bytes of a file that the tables name.
 
         Raises:
             DatasetError: if it does not lie where the run's files lie.
             StorageError: if it is gone.
         """
-        return read_file(roots.confined(uri, self.folders))
+        folder, name = roots.confined(uri, self.folders).rsplit("/", 1)
+        return Store(folder).read(name)
 
     def with_pairs(self, pairs: list[tuple[str, str]]) -> Run:
         """The run with these comparisons instead of its own; without any, the run as it is."""
@@ -205,16 +206,6 @@ def read(run: str, store_uri: str) -> pd.DataFrame:
     return _read(RunFolder.of(run, store_uri), run)
 
 
-def read_file(uri: str) -> bytes:
-    """The bytes of a file that a report names.
-
-    Raises:
-        StorageError: if it is gone.
-    """
-    folder, name = uri.rsplit("/", 1)
-    return Store(folder).read(name)
-
-
 def _read(folder: RunFolder, run: str) -> pd.DataFrame:
     file = folder.store.uri_of(folder.report)
     try:
@@ -238,9 +229,7 @@ def _table(folder: RunFolder, name: str, schema: pa.Schema, needs: Sequence[str]
     file = folder.store.uri_of(name)
     try:
         return decode(folder.store.read(name), schema, file, needs=needs)
-    except ConfigError as fault:
-        notes.append(one_line(f"{fault}; what it tells is left out"))
-    except StorageError as fault:
+    except (ConfigError, StorageError) as fault:
         if not isinstance(fault.__cause__, FileNotFoundError):
             notes.append(one_line(f"{fault}; what it tells is left out"))
     return decode(encode([], schema), schema, file)

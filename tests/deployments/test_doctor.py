@@ -72,7 +72,7 @@ class Server:
 def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     stub = Server()
     monkeypatch.setattr(doctor, "use_configured_api", lambda: "http://server/api")
-    monkeypatch.setattr(doctor, "fault_of_configured", lambda url: None)
+    monkeypatch.setattr(doctor, "check_configured", lambda url: None)
     monkeypatch.setattr(orchestration, "get_client", lambda **options: stub)
     monkeypatch.setenv("MKGAN_PUBLIC_URL", "http://files")
     return stub
@@ -102,8 +102,7 @@ def test_a_machine_without_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_what_is_wrong_comes_with_a_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "use_configured_api", lambda: "http://nowhere/api")
-    monkeypatch.setattr(doctor, "fault_of_configured", lambda url: f"no server answers at {url}; start it")
+    monkeypatch.setattr(doctor, "use_configured_api", lambda: "http://127.0.0.1:1/api")
     monkeypatch.setattr(doctor, "version", lambda name: "0.1" if name == "torch" else "3.8.8")
     (tmp_path / "store").write_text("a file, no folder")
     findings = examine(tmp_path)
@@ -221,7 +220,9 @@ def test_a_damaged_database(tmp_path: Path, home: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(doctor, "use_configured_api", lambda: None)
     (home / STATE).mkdir(parents=True)
     (home / STATE / "prefect.db").write_bytes(b"no database" * 999)
-    assert "prefect.db" in examine(tmp_path)["database"].found
+    finding = examine(tmp_path)["database"]
+    assert finding.state == "note"
+    assert "prefect.db" in finding.found
 
 
 def test_a_check_that_breaks_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import stat
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from deployments import prefect_settings, server
 from deployments.embedded import answers
-from deployments.server import AUTH, SERVED, STATE, auth_of, fault_of_configured, served
+from deployments.server import AUTH, SERVED, STATE, auth_of, check_configured, served
 from mkgan_core.errors import ConfigError
 from tests.deployments.stub_api import PREFECT, web_server
 
@@ -41,21 +42,22 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_another_web_server_is_no_prefect(known: dict[str, tuple[int, bytes]], other: tuple[int, bytes]) -> None:
     with web_server(known, other) as url:
         assert not answers(url)
-        fault = fault_of_configured(url) or ""
-        assert url in fault
-        assert "PREFECT_API_URL" in fault
+        with pytest.raises(ConfigError, match="PREFECT_API_URL") as fault:
+            check_configured(url)
+        assert url in str(fault.value)
 
 
 def test_prefect_is_prefect() -> None:
     with web_server(PREFECT) as url:
         assert answers(url)
-        assert fault_of_configured(url) is None
+        check_configured(url)
 
 
 def test_a_prefect_with_a_password_says_so() -> None:
     with web_server({"/api/health": (200, b"true")}, (401, b'{"exception_message": "Unauthorized"}')) as url:
         assert not answers(url)
-        assert "PREFECT_API_AUTH_STRING" in (fault_of_configured(url) or "")
+        with pytest.raises(ConfigError, match="PREFECT_API_AUTH_STRING"):
+            check_configured(url)
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:{free}/api", "http://[", "http://nowhere.invalid/api"])
@@ -64,7 +66,8 @@ def test_nothing_answers(url: str) -> None:
         probe.bind(("127.0.0.1", 0))
         url = url.format(free=probe.getsockname()[1])
         assert not answers(url)
-        assert url in (fault_of_configured(url) or "")
+        with pytest.raises(ConfigError, match=re.escape(url)):
+            check_configured(url)
 
 
 @pytest.mark.parametrize(

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
 
 from deployments.embedded import EmbeddedServer
+from tests.deployments.stub_api import web_server
+from tests.e2e.services import until
 
-EVENT = {
-    "event": "mkgan.image.arrived",
-    "occurred": "2026-11-01T00:00:00Z",
-    "resource": {"prefect.resource.id": "mkgan.image.evil"},
-    "payload": {"uri": "http://evil.example/x.png"},
-    "id": str(UUID(int=66)),
-}
+ARRIVED = "mkgan.image.arrived"
 # what a page can try; each attempt tells what it got, or that it got nothing
 ATTACK = """
 async ({api, deployment, event}) => {
@@ -56,6 +52,17 @@ async ({api, deployment, event}) => {
 """
 
 
+def event(kind: str) -> dict[str, Any]:
+    """A new event, as one posts it."""
+    return {
+        "event": kind,
+        "occurred": datetime.now(UTC).isoformat(),
+        "resource": {"prefect.resource.id": "mkgan.image.evil"},
+        "payload": {"uri": "http://evil.example/x.png"},
+        "id": str(uuid4()),
+    }
+
+
 @dataclass
 class Target:
     """A server with one deployment."""
@@ -67,16 +74,24 @@ class Target:
         return SyncPrefectClient(self.server.api_url)
 
     def changes(self) -> tuple[int, int]:
-        """How many flow runs and how many events of images there are."""
-        chosen = {"filter": {"event": {"name": [EVENT["event"]]}, "occurred": {"since": "2020-01-01T00:00:00Z"}}}
+        """How many flow runs and how many events of images there are, once the server has dealt with all it got."""
+        mark = event(f"mkgan.test.{uuid4()}")  # it writes down events in their order, some time later
         with self.client() as client:
-            events = client.request("POST", "/events/filter", json=chosen).json()["events"]
-            return len(client.read_flow_runs()), len(events)
+
+            def count(kind: str) -> int:
+                chosen = {"filter": {"event": {"name": [kind]}}}
+                return len(client.request("POST", "/events/filter", json=chosen).json()["events"])
+
+            client.request("POST", "/events", json=[mark])
+            until(lambda: count(mark["event"]), "an event", 0.1)
+            return len(client.read_flow_runs()), count(ARRIVED)
 
 
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    server = EmbeddedServer(tmp_path_factory.mktemp("hostile") / ".prefect")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL", "0.2")
+        server = EmbeddedServer(tmp_path_factory.mktemp("hostile") / ".prefect")
     try:
         server.wait()
         with SyncPrefectClient(server.api_url) as client:
@@ -90,26 +105,13 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
 @pytest.fixture(scope="module")
 def attacker() -> Iterator[int]:
     """Port of a web server with an empty page."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.end_headers()
-            self.wfile.write(b"<title>kittens</title>")
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server.server_port
-    server.shutdown()
+    with web_server({}, (200, b"<title>kittens</title>")) as url:
+        yield urlsplit(url).port or 0
 
 
 def attack(page: Any, target: Target, host: str = "127.0.0.1") -> dict[str, Any]:
     api = target.server.api_url.replace("127.0.0.1", host)
-    return page.evaluate(ATTACK, {"api": api, "deployment": str(target.deployment), "event": EVENT})
+    return page.evaluate(ATTACK, {"api": api, "deployment": str(target.deployment), "event": event(ARRIVED)})
 
 
 @pytest.mark.parametrize("own_name", ["evil.example", "127.0.0.1"])
@@ -151,6 +153,7 @@ def test_no_page_shows_the_ui_in_a_frame(target: Target, attacker: int, chromium
 
 
 def test_its_own_page_works(target: Target, chromium: Any) -> None:
+    before = target.changes()
     page = chromium.new_page()
     page.goto(f"{target.server.url}/deployments")
     page.get_by_text("upscale").first.wait_for(timeout=120_000)  # read with a token of its own
@@ -159,6 +162,7 @@ def test_its_own_page_works(target: Target, chromium: Any) -> None:
     assert got["listen"] is not None
     assert got["list runs"] is None  # not even from there without the token
     page.close()
+    assert target.changes() == (before[0], before[1] + 1)  # the attempts are real: an event gets through
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,15 @@ def test_an_unreachable_server_is_one_line(dataset_folder: Path, tmp_path: Path,
     assert url in done.stderr
 
 
+@pytest.mark.parametrize("setting", ["logging_level", "client_custom_headers"])
+def test_a_wrong_setting_of_prefect_is_one_line(dataset_folder: Path, tmp_path: Path, setting: str) -> None:
+    environment = clean_environment(MKGAN_HOME=str(tmp_path)) | {f"PREFECT_{setting.upper()}": "garbage"}
+    done = call("mkgan", "benchmark", "--dataset", str(dataset_folder), environment=environment)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert f"PREFECT_{setting.upper()}" in done.stderr or setting.removeprefix("client_") in done.stderr
+
+
 def test_an_impossible_home_is_one_line(dataset_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     store = str(tmp_path / "store")

@@ -93,9 +93,11 @@ def call(*arguments: str) -> Outcome:
         warnings.catch_warnings(record=True) as caught,
         _no_run(),
         mock.patch.object(sys, "argv", ["mkgan", *arguments]),
+        mock.patch("flows.cli.main.end_soon"),  # else this process ends with the command's code
     ):
         warnings.simplefilter("always")
-        warnings.filterwarnings("ignore", module=r"PIL\.")  # `keep_pillow_quiet`, which pytest undoes after each test
+        for kind in (UserWarning, RuntimeWarning):  # as `keep_pillow_quiet`, which pytest undoes after each test
+            warnings.filterwarnings("ignore", category=kind, module=r"PIL\.")
         try:
             with _limit(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
                 main()

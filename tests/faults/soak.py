@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -61,6 +62,7 @@ def main() -> None:
             TRIALS[kind](root / kind, given.json, seed, until, part)
     if given.json:
         print(markdown(given.json))
+        sys.exit(any("faults" in counts for counts in read(given.json).values()))
 
 
 def kills(root: Path, file: Path | None, seed: int, until: float, part: str) -> None:

@@ -24,6 +24,7 @@ def mkgan(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
 
     def call(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["mkgan", *arguments])
+        monkeypatch.setattr("flows.cli.main.end_soon", lambda code: None)  # else pytest ends with this command's code
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             with pytest.raises(SystemExit) as stop:

@@ -13,7 +13,6 @@ RUN = """
 import sys, time
 from pathlib import Path
 from mkgan_core.pipeline import jobs
-from mkgan_core.pipeline.steps.enlarge import UpscaleJob
 from tests.drive import results
 
 compute = jobs._compute

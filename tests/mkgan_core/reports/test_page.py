@@ -43,8 +43,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     law, source = Law("two-blur", (2,), masks="given"), MaskFolder(str(folder / "masks"))
     DatasetMaker(str(folder / "hr"), str(folder / "set"), law, source).make()
     uri = benchmark(folder / "set", str(folder / "store"), METHODS, seeds=2)
-    facts = {"config": {"dataset": str(folder / "set"), "store": str(folder / "store")}}
-    Store(uri.rpartition("/")[0]).write_json(runs.RUN_FILE, facts)
     return runs.open_run(uri, "memory://unused")
 
 
@@ -74,7 +72,7 @@ def test_the_figures_are_those_of_the_report(run: Run) -> None:
 def test_pictures(run: Run) -> None:
     shown = list(pictures(run))
     assert [s["image"] for s in shown] == ["hill", "im_1", "im_2"]
-    truth = images.decode(runs.read_file(run.images["high_uri"].iloc[0]), "truth")
+    truth = images.decode(run.read(run.images["high_uri"].iloc[0]), "truth")
     first = shown[0]
     assert list(first["small"]) == list(first["detail"]) == [*METHODS, "truth"]
     assert first["size"] == (280, 320)

@@ -1,12 +1,8 @@
-"""Parquet that no run wrote: a report is shown, or refused with one line; nothing else happens.
-
-`MKGAN_FUZZ_EXAMPLES` sets how many damages of each kind are tried.
-"""
+"""Parquet that no run wrote: a report is shown, or refused with one line; nothing else happens."""
 
 from __future__ import annotations
 
 import io
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,13 +20,12 @@ from mkgan_core.reports.schema import images_schema, regions_schema, report_sche
 from tests.data_sets import write_data_set
 from tests.drive import benchmark
 
-EXAMPLES = int(os.environ.get("MKGAN_FUZZ_EXAMPLES", "10"))
 TABLES = {"report.parquet": report_schema(), "regions.parquet": regions_schema(), "images.parquet": images_schema()}
 fuzz = settings(
-    max_examples=EXAMPLES,
+    max_examples=10,
     deadline=None,
     database=None,
-    derandomize=EXAMPLES == 10,
+    derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 texts = st.text(max_size=12) | st.sampled_from(

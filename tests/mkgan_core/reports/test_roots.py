@@ -16,7 +16,7 @@ import pytest
 
 from mkgan_core.errors import DatasetError
 from mkgan_core.imaging import images
-from mkgan_core.machine.storage import Store, sha256
+from mkgan_core.machine.storage import sha256
 from mkgan_core.reports import page, runs
 from mkgan_core.reports.roots import Roots, confined
 from tests.data_sets import write_data_set
@@ -29,9 +29,7 @@ METHODS = ["bicubic", "given/bicubic+back-projection"]
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a data set `set` and a store `store` with a run of it."""
     folder = tmp_path_factory.mktemp("made")
-    uri = benchmark(write_data_set(folder / "set"), str(folder / "store"), METHODS)
-    facts = {"config": {"dataset": str(folder / "set"), "store": str(folder / "store")}}
-    Store(uri.rpartition("/")[0]).write_json(runs.RUN_FILE, facts)
+    benchmark(write_data_set(folder / "set"), str(folder / "store"), METHODS)
     return folder
 
 
@@ -89,9 +87,7 @@ def test_a_report_elsewhere_has_the_files_of_the_store_that_is_given(made: Path,
 def test_a_data_set_in_the_store_moves_with_it(made: Path, tmp_path: Path) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
     shutil.copytree(made / "set", old / "datasets" / "own")
-    uri = benchmark(old / "datasets" / "own", str(old), ["bicubic"])
-    facts = {"config": {"dataset": str(old / "datasets" / "own"), "store": str(old)}}
-    Store(uri.rpartition("/")[0]).write_json(runs.RUN_FILE, facts)
+    benchmark(old / "datasets" / "own", str(old), ["bicubic"])
     old.rename(new)
     html = page.render(runs.open_run("run", str(new)))
     assert html.count('<div class="pictures">') == 2
