@@ -135,7 +135,10 @@ def picture_format(output: str | None, wanted: str | None, quality: int | None) 
         >>> picture_format("large.JPG", None, 90), picture_format(None, "webp", None), picture_format(None, None, None)
         ('jpg', 'webp', 'png')
     """
-    given = format_of(output) if output else None
+    try:
+        given = format_of(output) if output else None
+    except ConfigError as fault:
+        raise ConfigError(f"-o {output}: {fault}") from fault
     chosen = SUFFIXES.get(f".{wanted.lower()}") if wanted else given or "png"
     if chosen is None:
         raise ConfigError(f"--format {wanted}: choose {', '.join(dict.fromkeys(SUFFIXES.values()))}")

@@ -122,9 +122,9 @@ class Store:
         """
         data = self.read(file["name"])
         if len(data) != file["size"] or sha256(data) != file["sha256"]:
+            what = f"{len(data)} of {file['size']} bytes" if len(data) != file["size"] else "not what was written"
             raise ArtifactError(
-                f"{self._shown(file['name'])} is damaged: it has {len(data)} bytes, {file['size']} were written; "
-                "run the same command again, which makes it anew"
+                f"{self._shown(file['name'])} is damaged ({what}); run the same command again, which makes it anew"
             )
         return data
 

@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Callable, Sequence
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +153,9 @@ def reports(data: st.DataObject, folder: Path) -> Trial:
     whole = str(_report(folder.parent) / "runs" / "run" / "report.parquet")
     html = ["--html", str(folder / "page.html")] if data.draw(st.integers(0, 5)) == 0 else []
     command = data.draw(st.sampled_from([["report", report], ["compare", whole, report], ["compare", report, whole]]))
-    return Trial([*command, *html], [str(run)])
+    return Trial(
+        [*command, *html], [str(run), f"runs {run.name} "]
+    )  # two reports that do not fit are named by their IDs
 
 
 def run_files(data: st.DataObject, folder: Path) -> Trial:
@@ -249,6 +252,7 @@ def run(kind: str, examples: int, root: Path, chosen_seed: int | None = None, ta
 
 def _judge(case: str, made: Trial, outcome: Outcome, tally: Tally | None) -> None:
     options = [word for word in made.arguments if word.startswith("--")]
+    options += [f"-o {value}" for word, value in pairwise(made.arguments) if word == "-o"]
     written_out = [repr(name)[1:-1] for name in made.names]  # control characters
     wrong, kind = outcome.wrong([*made.names, *written_out, *options]), case.partition(",")[0]
     told = f"{case}: mkgan {' '.join(map(repr, made.arguments))}; stderr: {outcome.err[-500:]!r}"

@@ -96,6 +96,7 @@ def _saved(pixels: np.ndarray, mode: str, format: str, orientation: int) -> byte
         exif = Image.Exif()
         exif[0x0112] = orientation
         more = {"exif": exif} if orientation > 4 and format in ("PNG", "JPEG", "TIFF", "WEBP") else {}
+        image.info.pop("icc_profile", None)  # Pillow puts one that holds the time into LAB, and no seed would repeat it
         image.save(out, format, **more)
     except (OSError, ValueError, KeyError):  # not every format can hold every mode
         out = io.BytesIO()
