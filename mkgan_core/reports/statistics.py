@@ -221,32 +221,34 @@ def _summary(gaps: np.ndarray, a: str, b: str, score: str) -> Paired:
 
 
 def _interval(gaps: np.ndarray) -> tuple[float, float]:
-    with importing:
-        from scipy.stats import bootstrap
-
     if len(gaps) < 2:
         return math.nan, math.nan
     if np.ptp(gaps) == 0:
         return float(gaps[0]), float(gaps[0])
-    result: Any = bootstrap(
-        (gaps,),
-        np.mean,
-        confidence_level=CONFIDENCE,
-        n_resamples=min(_RESAMPLES, max(999, _DRAWS // len(gaps))),
-        batch=max(1, _BATCH // len(gaps)),
-        method="percentile",
-        rng=np.random.default_rng(0),  # the same report gives the same interval
-    )
+    # the lock is held for the call too: scipy.stats asks whether its arrays are torch's, and fails while another thread
+    # is in the middle of importing torch
+    with importing:
+        from scipy.stats import bootstrap
+
+        result: Any = bootstrap(
+            (gaps,),
+            np.mean,
+            confidence_level=CONFIDENCE,
+            n_resamples=min(_RESAMPLES, max(999, _DRAWS // len(gaps))),
+            batch=max(1, _BATCH // len(gaps)),
+            method="percentile",
+            rng=np.random.default_rng(0),  # the same report gives the same interval
+        )
     return float(result.confidence_interval.low), float(result.confidence_interval.high)
 
 
 def _wilcoxon(gaps: np.ndarray) -> float:
-    with importing:
-        from scipy.stats import wilcoxon
-
     if len(gaps) < 2:
         return math.nan
     if not gaps.any():
         return 1.0  # no difference at all; scipy leaves it undefined
-    result: Any = wilcoxon(gaps)
+    with importing:  # as above
+        from scipy.stats import wilcoxon
+
+        result: Any = wilcoxon(gaps)
     return float(result.pvalue)
