@@ -163,7 +163,7 @@ class Dataset:
         Raises:
             DatasetError: if there are several, or its name cannot be shown.
         """
-        check_name(names[0])
+        check_name(f"{self.store.uri}/{folder}/{names[0]}")
         if len(names) > 1:
             raise DatasetError(f"{' and '.join(names)} in {self.store.uri}/{folder} are one image; remove all but one")
         return f"{folder}/{names[0]}"

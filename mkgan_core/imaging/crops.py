@@ -6,7 +6,7 @@ import hashlib
 
 import numpy as np
 
-from mkgan_core.imaging.images import Image, grey
+from mkgan_core.imaging.images import Image, gradients, grey
 from mkgan_core.importing import importing
 
 MIN_FILL = 0.6  # method.md §2: crops only where the region fills this much of the crop
@@ -20,7 +20,7 @@ def gradient_map(image: Image) -> np.ndarray:
     with importing:
         from scipy.ndimage import uniform_filter
 
-    gy, gx = np.gradient(grey(image))
+    gy, gx = gradients(grey(image))
     total = np.zeros(image.shape[:2])
     for part in range(3):  # one after the other: a large image must not be there many times
         excess = np.abs((gx, gy)[part]) if part < 2 else np.hypot(gx, gy)

@@ -171,6 +171,18 @@ def grey(image: Image) -> np.ndarray:
     return image.mean(axis=2)
 
 
+def gradients(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Central differences (H, W) of a plane down its rows and along its columns; none along a side of one pixel.
+
+    Example:
+        >>> down, along = gradients(np.array([[0.0, 1.0, 4.0]]))
+        >>> down.tolist(), along.tolist()
+        ([[0.0, 0.0, 0.0]], [[1.0, 2.0, 3.0]])
+    """
+    down, along = (np.gradient(plane, axis=axis) if plane.shape[axis] > 1 else np.zeros_like(plane) for axis in (0, 1))
+    return down, along
+
+
 def to_tensor(image: Image, device: str = "cpu") -> torch.Tensor:
     """(H, W, 3) array -> (1, 3, H, W) float32 tensor."""
     with importing:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -88,7 +89,7 @@ def psnr_over_seconds(report: pd.DataFrame, colour: Mapping[str, str]) -> bytes:
         marker = _MARKERS[index % len(_MARKERS)]
         axes.scatter(dots["seconds_total"], dots["psnr_y"], s=9, color=colour[name], alpha=0.35, linewidth=0)
         mean = dots.mean()
-        axes.plot(mean["seconds_total"], mean["psnr_y"], marker, color=colour[name], markersize=9, label=name)
+        axes.plot(mean["seconds_total"], mean["psnr_y"], marker, color=colour[name], markersize=9, label=one_line(name))
     axes.set_xlabel("seconds per image, computation")
     axes.set_ylabel("PSNR Y, dB")
     if len(done):
@@ -123,7 +124,11 @@ def _svg(figure: Figure, title: str) -> bytes:
 
     out = io.BytesIO()
     # text as text, not outlines: small, and the reader's own font; no date and fixed ids: the same report, same bytes
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "mkgan", "font.family": "sans-serif"}):
+    with (
+        warnings.catch_warnings(),
+        mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "mkgan", "font.family": "sans-serif"}),
+    ):
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # the reader's fonts may have what ours has not
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Title": title})
     text = out.getvalue().decode()
     text = text[text.index("<svg") :].replace(_INK, "var(--ink)").replace(_FAINT, "var(--faint)")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from typing_extensions import override
 
-from mkgan_core.imaging.images import Image, grey
+from mkgan_core.imaging.images import Image, gradients, grey
 from mkgan_core.importing import importing
 from mkgan_core.segmenters.base import Segmenter
 from mkgan_core.segmenters.rules import Rules
@@ -94,7 +94,7 @@ class Anchors(Segmenter[AnchorsSettings]):
             from skimage.filters import apply_hysteresis_threshold
 
         s = self.settings
-        gradient = np.hypot(*np.gradient(grey(image)))
+        gradient = np.hypot(*gradients(grey(image)))
         strength = uniform_filter(gradient, s.patch, mode="reflect")
         low, high = np.quantile(strength, (s.growth, s.anchors))
         if high <= 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
 import signal
 import sys
 import traceback
@@ -92,6 +93,7 @@ def call(*arguments: str) -> Outcome:
     with (
         warnings.catch_warnings(record=True) as caught,
         _no_run(),
+        mock.patch.dict(os.environ),  # options such as --weights are told to children by the environment
         mock.patch.object(sys, "argv", ["mkgan", *arguments]),
         mock.patch("flows.cli.main.end_soon"),  # else this process ends with the command's code
     ):

@@ -100,7 +100,9 @@ def _saved(pixels: np.ndarray, mode: str, format: str, orientation: int) -> byte
         image.save(out, format, **more)
     except (OSError, ValueError, KeyError):  # not every format can hold every mode
         out = io.BytesIO()
-        image.convert("RGB").save(out, "PNG")
+        plain = image.convert("RGB")
+        plain.info.pop("icc_profile", None)
+        plain.save(out, "PNG")
     return out.getvalue()
 
 

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from mkgan_core.datasets.layout import ImageSpec, adopted, given_masks, load_low
 from mkgan_core.errors import KernelError
-from mkgan_core.imaging.images import luma
+from mkgan_core.imaging.images import gradients, luma
 from mkgan_core.imaging.kernels import resize_support
 from mkgan_core.machine.storage import Store
 from mkgan_core.pipeline.jobs import Job
@@ -40,7 +40,7 @@ class DescribeJob(Job[DescribeRecord]):
 
     @override
     def compute(self, store: Store) -> Record:
-        gradient = np.hypot(*np.gradient(luma(load_low(self.spec))))  # (H, W)
+        gradient = np.hypot(*gradients(luma(load_low(self.spec))))  # (H, W)
         mask = given_masks(self.spec).get("object")
         share = None if mask is None else float(mask.mean())
         return {

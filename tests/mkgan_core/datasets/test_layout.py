@@ -137,7 +137,7 @@ def test_names_that_cannot_be_shown(dataset_folder: Path, name: bytes) -> None:
         (dataset_folder / folder / "im_1.png").rename(dataset_folder / folder / os.fsdecode(name))
     with pytest.raises(DatasetError) as caught:
         Dataset(str(dataset_folder)).plan(2)
-    assert repr(os.fsdecode(name)) in str(caught.value)
+    assert repr(os.fsdecode(name))[1:-1] in str(caught.value)
     with pytest.raises(DatasetError) as caught:
         open_file(str(dataset_folder / "lr_x2" / os.fsdecode(name)))
     assert repr(os.fsdecode(name))[1:-1] in str(caught.value)

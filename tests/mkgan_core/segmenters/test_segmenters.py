@@ -54,6 +54,13 @@ def check_partition(found: list[Region], image: np.ndarray) -> None:
     assert len(found) == 1 or min(region.area for region in found) >= rules.MIN_AREA
 
 
+@pytest.mark.parametrize("name", ["edges", "anchors"])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (2, 2)])
+def test_no_image_is_too_narrow_for_gradients(name: str, shape: tuple[int, int]) -> None:
+    image = np.random.default_rng(0).random((*shape, 3), np.float32)
+    assert split(name, image).regions[0].mask.all()
+
+
 @pytest.mark.parametrize("name", ["edges", "anchors", "fft-texture"])
 def test_local_detail_is_found_as_whole_areas(name: str, scene: np.ndarray) -> None:
     found = split(name, scene)
