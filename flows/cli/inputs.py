@@ -111,7 +111,7 @@ def _expand(given: str, recursive: bool, leave_out: str) -> list[Input]:
         raise DatasetError(f"{given} is a device or pipe; name an image file, a folder or a glob")
     magic = MAGIC_ON_THE_WEB if place.fs.protocol in (WEB, *WEB) else MAGIC
     if not magic.search(place.root):
-        raise DatasetError(f"{given} does not exist; name an image file, a folder or a glob")
+        raise DatasetError(f"'{given}' does not exist; name an image file, a folder or a glob")
     return _pick(place, given, None, None, leave_out, f"{given} matches no image; check the pattern")
 
 

@@ -14,7 +14,9 @@ from mkgan_core.errors import ArtifactError
 from mkgan_core.machine.places import default_store
 
 app = typer.Typer(help="The artifact store: is it whole, and what in it does nobody need?", no_args_is_help=True)
-OlderThan = Annotated[float, typer.Option(envvar="MKGAN_OLDER_THAN", min=0, help="days; what is younger stays")]
+OlderThan = Annotated[
+    float, typer.Option(envvar="MKGAN_OLDER_THAN", min=0, max=100_000, help="days; what is younger stays")
+]
 DryRun = Annotated[bool, typer.Option(envvar="MKGAN_DRY_RUN", help="say what would be removed, and remove nothing")]
 
 

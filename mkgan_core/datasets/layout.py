@@ -78,7 +78,9 @@ class Dataset:
         except StorageError as fault:
             raise DatasetError(f"cannot read data set {uri}: {fault}") from fault
         if not entries:
-            raise DatasetError(f"data set {uri} does not exist or is empty; expected folders gt, lr_x2, gt_k_x2 in it")
+            raise DatasetError(
+                f"data set '{uri}' does not exist or is empty; expected folders gt, lr_x2, gt_k_x2 in it"
+            )
         self.name = name or posixpath.basename(self.store.uri) or "dataset"
 
     def ids(self, scale: int) -> list[str]:

@@ -81,7 +81,10 @@ class Store:
         self.local = "file" in protocols
         if "://" not in uri or self.local or "memory" in protocols:
             self.uri = self.fs.unstrip_protocol(self.root)
-        self.uri = self.uri.rstrip("/")
+        scheme, slashes, place = self.uri.partition("://")
+        # the root of a file system keeps its slash: file:// would be the working directory
+        self.uri = f"{scheme}{slashes}{place.rstrip('/') or '/'}" if slashes else self.uri.rstrip("/")
+        self._inside = f"{self.uri.rstrip('/')}/" if place.strip("/") else self.uri
 
     def path(self, name: str) -> str:
         """The file system's own path of a file named relative to the root, or by its full URI.
@@ -89,14 +92,14 @@ class Store:
         Raises:
             ArtifactError: for a name that leaves the root.
         """
-        inside = name.removeprefix(f"{self.uri}/")
+        inside = name.removeprefix(self._inside)
         if "://" in inside or inside.startswith("/") or ".." in inside.split("/"):
             raise ArtifactError(f"{name!r} is no name of a file in {self.uri}: it leads out of it")
         return posixpath.join(self.root, inside)
 
     def uri_of(self, name: str) -> str:
         """The full URI of a file named relative to the root."""
-        return f"{self.uri}/{name}"
+        return f"{self._inside}{name}"
 
     def exists(self, name: str) -> bool:
         with _faults(f"cannot reach {self.uri}"):
@@ -193,11 +196,12 @@ class Store:
         with locked(self.path(f"{LOCKS}/{name}")) if self.local else nullcontext():
             yield
 
-    def files(self) -> list[str]:
-        """Names of all files, however deep, sorted; empty when there is no store."""
-        with _faults(f"cannot list {self.uri}"):
+    def files(self, folder: str) -> list[str]:
+        """Names of all files in a folder, however deep, sorted; empty when there is no such folder."""
+        with _faults(f"cannot list {folder} in {self.uri}"):
             self.fs.invalidate_cache()
-            found = self.fs.find(self.root) if self.fs.exists(self.root) else []
+            place = self.path(folder)
+            found = self.fs.find(place) if self.fs.exists(place) else []
         return sorted(path[len(self.root) :].lstrip("/") for path in found)
 
     def size(self, name: str) -> int:
@@ -268,7 +272,7 @@ def _faults(what: str, remedy: str = "") -> Iterator[None]:
         raise
     except Exception as fault:
         kind = ArtifactError if isinstance(fault, FileNotFoundError) else StorageError
-        text = str(fault)
+        text = str(fault) or type(fault).__name__
         shown = secrets.mask(text)
         # a cause that names a password would print it with every traceback
         raise kind(f"{what}: {shown}{remedy}") from (fault if shown == text else None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import posixpath
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -14,7 +15,13 @@ from mkgan_core.reports.runs import ARTIFACTS, REPORT, RUN_FILE, RunFolder, open
 
 _RECORD = ".json"
 _KEY = 64  # letters of a key
-_MADE = ("artifacts/", "photos/", f"{LOCKS}/")  # what steps make; reports and data sets are never removed
+_FOLDERS = ("artifacts", "photos", LOCKS, "runs")
+# What steps make, and what interrupted writes leave. A store may share its folder with somebody's own files, also in a
+# subfolder of these names, so their names alone are not enough.
+_OURS = re.compile(
+    rf"(artifacts|photos|{LOCKS})/(.*/)?([a-z]+-)?[0-9a-f]{{{_KEY}}}[^/]*"
+    rf"|({'|'.join(_FOLDERS)})/.*\.[0-9a-f]{{32}}{re.escape(PART)}"
+)
 
 
 @dataclass
@@ -123,7 +130,7 @@ def _named_in_tables(folder: RunFolder) -> set[str]:
 
 def _made(store: Store) -> list[str]:
     """Names of the files that steps make, and of what interrupted writes left anywhere."""
-    return [name for name in store.files() if name.startswith(_MADE) or name.endswith(PART)]
+    return [name for folder in _FOLDERS for name in store.files(folder) if _OURS.fullmatch(name)]
 
 
 def _old(store: Store, name: str, limit: datetime) -> bool:

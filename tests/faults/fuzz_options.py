@@ -115,5 +115,11 @@ def options(data: st.DataObject, folder: Path) -> Trial:
         arguments += [option] if option in FLAGS else [option, value]
     # what an argument says is quoted in the message about it; a control character is written out
     quoted = [word.encode("ascii", "backslashreplace").decode() for word in arguments[1:]]
-    shortest = [f"'{word}'" for word in arguments[1:] if word] + ["run ''"]
-    return Trial(arguments, [*arguments[1:], *quoted, *shortest, "image.png", "***", "/here", str(folder)])
+    # results and places are named as they are written
+    quoted += [
+        "_x2.png exists",
+        "_kernel.npy exists",
+        *(word.replace(":", "://", 1) for word in quoted if "data:" in word),
+    ]
+    shortest = [f" '{form}'" for word in arguments[1:] for form in (word, word.replace("\n", " "))]
+    return Trial(arguments, [*arguments[1:], *quoted, *shortest, "image.png", "///lr_x2", "***", "/here", str(folder)])

@@ -105,21 +105,32 @@ class Postgres:
         return self.main.children() if self.chance.random() < 0.5 else [self.main]
 
     def again(self) -> None:
-        """Start it again if it is gone, on its old port."""
+        """Start it again if it is gone, on its old port; it refuses while processes of the killed one are left."""
+
+        def answers() -> bool:
+            if started.poll() is not None:
+                start()
+                time.sleep(1)
+            return bool(self.main.children())
+
+        def start() -> None:
+            nonlocal started
+            started = subprocess.Popen(
+                self.line,
+                user=self.user,
+                cwd=self.folder,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+            self.main = psutil.Process(started.pid)
+
         if self.main.is_running() and self.main.status() != psutil.STATUS_ZOMBIE:
             return
         psutil.wait_procs([self.main], 5)
-        time.sleep(1)
-        started = subprocess.Popen(
-            self.line,
-            user=self.user,
-            cwd=self.folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        self.main = psutil.Process(started.pid)
-        services.until(lambda: self.main.children() or not self.main.is_running(), "PostgreSQL")
+        started: subprocess.Popen[bytes]
+        start()
+        services.until(answers, "PostgreSQL")
 
 
 @contextmanager

@@ -103,3 +103,11 @@ def test_an_unknown_protocol() -> None:
 def test_keys_depend_on_content_only() -> None:
     assert content_key({"a": 1, "b": [1.5, None]}) == content_key({"b": [1.5, None], "a": 1})
     assert content_key({"a": 1}) != content_key({"a": 2})
+
+
+@pytest.mark.parametrize("root", ["/", "file:///", "memory://"])
+def test_the_root_of_a_file_system_is_a_place_like_others(root: str) -> None:
+    store = Store(root)
+    assert Store(store.uri).uri == store.uri
+    assert Store(store.uri_of("tmp")).uri == store.uri_of("tmp")
+    assert store.path(store.uri_of("a/b")).lstrip("/") == "a/b"

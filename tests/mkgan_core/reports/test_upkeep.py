@@ -57,15 +57,25 @@ def test_damage_is_found_and_nothing_is_changed(place: Path) -> None:
     picture.write_bytes(b"\0" * picture.stat().st_size)
     record = next(iter(sorted(place.glob("artifacts/segment/*/*.json"))))
     record.write_text("{")
-    (place / "artifacts" / "kernel" / "x.npy.0123.part").write_bytes(b"half")
+    (place / "artifacts" / "kernel" / "x.npy.0123456789abcdef0123456789abcdef.part").write_bytes(b"half")
     (place / "runs" / "run" / REPORT).write_bytes(b"PAR1")
     before = names(place)
     found = upkeep.check(Store(str(place)))
     own = picture.with_suffix(".json").relative_to(place)
     assert {str(own), str(record.relative_to(place))} <= found.damaged.keys()
-    assert "artifacts/kernel/x.npy.0123.part" in found.left
+    assert "artifacts/kernel/x.npy.0123456789abcdef0123456789abcdef.part" in found.left
     assert found.runs["run"]
     assert names(place) == before
+
+
+def test_what_others_keep_in_the_folder_is_never_named(place: Path) -> None:
+    """A store in somebody's home: pictures in its folder photos, an editor's and a download's files."""
+    theirs = ["photos/summer.jpg", "photos/2019/a.png", "artifacts/notes.txt", "film.mp4.part", "runs/run/thesis.part"]
+    for name in theirs:
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_bytes(b"theirs")
+    found = upkeep.check(Store(str(place)))
+    assert not set(theirs) & {*upkeep.unneeded(Store(str(place)), AT_ONCE), *found.left}
 
 
 @pytest.mark.parametrize("listed", [True, False])
