@@ -27,8 +27,8 @@ _LOCAL = {"file", "local", "memory"}  # a question mark is a letter there
 _NAME_ALONE = frozenset("abfs abfss wasb wasbs az ssh sftp hdfs webhdfs".split())  # container@account, login@host
 
 _PASSWORD_LETTERS, _VALUE_LETTERS = 4, 8  # shorter ones are masked in URLs only: "1" or "true" is in every text
-# bounded, so that no text takes long
-_USER_IN_TEXT = re.compile(r"""(?<=//)[^\s/?#'"<>@:]*:[^\s/?#'"<>@]*@""")
+# bounded, so that no text takes long; a path made of a URL has one slash
+_USER_IN_TEXT = re.compile(r"""(?<=[:/]/)[^\s/?#'"<>@:]*:[^\s/?#'"<>@]*@""")
 _VALUE_IN_TEXT = re.compile(
     r"""(?i)([?&][^=&?\s]{0,40}(?:sig|token|secret|passw|pwd|key|auth|credential)[^=&?\s]{0,40}=)(?!\*\*\*)[^&\s'"<>]+"""
 )

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar, overload
 
 from mkgan_core.errors import ConfigError, WeightsError
 from mkgan_core.estimators.base import Estimator
+from mkgan_core.estimators.camera_shake.estimator import CameraShake
 from mkgan_core.estimators.fixed import Bicubic as BicubicKernel
 from mkgan_core.estimators.fixed import GroundTruth
 from mkgan_core.estimators.kernelgan.estimator import KernelGan
@@ -63,6 +64,7 @@ _BUILT_IN: Registry = {
         "kernelgan": KernelGan,
         "spectral": Spectral,
         "auto": Auto,
+        "camera-shake": CameraShake,
         "michaeli-irani": MichaeliIrani,
     },
     "upscaler": {

@@ -125,9 +125,9 @@ class Postgres:
             )
             self.main = psutil.Process(started.pid)
 
+        psutil.wait_procs([self.main], 5)  # it ends by itself if the process that recovers the database was killed
         if self.main.is_running() and self.main.status() != psutil.STATUS_ZOMBIE:
             return
-        psutil.wait_procs([self.main], 5)
         started: subprocess.Popen[bytes]
         start()
         services.until(answers, "PostgreSQL")

@@ -122,6 +122,7 @@ def test_texts_are_masked_in_every_form() -> None:
     assert mask("GET ftp://eve:pw@h/x, http://h/?X-Amz-Signature=ab&n=2 x") == (
         "GET ftp://***@h/x, http://h/?X-Amz-Signature=***&n=2 x"
     )
+    assert mask("no file /here/ftp:/eve:pw@h/x") == "no file /here/ftp:/***@h/x"
     assert mask("user a@b.c at 10:30, see http://h:80/x") == "user a@b.c at 10:30, see http://h:80/x"
 
 

@@ -1,0 +1,63 @@
+"""Estimator `camera-shake`: a kernel of any shape."""
+
+from __future__ import annotations
+
+import numpy as np
+from typing_extensions import override
+
+from mkgan_core.errors import KernelError
+from mkgan_core.estimators.base import Context, Estimator
+from mkgan_core.estimators.camera_shake.settings import CameraShakeSettings
+from mkgan_core.imaging import kernels
+from mkgan_core.imaging.images import Image, gradients, luma
+from mkgan_core.imaging.kernels import Kernel
+from mkgan_core.imaging.regions import Region
+from mkgan_core.importing import importing
+
+
+class CameraShake(Estimator[CameraShakeSettings]):
+    """For blurs that are no Gaussian, such as a shaken camera's. It needs edges; texture alone misleads it."""
+
+    settings_class = CameraShakeSettings
+    min_side = 96
+
+    @override
+    def estimate(self, image: Image, region: Region, scale: int, context: Context) -> Kernel:
+        with importing:
+            from mkgan_core.estimators.camera_shake import coarse, refinement
+
+        settings = self.settings
+        top, left, bottom, right = region.box
+        inside, part = region.mask[top:bottom, left:right], image[top:bottom, left:right]
+        if min(inside.shape) < self.min_side:
+            raise KernelError(
+                f"{region.subject} is smaller than {self.min_side} pixels", "use spectral, or a larger region"
+            )
+        plane = (luma(part) / 255).astype(np.float32)
+        window = _window(plane, inside, settings.largest)
+        plane, inside = plane[window], inside[window]
+        low = coarse.estimate(plane, inside, settings)
+        size = scale // 2 * (settings.size - 1) + 1
+        fine = kernels.resize_support(coarse.resized(low, scale * len(low) + 1 - scale % 2), size)
+        window = _window(plane, inside, settings.window)
+        found = refinement.refine(plane[window], np.maximum(fine, 0), scale, settings)
+        return Kernel(kernels.centre(found, scale))
+
+
+def _window(plane: np.ndarray, inside: np.ndarray, side: int) -> tuple[slice, slice]:
+    """The window of at most this side that shows most of a blur in any direction.
+
+    That is the one with the largest smaller eigenvalue of its structure tensor, the sum of the gradients' outer
+    products (Harris and Stephens 1988): edges of one direction say nothing of the blur along them.
+    """
+    height, width = (min(side, length) for length in plane.shape)
+    down, along = (part * inside for part in gradients(plane))
+
+    def sums(product: np.ndarray) -> np.ndarray:
+        total = np.pad(product.cumsum(0, dtype=np.float64).cumsum(1), ((1, 0), (1, 0)))
+        return total[height:, width:] - total[:-height, width:] - total[height:, :-width] + total[:-height, :-width]
+
+    rows, both, columns = sums(down**2), sums(down * along), sums(along**2)
+    smaller = rows + columns - np.hypot(rows - columns, 2 * both)
+    top, left = np.unravel_index(smaller.argmax(), smaller.shape)
+    return slice(int(top), int(top) + height), slice(int(left), int(left) + width)

@@ -1,0 +1,139 @@
+"""Kernels of any shape: the equations against brute force, the estimator on pictures whose blur is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.fft import irfft2, rfft2
+from scipy.optimize import nnls
+
+from mkgan_core.errors import KernelError
+from mkgan_core.estimators.base import Context
+from mkgan_core.estimators.camera_shake import coarse, equations, refinement
+from mkgan_core.estimators.camera_shake.estimator import CameraShake
+from mkgan_core.estimators.camera_shake.latent import LatentImage
+from mkgan_core.estimators.camera_shake.settings import CameraShakeSettings
+from mkgan_core.imaging import kernels
+from mkgan_core.imaging.degradation import degrade
+from mkgan_core.imaging.regions import Region, whole
+
+
+def shapes(side: int, seed: int) -> np.ndarray:
+    """Discs and rectangles of random colours, (side, side, 3)."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:side, :side]
+    image = np.full((side, side, 3), 0.5)
+    for _ in range(90):
+        row, column, radius = rng.uniform(0, side, 2)[0], rng.uniform(0, side), rng.uniform(8, side / 6)
+        if rng.uniform() < 0.5:
+            inside = np.hypot(rows - row, columns - column) < radius
+        else:
+            inside = (np.abs(rows - row) < radius) & (np.abs(columns - column) < radius * rng.uniform(0.2, 1))
+        image[inside] = rng.uniform(0.05, 0.95, 3)
+    return image.astype(np.float32)
+
+
+def hook() -> np.ndarray:
+    """A path with a corner and an uneven pace, (19, 19): nothing that a Gaussian could stand for."""
+    kernel = np.zeros((19, 19))
+    kernel[4:14, 5] = np.linspace(1, 2, 10)
+    kernel[13, 5:15] = np.linspace(2, 0.5, 10)
+    kernel[3:6, 4:7] += 1.5
+    return kernels.centre(kernel, 2)
+
+
+def similarity(a: np.ndarray, b: np.ndarray) -> float:
+    """Largest normalised cross-correlation over all shifts."""
+    side = 2 * max(len(a), len(b))
+    product = rfft2(a, (side, side)) * np.conj(rfft2(b, (side, side)))
+    return float(np.max(irfft2(product, (side, side))) / np.linalg.norm(a) / np.linalg.norm(b))
+
+
+@pytest.mark.parametrize(("scale", "size"), [(1, 5), (2, 5), (2, 6), (4, 7)])
+def test_the_equations_are_those_of_all_products(scale: int, size: int) -> None:
+    rng = np.random.default_rng(0)
+    height, width = 16, 19
+    latent = rng.standard_normal((scale * (height - 1) + size, scale * (width - 1) + size)).astype(np.float32)
+    within = np.zeros(latent.shape, bool)  # where every shifted kernel begins at an observed pixel
+    within[size : scale * (height - 1), size : scale * (width - 1)] = True
+    latent[~within] = 0
+    observed = rng.standard_normal((height, width)).astype(np.float32)
+    rows = np.stack(
+        [
+            latent[scale * i : scale * i + size, scale * j : scale * j + size].ravel()
+            for i in range(height)
+            for j in range(width)
+        ]
+    )
+    found = equations.equations(latent, observed, size, scale)
+    assert np.allclose(found.matrix, rows.T @ rows, atol=1e-3)
+    assert np.allclose(found.right, rows.T @ observed.ravel(), atol=1e-3)
+
+
+def test_not_negative_is_what_scipy_finds() -> None:
+    rng = np.random.default_rng(1)
+    rows, right = rng.standard_normal((60, 25)), rng.standard_normal(60)
+    found = equations.not_negative(equations.Equations(rows.T @ rows, rows.T @ right), np.full((5, 5), 0.04))
+    assert np.allclose(found.ravel(), nnls(rows, right)[0], atol=1e-4)
+
+
+def test_differences_are_those_of_neighbours() -> None:
+    kernel = np.random.default_rng(2).random((7, 7))
+    wide = np.pad(kernel, 1)
+    expected = sum((np.diff(wide, axis=axis) ** 2).sum() for axis in (0, 1))
+    assert kernel.ravel() @ equations.differences(7) @ kernel.ravel() == pytest.approx(expected)
+
+
+def test_without_blur_and_without_a_price_the_latent_image_is_the_image() -> None:
+    plane = shapes(64, 0)[..., 0]
+    point = np.zeros((5, 5))
+    point[2, 2] = 1
+    assert np.allclose(LatentImage(plane, 10).before(point, 1e-9), plane, atol=1e-3)
+
+
+def test_a_latent_image_is_sharper_than_the_blurred_one() -> None:
+    plane = shapes(160, 1).mean(axis=2)
+    kernel = kernels.centre(hook(), 1)
+    low = degrade(np.repeat(plane[..., None], 3, 2), kernel, 1)[..., 0]
+    latent = LatentImage(low, 38).before(kernel, 2e-4)
+    inner = np.s_[20:-20, 20:-20]
+    assert np.mean((latent - plane)[inner] ** 2) < 0.5 * np.mean((low - plane)[inner] ** 2)
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_a_kernel_without_symmetry_is_found(scale: int) -> None:
+    true = hook() if scale == 2 else kernels.compose_x4(hook(), crop=False)
+    low = np.round(255 * degrade(shapes(320 * scale, 3), true, scale)) / 255
+    part = CameraShake(CameraShakeSettings(size=27 if scale == 2 else 21))  # a smaller one takes less time
+    found = part.estimate(low.astype(np.float32), whole(low.shape[:2]), scale, Context()).array
+    assert kernels.fault(found, scale) is None
+    assert similarity(found, true) > 0.8
+    assert similarity(found[::-1, ::-1], true) < similarity(found, true) - 0.1
+
+
+def test_a_region_has_the_kernel_of_its_own_blur() -> None:
+    picture, mask = shapes(640, 4), np.zeros((320, 320), bool)
+    mask[:, :160] = True
+    low = np.where(mask[..., None], degrade(picture, hook(), 2), degrade(picture, kernels.bicubic(2), 2))
+    found = CameraShake().estimate(low, Region("object", mask), 2, Context()).array
+    assert similarity(found, hook()) > 0.8
+
+
+def test_the_refinement_stays_near_the_truth() -> None:
+    low = degrade(shapes(480, 5), hook(), 2)[..., 0]
+    start = np.maximum(kernels.resize_support(hook(), 27), 0)
+    found = refinement.refine(low, start / start.sum(), 2, CameraShake().settings)
+    assert similarity(found, hook()) > 0.9
+
+
+def test_a_kernel_is_moved_by_whole_pixels_and_cleaned() -> None:
+    kernel = np.zeros((9, 9))
+    kernel[0:3, 6:9], kernel[8, 0] = 1, 0.5
+    moved = coarse.middled(coarse.cleaned(kernel, 0.05, 0.1))
+    assert np.array_equal(moved > 0, np.pad(np.ones((3, 3), bool), 3))
+    assert moved.sum() == pytest.approx(1)
+
+
+def test_a_small_region_is_refused() -> None:
+    with pytest.raises(KernelError, match="smaller"):
+        CameraShake().estimate(shapes(64, 0), whole((64, 64)), 2, Context())
