@@ -6,6 +6,8 @@ import struct
 
 import numpy as np
 
+from mkgan_core.imaging import kernels
+
 
 def picture(seed: int = 0) -> np.ndarray:
     """A small photograph-like picture, (96, 120, 3): smooth shading, edges, texture."""
@@ -52,3 +54,27 @@ def cmyk_profile() -> bytes:
     head = struct.pack(">I4xI4s4s4s12x4s", 128 + len(content), 0x02400000, b"prtr", b"CMYK", b"Lab ", b"acsp")
     head = head + bytes(68 - len(head)) + struct.pack(">3i", 63190, 65536, 54061)
     return head + bytes(128 - len(head)) + content
+
+
+def shapes(side: int, seed: int) -> np.ndarray:
+    """Discs and rectangles of random colours, (side, side, 3)."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:side, :side]
+    image = np.full((side, side, 3), 0.5)
+    for _ in range(90):
+        row, column, radius = rng.uniform(0, side, 2)[0], rng.uniform(0, side), rng.uniform(8, side / 6)
+        if rng.uniform() < 0.5:
+            inside = np.hypot(rows - row, columns - column) < radius
+        else:
+            inside = (np.abs(rows - row) < radius) & (np.abs(columns - column) < radius * rng.uniform(0.2, 1))
+        image[inside] = rng.uniform(0.05, 0.95, 3)
+    return image.astype(np.float32)
+
+
+def hook() -> np.ndarray:
+    """A path with a corner and an uneven pace, (19, 19): nothing that a Gaussian could stand for."""
+    kernel = np.zeros((19, 19))
+    kernel[4:14, 5] = np.linspace(1, 2, 10)
+    kernel[13, 5:15] = np.linspace(2, 0.5, 10)
+    kernel[3:6, 4:7] += 1.5
+    return kernels.centre(kernel, 2)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 from typing_extensions import override
 
+from mkgan_core.errors import KernelError
+from mkgan_core.estimators.base import Context
+from mkgan_core.estimators.camera_shake.estimator import CameraShake
 from mkgan_core.estimators.spectral.estimator import Spectral
 from mkgan_core.estimators.spectral.settings import AutoSettings
 from mkgan_core.imaging import kernels
+from mkgan_core.imaging.images import Image
 from mkgan_core.imaging.kernels import Kernel
 from mkgan_core.imaging.regions import Region
 from mkgan_core.importing import importing
@@ -19,24 +24,46 @@ if TYPE_CHECKING:
 
 
 class Auto(Spectral[AutoSettings]):
-    """The spectral estimator's Gaussian, or the kernel of a bicubic reduction.
+    """The spectral estimator's Gaussian, the kernel of a bicubic reduction, or one of any shape.
 
     Not every small image was blurred by a lens: many were made by a program, and its kernel, with its flat pass band,
-    explains their spectrum better than any Gaussian. It is also the cautious choice where no Gaussian fits, as after
-    motion. Where the spectrum says too little, the estimate is refused: a region then takes the whole image's kernel,
-    and an image the bicubic one.
+    explains their spectrum better than any Gaussian. Where neither explains it, `CameraShake` finds a kernel from the
+    edges; it has not seen the spectrum, which therefore can judge it. The bicubic kernel is also the cautious choice
+    where nothing fits. Where the spectrum says too little, the estimate is refused: a region then takes the whole
+    image's kernel, and an image the bicubic one.
     """
 
     settings_class = AutoSettings
+    version = 7
 
     @override
-    def choose(self, spectrum: Spectrum, fit: Fit, region: Region, scale: int) -> Kernel:
+    def choose(self, image: Image, spectrum: Spectrum, fit: Fit, region: Region, scale: int) -> Kernel:
         with importing:
             from mkgan_core.estimators.spectral.fit import explain
 
         bicubic = kernels.bicubic(scale)
+        plain = explain(bicubic, spectrum, scale, self.settings)
+        shaken = self._shaken(image, spectrum, min(plain, fit.cost), region, scale)
+        if shaken is not None:
+            return Kernel(shaken, why="the blur has a shape of its own, as when the camera moved")
         excess = fit.cost - self.settings.usual_misfit
-        if explain(bicubic, spectrum, scale, self.settings) < fit.cost + max(self.settings.margin, excess):
+        if plain < fit.cost + max(self.settings.margin, excess):
             sharp = excess <= self.settings.margin
             return Kernel(bicubic, why="the photo is already sharp" if sharp else "no simple blur explains the photo")
-        return super().choose(spectrum, fit, region, scale)
+        return super().choose(image, spectrum, fit, region, scale)
+
+    def _shaken(self, image: Image, spectrum: Spectrum, misfit: float, region: Region, scale: int) -> np.ndarray | None:
+        """A kernel of any shape, where it explains the spectrum clearly better than the others' misfit."""
+        with importing:
+            from mkgan_core.estimators.spectral.fit import explain
+
+        if scale != 2 or misfit < self.settings.shake_from:
+            return None
+        try:
+            found = CameraShake().estimate(image, region, scale, Context()).array
+        except KernelError:
+            return None
+        if kernels.is_gaussian(found):
+            return None
+        better = explain(found, spectrum, scale, self.settings) <= self.settings.shake_share * misfit
+        return found if better else None

@@ -41,9 +41,9 @@ class Spectral(Estimator[S]):
             from mkgan_core.estimators.spectral.fit import fit
 
         spectrum = measure(image, region, self.settings)
-        return self.choose(spectrum, fit([spectrum], scale, self.settings), region, scale)
+        return self.choose(image, spectrum, fit([spectrum], scale, self.settings), region, scale)
 
-    def choose(self, spectrum: Spectrum, fit: Fit, region: Region, scale: int) -> Kernel:  # noqa: ARG002
+    def choose(self, image: Image, spectrum: Spectrum, fit: Fit, region: Region, scale: int) -> Kernel:  # noqa: ARG002
         """The kernel of a fit; `Auto` looks at the spectrum again.
 
         Raises:

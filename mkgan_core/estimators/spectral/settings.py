@@ -52,3 +52,8 @@ class AutoSettings(SpectralSettings):
     usual_misfit: float = 14.0
     """What a Gaussian leaves unexplained of most photographs with Gaussian blur, in the fit's cost. One that leaves
     more, as after motion, must explain the spectrum better by at least the difference: enlarging with it does harm."""
+    shake_from: float = 12.0
+    """What the Gaussian and the bicubic kernel must both leave unexplained before `CameraShake` is asked, at x2: it
+    takes seconds. Of 36 photographs with Gaussian blur 26 leave less, of 36 with Levin's motion kernels none."""
+    shake_share: float = 0.85
+    """Of what the better of both leaves unexplained its kernel may leave at most this share."""

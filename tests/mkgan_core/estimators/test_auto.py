@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from mkgan_core.errors import KernelError
-from mkgan_core.estimators.base import Context
+from mkgan_core.estimators.base import Context, Estimator
 from mkgan_core.imaging import kernels
 from mkgan_core.imaging.degradation import degrade
+from mkgan_core.imaging.kernels import similarity
 from mkgan_core.imaging.regions import whole
 from mkgan_core.pipeline import parts
-from tests.pictures import power_law, rounded
+from tests.pictures import hook, power_law, rounded, shapes
 
 
 @pytest.mark.parametrize("scale", [2, 4])
@@ -37,6 +38,20 @@ def test_it_is_cautious_where_no_gaussian_fits() -> None:
     auto = parts.build("estimator", "auto", "fast")
     found = auto.estimate(low, whole(low.shape[:2]), 2, Context(seed=0)).array
     assert np.array_equal(found, kernels.bicubic(2))
+
+
+def test_it_finds_a_blur_with_a_shape_of_its_own() -> None:
+    """Which a Gaussian would be wrong about; a Gaussian blur of the same picture stays one."""
+    picture = shapes(640, 3)
+    auto, spectral = (parts.build("estimator", name, "fast") for name in ("auto", "spectral"))
+
+    def found(part: Estimator, kernel: np.ndarray) -> np.ndarray:
+        low = rounded(degrade(picture, kernel, 2))
+        return part.estimate(low, whole(low.shape[:2]), 2, Context(seed=0)).array
+
+    assert similarity(found(auto, hook()), hook()) > 0.85 > similarity(found(spectral, hook()), hook())
+    gaussian = kernels.gaussian(np.diag([4.0, 2.0]), 19, 2)
+    assert kernels.is_gaussian(found(auto, gaussian))
 
 
 def test_it_refuses_what_it_cannot_tell() -> None:

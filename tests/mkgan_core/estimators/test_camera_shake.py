@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.fft import irfft2, rfft2
 from scipy.optimize import nnls
 
 from mkgan_core.errors import KernelError
@@ -15,38 +14,9 @@ from mkgan_core.estimators.camera_shake.latent import LatentImage
 from mkgan_core.estimators.camera_shake.settings import CameraShakeSettings
 from mkgan_core.imaging import kernels
 from mkgan_core.imaging.degradation import degrade
+from mkgan_core.imaging.kernels import similarity
 from mkgan_core.imaging.regions import Region, whole
-
-
-def shapes(side: int, seed: int) -> np.ndarray:
-    """Discs and rectangles of random colours, (side, side, 3)."""
-    rng = np.random.default_rng(seed)
-    rows, columns = np.mgrid[:side, :side]
-    image = np.full((side, side, 3), 0.5)
-    for _ in range(90):
-        row, column, radius = rng.uniform(0, side, 2)[0], rng.uniform(0, side), rng.uniform(8, side / 6)
-        if rng.uniform() < 0.5:
-            inside = np.hypot(rows - row, columns - column) < radius
-        else:
-            inside = (np.abs(rows - row) < radius) & (np.abs(columns - column) < radius * rng.uniform(0.2, 1))
-        image[inside] = rng.uniform(0.05, 0.95, 3)
-    return image.astype(np.float32)
-
-
-def hook() -> np.ndarray:
-    """A path with a corner and an uneven pace, (19, 19): nothing that a Gaussian could stand for."""
-    kernel = np.zeros((19, 19))
-    kernel[4:14, 5] = np.linspace(1, 2, 10)
-    kernel[13, 5:15] = np.linspace(2, 0.5, 10)
-    kernel[3:6, 4:7] += 1.5
-    return kernels.centre(kernel, 2)
-
-
-def similarity(a: np.ndarray, b: np.ndarray) -> float:
-    """Largest normalised cross-correlation over all shifts."""
-    side = 2 * max(len(a), len(b))
-    product = rfft2(a, (side, side)) * np.conj(rfft2(b, (side, side)))
-    return float(np.max(irfft2(product, (side, side))) / np.linalg.norm(a) / np.linalg.norm(b))
+from tests.pictures import hook, shapes
 
 
 @pytest.mark.parametrize(("scale", "size"), [(1, 5), (2, 5), (2, 6), (4, 7)])
