@@ -119,6 +119,7 @@ def options(data: st.DataObject, folder: Path) -> Trial:
     quoted += [
         "_x2.png exists",
         "_kernel.npy exists",
+        *(str(Path(word).expanduser()) for word in quoted if word == "~"),
         *(word.replace(":", "://", 1) for word in quoted if "data:" in word),
     ]
     shortest = [f" '{form}'" for word in arguments[1:] for form in (word, word.replace("\n", " "))]
