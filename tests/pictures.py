@@ -62,7 +62,7 @@ def shapes(side: int, seed: int) -> np.ndarray:
     rows, columns = np.mgrid[:side, :side]
     image = np.full((side, side, 3), 0.5)
     for _ in range(90):
-        row, column, radius = rng.uniform(0, side, 2)[0], rng.uniform(0, side), rng.uniform(8, side / 6)
+        row, column, radius = *rng.uniform(0, side, 2), rng.uniform(8, side / 6)
         if rng.uniform() < 0.5:
             inside = np.hypot(rows - row, columns - column) < radius
         else:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import label, zoom
 
-from mkgan_core.estimators.camera_shake.equations import equations, not_negative
+from mkgan_core.estimators.camera_shake.equations import Equations, equations, not_negative
 from mkgan_core.estimators.camera_shake.fourier import smaller
 from mkgan_core.estimators.camera_shake.latent import LatentImage
 from mkgan_core.estimators.camera_shake.settings import CameraShakeSettings
@@ -26,13 +26,14 @@ def estimate(plane: np.ndarray, mask: np.ndarray, settings: CameraShakeSettings)
         settings: of the estimator.
     """
     reach = settings.size / 2 + 5  # kernels are not centred before they are found
-    kernel = None
-    for ratio in settings.levels:
+    sides = [2 * int(np.ceil(reach * ratio / 2)) + 1 for ratio in settings.levels]
+    kernel = _line(sides[0])
+    for ratio, side in zip(settings.levels, sides, strict=True):
         rows, columns = (((np.arange(int(length * ratio)) + 0.5) / ratio).astype(int) for length in plane.shape)
         level = smaller(plane, (len(rows), len(columns))) if ratio < 1 else plane
         inside = mask[np.ix_(rows, columns)]
-        side = 2 * int(np.ceil(reach * ratio / 2)) + 1
-        kernel = _line(side) if kernel is None else cleaned(resized(middled(kernel), side), _EARLY_SPECK, 0)
+        if len(kernel) != side:
+            kernel = cleaned(resized(middled(kernel), side), _EARLY_SPECK, 0)
         latent, price = LatentImage(level, 2 * side), settings.jumps
         for number in range(settings.rounds):
             check()
@@ -41,7 +42,6 @@ def estimate(plane: np.ndarray, mask: np.ndarray, settings: CameraShakeSettings)
             kernel = cleaned(kernel, settings.floor, settings.speck if last else _EARLY_SPECK)
             kernel = kernel if last else middled(kernel)
             price /= settings.fading
-    assert kernel is not None
     return middled(kernel)
 
 
@@ -51,15 +51,13 @@ def _kernel(
     """The kernel that makes the observed gradients of the latent ones."""
     side = len(start)
     middle = slice(side // 2, -(side // 2))
-    system = None
-    for axis in (0, 1):
-        known = np.diff(inside, axis=axis, append=False) == 0
+
+    def along(axis: int) -> Equations:
+        known = inside & ~np.diff(inside, axis=axis, append=False)
         sharp, blurred = (np.diff(part, axis=axis, append=np.take(part, [-1], axis)) for part in (latent, observed))
-        known &= inside
-        found = equations(sharp * known, blurred[middle, middle], side, 1)
-        system = found if system is None else system + found
-    assert system is not None
-    return not_negative(system.plus(ridge * np.eye(side**2)), start)
+        return equations(sharp * known, blurred[middle, middle], side, 1)
+
+    return not_negative((along(0) + along(1)).plus(ridge * np.eye(side**2)), start)
 
 
 def _line(side: int) -> np.ndarray:

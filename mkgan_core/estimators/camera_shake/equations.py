@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mkgan_core.errors import KernelError
 from mkgan_core.estimators.camera_shake.fourier import backward, forward, good_side
 
-_STEPS = 200  # of the search; it converges in fewer
+_STEPS = 200  # of the search
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,9 @@ def not_negative(system: Equations, start: np.ndarray) -> np.ndarray:
     """The solution without negative values (K, K), by accelerated projected gradients (Beck and Teboulle 2009).
 
     Restarted where it overshoots (O'Donoghue and Candès 2015).
+
+    Raises:
+        KernelError: if it is zero, as where there are no edges.
     """
     matrix, right = system.matrix, system.right
     longest, norm = np.ones(len(right)), 0.0
@@ -92,7 +96,7 @@ def not_negative(system: Equations, start: np.ndarray) -> np.ndarray:
         longest = matrix @ longest
         norm = float(np.linalg.norm(longest))
         if norm == 0:
-            return start
+            raise _no_edges()
         longest /= norm
     rate, momentum = 1 / (1.02 * norm), 1.0
     kernel = ahead = start.ravel()
@@ -104,4 +108,10 @@ def not_negative(system: Equations, start: np.ndarray) -> np.ndarray:
         else:
             ahead = found + (momentum - 1) / following * (found - kernel)
         kernel, momentum = found, following
+    if not kernel.any():
+        raise _no_edges()
     return kernel.reshape(start.shape)
+
+
+def _no_edges() -> KernelError:
+    return KernelError("no kernel makes the image's edges of sharp ones", "use auto or bicubic")

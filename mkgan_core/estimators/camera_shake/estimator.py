@@ -38,9 +38,9 @@ class CameraShake(Estimator[CameraShakeSettings]):
         plane, inside = plane[window], inside[window]
         low = coarse.estimate(plane, inside, settings)
         size = scale // 2 * (settings.size - 1) + 1
-        fine = kernels.resize_support(coarse.resized(low, scale * len(low) + 1 - scale % 2), size)
+        fine = kernels.resize_support(coarse.resized(low, scale * len(low) + 1), size)
         window = _window(plane, inside, settings.window)
-        found = refinement.refine(plane[window], np.maximum(fine, 0), scale, settings)
+        found = refinement.refine(plane[window], inside[window], fine, scale, settings)
         return Kernel(kernels.centre(found, scale))
 
 

@@ -28,8 +28,8 @@ class LatentImage:
         shape = self.image.shape
         rows, columns = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None]
         # differences with the neighbour below and to the right
-        self.down = (np.exp(2j * np.pi * rows) - 1).astype(np.complex64) + 0 * columns.astype(np.float32)
-        self.along = (np.exp(2j * np.pi * columns) - 1).astype(np.complex64) + 0 * rows.astype(np.float32)
+        self.down = (np.exp(2j * np.pi * rows) - 1).astype(np.complex64)
+        self.along = (np.exp(2j * np.pi * columns) - 1).astype(np.complex64)
         self.steepness = np.abs(self.down) ** 2 + np.abs(self.along) ** 2
 
     def before(self, kernel: np.ndarray, price: float) -> np.ndarray:

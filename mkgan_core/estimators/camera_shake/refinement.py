@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from mkgan_core.estimators.camera_shake.coarse import cleaned
 from mkgan_core.estimators.camera_shake.equations import Equations, differences, equations, not_negative
 from mkgan_core.estimators.camera_shake.fourier import backward, forward, good_side
 from mkgan_core.estimators.camera_shake.settings import CameraShakeSettings
@@ -22,9 +21,11 @@ class _Gradient:
     subsampled; so it is a sum of ``scale`` latent gradients, blurred by the kernel.
     """
 
-    def __init__(self, plane: np.ndarray, axis: int, size: int, scale: int) -> None:
-        observed = np.diff(plane, axis=axis)
-        self.observed = observed[: plane.shape[0] - 1, : plane.shape[1] - 1]
+    def __init__(self, plane: np.ndarray, mask: np.ndarray, axis: int, size: int, scale: int) -> None:
+        shorter = slice(plane.shape[0] - 1), slice(plane.shape[1] - 1)
+        inside = (mask & np.roll(mask, -1, axis))[shorter]
+        self.known = inside.astype(np.float32)  # the other pixels were not observed
+        self.observed = np.diff(plane, axis=axis)[shorter] * self.known
         self.axis, self.size, self.scale = axis, size, scale
         height, width = self.observed.shape
         self.begins = scale * (height - 1) + 1, scale * (width - 1) + 1  # where the kernel's first value is applied
@@ -32,7 +33,7 @@ class _Gradient:
         extent[axis] += scale - 1
         self.shape = extent[0], extent[1]
         self.wide = good_side(self.shape[0]), good_side(self.shape[1])
-        self.every = self._spread(np.ones_like(self.observed))
+        self.every = self._spread(self.known)
         first = np.zeros(self.shape, np.float32)
         coarse = np.kron(self.observed, np.ones((scale, scale), np.float32)) / scale
         rows, columns = (slice(size // 2, size // 2 + begin) for begin in self.begins)
@@ -57,7 +58,7 @@ class _Gradient:
 
     def _forward(self, gradient: np.ndarray, transform: np.ndarray) -> np.ndarray:
         blurred = backward(forward(gradient, self.wide) * transform.conj(), self.wide)
-        return blurred[: self.begins[0] : self.scale, : self.begins[1] : self.scale]
+        return blurred[: self.begins[0] : self.scale, : self.begins[1] : self.scale] * self.known
 
     def _spread(self, low: np.ndarray) -> np.ndarray:
         """Transform of a low-resolution array, zeros between its values."""
@@ -121,7 +122,9 @@ def _summed_kernel(kernel: np.ndarray, axis: int, scale: int) -> np.ndarray:
     return sum(np.pad(kernel, pad) for pad in pads)  # pyright: ignore[reportReturnType]
 
 
-def refine(plane: np.ndarray, kernel: np.ndarray, scale: int, settings: CameraShakeSettings) -> np.ndarray:
+def refine(
+    plane: np.ndarray, mask: np.ndarray, kernel: np.ndarray, scale: int, settings: CameraShakeSettings
+) -> np.ndarray:
     """A better kernel (K, K) on the high-resolution grid, sum 1, not centred.
 
     The gradients' prior is Jeffreys', whose variance at each pixel is what is expected of the squared gradient; the
@@ -129,13 +132,14 @@ def refine(plane: np.ndarray, kernel: np.ndarray, scale: int, settings: CameraSh
 
     Args:
         plane: (H, W) luma of a part of the low-resolution image, in [0, 1].
+        mask: bool (H, W): what lies elsewhere does not count.
         kernel: (K, K), K odd, a first estimate.
         scale: 2 or 4.
         settings: of the estimator.
     """
     size = len(kernel)
     smooth = differences(size)
-    gradients = [_Gradient(plane.astype(np.float32), axis, size, scale) for axis in (0, 1)]
+    gradients = [_Gradient(plane.astype(np.float32), mask, axis, size, scale) for axis in (0, 1)]
     for _ in range(settings.steps):
         check()
         first, second = (gradient.update(kernel, settings.noise) for gradient in gradients)
@@ -147,4 +151,4 @@ def refine(plane: np.ndarray, kernel: np.ndarray, scale: int, settings: CameraSh
         kernel = found / total
         for gradient in gradients:
             gradient.rescale(total)
-    return cleaned(kernel, settings.dust, 0)
+    return kernel

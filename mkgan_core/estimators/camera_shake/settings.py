@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class CameraShakeSettings:
-    """Settings of `CameraShake`, found on four of div2krk_dev's photographs blurred by Levin's kernels."""
+    """Settings of `CameraShake`, chosen on div2krk_dev's photographs blurred by Levin's kernels (BENCHMARKS.md)."""
 
     size: int = 27
-    """Side of the largest kernel, in high-resolution pixels at x2; twice that, and one more, at x4."""
+    """Side of the largest kernel, in high-resolution pixels at x2; twice that, less one, at x4."""
     levels: tuple[float, ...] = (0.35, 0.5, 0.7071, 1.0)
     """Sizes of the image, coarse to fine, relative to the low-resolution image."""
     rounds: int = 5

@@ -34,36 +34,34 @@ class Auto(Spectral[AutoSettings]):
     """
 
     settings_class = AutoSettings
-    version = 7
+    version = 7  # rises with that of `CameraShake`, whose kernels it gives
 
     @override
     def choose(self, image: Image, spectrum: Spectrum, fit: Fit, region: Region, scale: int) -> Kernel:
         with importing:
             from mkgan_core.estimators.spectral.fit import explain
 
+        def misfit(kernel: np.ndarray) -> float:
+            return explain(kernel, spectrum, scale, self.settings)
+
         bicubic = kernels.bicubic(scale)
-        plain = explain(bicubic, spectrum, scale, self.settings)
-        shaken = self._shaken(image, spectrum, min(plain, fit.cost), region, scale)
-        if shaken is not None:
-            return Kernel(shaken, why="the blur has a shape of its own, as when the camera moved")
+        plain = misfit(bicubic)
+        least = min(plain, fit.cost)
+        if scale == 2 and least >= self.settings.shake_from:
+            shaken = _shaken(image, region, scale)
+            if shaken is not None and misfit(shaken) <= self.settings.shake_share * least:
+                return Kernel(shaken, why="the blur has a shape of its own, as when the camera moved")
         excess = fit.cost - self.settings.usual_misfit
         if plain < fit.cost + max(self.settings.margin, excess):
             sharp = excess <= self.settings.margin
             return Kernel(bicubic, why="the photo is already sharp" if sharp else "no simple blur explains the photo")
         return super().choose(image, spectrum, fit, region, scale)
 
-    def _shaken(self, image: Image, spectrum: Spectrum, misfit: float, region: Region, scale: int) -> np.ndarray | None:
-        """A kernel of any shape, where it explains the spectrum clearly better than the others' misfit."""
-        with importing:
-            from mkgan_core.estimators.spectral.fit import explain
 
-        if scale != 2 or misfit < self.settings.shake_from:
-            return None
-        try:
-            found = CameraShake().estimate(image, region, scale, Context()).array
-        except KernelError:
-            return None
-        if kernels.is_gaussian(found):
-            return None
-        better = explain(found, spectrum, scale, self.settings) <= self.settings.shake_share * misfit
-        return found if better else None
+def _shaken(image: Image, region: Region, scale: int) -> np.ndarray | None:
+    """A kernel of any shape, None where there is none or a Gaussian would do."""
+    try:
+        found = CameraShake().estimate(image, region, scale, Context()).array
+    except KernelError:
+        return None
+    return None if kernels.is_gaussian(found) else found

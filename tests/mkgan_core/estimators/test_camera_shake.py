@@ -81,9 +81,10 @@ def test_a_kernel_without_symmetry_is_found(scale: int) -> None:
     assert similarity(found[::-1, ::-1], true) < similarity(found, true) - 0.1
 
 
-def test_a_region_has_the_kernel_of_its_own_blur() -> None:
-    picture, mask = shapes(640, 4), np.zeros((320, 320), bool)
-    mask[:, :160] = True
+@pytest.mark.parametrize("form", ["half", "disc"])
+def test_a_region_has_the_kernel_of_its_own_blur(form: str) -> None:
+    picture, (rows, columns) = shapes(640, 4), np.mgrid[:320, :320]
+    mask = columns < 160 if form == "half" else np.hypot(rows - 160, columns - 160) < 120
     low = np.where(mask[..., None], degrade(picture, hook(), 2), degrade(picture, kernels.bicubic(2), 2))
     found = CameraShake().estimate(low, Region("object", mask), 2, Context()).array
     assert similarity(found, hook()) > 0.8
@@ -92,7 +93,7 @@ def test_a_region_has_the_kernel_of_its_own_blur() -> None:
 def test_the_refinement_stays_near_the_truth() -> None:
     low = degrade(shapes(480, 5), hook(), 2)[..., 0]
     start = np.maximum(kernels.resize_support(hook(), 27), 0)
-    found = refinement.refine(low, start / start.sum(), 2, CameraShake().settings)
+    found = refinement.refine(low, np.ones(low.shape, bool), start / start.sum(), 2, CameraShake().settings)
     assert similarity(found, hook()) > 0.9
 
 
@@ -102,6 +103,11 @@ def test_a_kernel_is_moved_by_whole_pixels_and_cleaned() -> None:
     moved = coarse.middled(coarse.cleaned(kernel, 0.05, 0.1))
     assert np.array_equal(moved > 0, np.pad(np.ones((3, 3), bool), 3))
     assert moved.sum() == pytest.approx(1)
+
+
+def test_an_image_without_edges_is_refused() -> None:
+    with pytest.raises(KernelError):
+        CameraShake().estimate(np.full((128, 128, 3), 0.5, np.float32), whole((128, 128)), 2, Context())
 
 
 def test_a_small_region_is_refused() -> None:
