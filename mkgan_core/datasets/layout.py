@@ -108,7 +108,7 @@ class Dataset:
         unknown = [name for name in ids if name not in available]
         if unknown:
             raise DatasetError(
-                f"no image {', '.join(unknown)} in {self.store.uri}/{low_folder(scale)}; "
+                f"no image {', '.join(unknown)} in {self.store.uri_of(low_folder(scale))}; "
                 f"it has {_some(list(available))}"
             )
         chosen = list(dict.fromkeys(ids)) or list(available)
@@ -124,7 +124,7 @@ class Dataset:
         folder = low_folder(scale)
         found = _by_stem(self.store.list(folder))
         if not found:
-            raise DatasetError(f"no images in {self.store.uri}/{folder}; put the low-resolution images there")
+            raise DatasetError(f"no images in {self.store.uri_of(folder)}; put the low-resolution images there")
         return dict(sorted(found.items(), key=lambda item: natural(item[0])))
 
     def _inspect(
@@ -133,7 +133,7 @@ class Dataset:
         low, low_data = self._reference(self._only(low_folder(scale), low_names))
         shape = images.picture_size(low_data, low.uri)
         if not high_names:
-            raise DatasetError(f"{self.store.uri}/gt has no image {name}; a benchmark needs the ground truth")
+            raise DatasetError(f"{self.store.uri_of('gt')} has no image {name}; a benchmark needs the ground truth")
         high, high_data = self._reference(self._only("gt", high_names))
         size = images.picture_size(high_data, high.uri)
         if any(not 0 <= side * scale - full < scale for side, full in zip(shape, size, strict=True)):
@@ -165,9 +165,11 @@ class Dataset:
         Raises:
             DatasetError: if there are several, or its name cannot be shown.
         """
-        check_name(f"{self.store.uri}/{folder}/{names[0]}")
+        check_name(self.store.uri_of(f"{folder}/{names[0]}"))
         if len(names) > 1:
-            raise DatasetError(f"{' and '.join(names)} in {self.store.uri}/{folder} are one image; remove all but one")
+            raise DatasetError(
+                f"{' and '.join(names)} in {self.store.uri_of(folder)} are one image; remove all but one"
+            )
         return f"{folder}/{names[0]}"
 
     def _reference(self, name: str) -> tuple[FileRef, bytes]:

@@ -53,6 +53,17 @@ def content_key(parts: Mapping[str, Any]) -> str:
     return sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode())
 
 
+def without_end(uri: str) -> str:
+    """A place without slashes at its end, but for the root of a file system: ``file://`` is the working directory.
+
+    Example:
+        >>> without_end("s3://bucket/store/"), without_end("file:///")
+        ('s3://bucket/store', 'file:///')
+    """
+    scheme, slashes, place = uri.partition("://")
+    return f"{scheme}{slashes}{place.rstrip('/') or '/'}" if slashes else uri.rstrip("/")
+
+
 class Store:
     """A folder of files at a URI (``file://``, ``memory://``, ``s3://``, or a plain path).
 
@@ -81,10 +92,8 @@ class Store:
         self.local = "file" in protocols
         if "://" not in uri or self.local or "memory" in protocols:
             self.uri = self.fs.unstrip_protocol(self.root)
-        scheme, slashes, place = self.uri.partition("://")
-        # the root of a file system keeps its slash: file:// would be the working directory
-        self.uri = f"{scheme}{slashes}{place.rstrip('/') or '/'}" if slashes else self.uri.rstrip("/")
-        self._inside = f"{self.uri.rstrip('/')}/" if place.strip("/") else self.uri
+        self.uri = without_end(self.uri)
+        self._inside = self.uri if self.uri.endswith("/") else f"{self.uri}/"
 
     def path(self, name: str) -> str:
         """The file system's own path of a file named relative to the root, or by its full URI.

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from mkgan_core.datasets.sample import NAMES
 from mkgan_core.errors import DatasetError, StorageError
 from mkgan_core.machine import secrets
-from mkgan_core.machine.storage import Store
+from mkgan_core.machine.storage import Store, without_end
 
 _ARTIFACT = re.compile(r"(?:^|/)(artifacts/[\w-]+/[0-9a-f]{2}/[0-9a-f]{8,}[^/\\]*)$")
 _SAMPLE = re.compile(rf"(?:^|/)(datasets/(?:{'|'.join(NAMES)})-[0-9a-f]{{12}}/.+)$")
@@ -127,5 +127,5 @@ def _normal(place: Any) -> str | None:
     protocol = masked.partition("://")[0] if "://" in masked else "file"
     if protocol in ("file", "local", "memory"):
         path = get_filesystem_class(protocol)._strip_protocol(masked)
-        return f"{'memory' if protocol == 'memory' else 'file'}://{path.rstrip('/')}"
-    return masked.rstrip("/")
+        return without_end(f"{'memory' if protocol == 'memory' else 'file'}://{path}")
+    return without_end(masked)

@@ -119,6 +119,7 @@ def options(data: st.DataObject, folder: Path) -> Trial:
     quoted += [
         "_x2.png exists",
         "_kernel.npy exists",
+        "/overlay.png exists",
         *(str(Path(word).expanduser()) for word in quoted if word == "~"),
         *(word.replace(":", "://", 1) for word in quoted if "data:" in word),
     ]
