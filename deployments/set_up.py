@@ -24,21 +24,19 @@ from prefect.workers.process import ProcessWorker
 from deployments import automations, prefect_settings
 from deployments.settings import DeploySettings
 from mkgan_core.errors import ConfigError
+from mkgan_core.machine import gpus
 from mkgan_core.machine.cores import cores
 from mkgan_core.machine.places import CODE
 from mkgan_core.machine.storage import Store, storage_options
 
 POOL, TAG, RESULTS = "mkgan-gpu", "gpu", "mkgan-results"
 QUEUES = {"interactive": 1, "scheduled": 10}  # priorities: what a person waits for goes first
-GPU_SLOTS = 16  # per GPU; the kernels of so many regions are trained in one batch
 PREFECT_FILE = Path(__file__).parent / "prefect.yaml"  # a link in a checkout, a file in a wheel
 
 
 def default_gpu_slots() -> int:
     """How many steps train at once if the settings do not say."""
-    import torch
-
-    return GPU_SLOTS * torch.cuda.device_count() if torch.cuda.is_available() else cores()
+    return gpus.slots() or cores()
 
 
 def set_up(settings: DeploySettings) -> list[str]:

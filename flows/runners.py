@@ -17,7 +17,7 @@ from prefect.futures import PrefectConcurrentFuture
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 
 from mkgan_core.errors import ConfigError
-from mkgan_core.machine import progress
+from mkgan_core.machine import gpus, progress
 from mkgan_core.machine.cores import cores
 from mkgan_core.pipeline.arguments import check_device
 
@@ -122,7 +122,7 @@ def make(config: BenchmarkConfig | UpscaleConfig) -> TaskRunner[Any]:
         return dask_runner.make(config.dask_address)
     if config.runner == "processes":
         return _Processes(max_workers=cores(), initializer=_ignore_interrupts)
-    return _Threads(max_workers=max(THREADS, cores()))
+    return _Threads(max_workers=places(config) + QUICK)
 
 
 def places(config: BenchmarkConfig | UpscaleConfig) -> int:
@@ -134,4 +134,5 @@ def places(config: BenchmarkConfig | UpscaleConfig) -> int:
         return UNBOUNDED  # the scheduler knows the workers, and which of them have a GPU
     if config.runner == "processes":
         return cores()
-    return max(THREADS, cores()) - QUICK
+    on_gpus = 0 if config.device == "cpu" else gpus.slots()
+    return max(THREADS - QUICK, cores(), on_gpus)

@@ -26,7 +26,7 @@ def generate(filters: Sequence[torch.Tensor], crop: torch.Tensor) -> torch.Tenso
 
 def impulse_response(filters: Sequence[torch.Tensor]) -> torch.Tensor:
     """The 13 x 13 kernel that the filters amount to."""
-    x = torch.zeros(1, 1, 25, 25, dtype=filters[0].dtype)
+    x = filters[0].new_zeros(1, 1, 25, 25)
     x[..., 12, 12] = 1
     for weight in filters:
         x = F.conv2d(x, weight)
@@ -84,8 +84,8 @@ class Training:
         settings: KernelGanSettings,
     ) -> None:
         self.filters = [f[region].detach().clone().requires_grad_() for f in filters]
-        self.discriminator = discriminator(weights, vectors, region)
-        self.penalties = Penalties(1, settings, "cpu", self.filters[0].dtype)
+        self.discriminator = discriminator(weights, vectors, region).to(filters[0].device)
+        self.penalties = Penalties(1, settings, str(filters[0].device), self.filters[0].dtype)
         self.optimisers = [
             torch.optim.Adam(group, lr=settings.learning_rate, betas=(0.5, 0.999))
             for group in (self.filters, self.discriminator.parameters())
@@ -105,10 +105,10 @@ class Training:
         error = (fake - bicubic).square().mean()
         loss = (1 - self.discriminator(fake.unsqueeze(0))).abs().mean() + self.penalties.weight[0, 0] * error
         loss = loss + self.penalties.value(impulse_response(self.filters).reshape(1, -1)).sum()
-        self.penalties.advance(error.detach().reshape(1, 1), iteration)
         for optimiser in self.optimisers:
             optimiser.zero_grad()
         loss.backward()
+        self.penalties.advance(error.detach().reshape(1, 1), iteration)
         self.optimisers[0].step()
         with torch.no_grad():
             fake = generate(self.filters, coarse)

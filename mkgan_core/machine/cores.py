@@ -126,6 +126,22 @@ def computing(wanted: int = 1) -> Iterator[None]:
             _this_thread.prepared = False
 
 
+@contextmanager
+def idle() -> Iterator[None]:
+    """Give back the cores that this thread holds while it only waits, as for a GPU."""
+    held = getattr(_this_thread, "held", 0)
+    if not held:
+        yield
+        return
+    _this_thread.held = 0
+    _pool().give_back(held)
+    try:
+        yield
+    finally:
+        _pool().take(held)
+        _this_thread.held = held
+
+
 def side_by_side(work: Sequence[Callable[[], T]]) -> list[T]:
     """Do pieces of work in this thread and, as far as cores are free, in others; returns their results in order.
 

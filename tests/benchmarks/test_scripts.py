@@ -45,14 +45,16 @@ def test_the_gpu_script_runs_on_the_cpu_without_prefect(tmp_path: Path) -> None:
         "for name in ('prefect', 'pydantic', 'typer', 'pandas', 'pyarrow', 'cv2', 'rich', 'torchvision', 'filelock'):\n"
         "    sys.modules[name] = None\n"
         "from tests.benchmarks import gpu\n"
-        f"sys.argv = 'gpu --device cpu --batches 1,2 --images 1 --kernelgan-iterations 2 --zssr-iterations 2"
+        f"sys.argv = 'gpu --device cpu --batches 1,2 --regions 2 --steps 2 --repeat 2"
         f" --json {target}'.split()\n"
         "gpu.main()\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=300)
     result = json.loads(target.read_text())["gpu"]["result"]
-    assert [row["regions"] for row in result["throughput"]] == [1, 2]
-    assert result["whole_images"]["regions"] == 3
+    assert {"regions_1", "regions_2", "layered_ms"} == set(result["of_kernelgan"])
+    assert {"networks_1", "networks_2"} == set(result["of_zssr"])
+    assert result["paper"]["regions"] == 2
+    assert all(abs(row["cpu"] - row["gpu"]) < 0.01 for row in result["agreement"])  # here both are the CPU
 
 
 @dataclass(frozen=True)

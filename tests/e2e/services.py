@@ -88,7 +88,7 @@ def prefect_server(home: Path, database: str | None = None) -> Iterator[str]:
     environment = clean_environment(PREFECT_HOME=str(home), **prefect_settings.DATABASE)
     if database:
         environment["PREFECT_API_DATABASE_CONNECTION_URL"] = database
-    command = [str(BIN / "prefect"), "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     with process(command, home / "server.log", environment) as server:
         url = f"http://127.0.0.1:{port}/api"
         until(lambda: server.poll() is not None or answers(f"{url}/health"), "the Prefect server")

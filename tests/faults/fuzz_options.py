@@ -121,6 +121,7 @@ def options(data: st.DataObject, folder: Path) -> Trial:
         "_kernel.npy exists",
         "/overlay.png exists",
         *(str(Path(word).expanduser()) for word in quoted if word == "~"),
+        *(f"error: {word} " for word in quoted if len(word) <= 2),
         *(word.replace(":", "://", 1) for word in quoted if "data:" in word),
     ]
     shortest = [f" '{form}'" for word in arguments[1:] for form in (word, word.replace("\n", " "))]

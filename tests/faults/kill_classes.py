@@ -191,7 +191,7 @@ class Worker:
             worker.kill()
             tally.count("kills")
         # the flow run's process goes on to its end, or ends; mkgan serve starts another worker, or ends
-        _, left = psutil.wait_procs(family, 120)
+        _, left = psutil.wait_procs(family, kills.HANG_S)
         for one in left:
             with contextlib.suppress(psutil.Error):
                 tally.fault("an orphan", f"round {number}: {' '.join(one.cmdline())[:300]}")

@@ -77,7 +77,9 @@ class Discrimination:
 
     def _per_pass(self, weights: torch.Tensor) -> torch.Tensor:
         """(R, ...) -> (R G, ...)."""
-        return weights.repeat_interleave(self.passes, dim=0) if self.passes > 1 else weights
+        if self.passes == 1:
+            return weights
+        return weights.unsqueeze(1).expand(-1, self.passes, *weights.shape[1:]).flatten(0, 1)
 
     def _per_region(self, gradients: torch.Tensor) -> torch.Tensor:
         """(R G, ...) -> (R, ...), the sum over passes."""

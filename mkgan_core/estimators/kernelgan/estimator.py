@@ -59,7 +59,7 @@ def _batcher(settings: KernelGanSettings, device: str) -> Batcher[Problem, tuple
         with importing:
             from mkgan_core.estimators.kernelgan.training import train
 
-        with computing(len(batch)):
+        with computing(1 if device.startswith("cuda") else len(batch)):  # a GPU needs one to be told what to do
             prepare_torch()
             start = time.perf_counter()
             trained = train(batch, settings, device)

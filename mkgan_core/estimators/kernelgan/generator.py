@@ -6,6 +6,7 @@ Composing the filters leaves the function and its gradients as they are (method.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import torch
@@ -23,8 +24,10 @@ def _full_convolution(first: int, second: int) -> torch.Tensor:
     return table.reshape(first**2 * second**2, size**2)
 
 
-_JOIN_5_3 = _full_convolution(5, 3)
-_JOIN_7_7 = _full_convolution(7, 7)
+@cache
+def _joins(device: torch.device, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    """Those of the 5 x 5 with the 3 x 3 filters, and of the 7 x 7 with what both amount to."""
+    return _full_convolution(5, 3).to(device, dtype), _full_convolution(7, 7).to(device, dtype)
 
 
 class Composition:
@@ -38,7 +41,7 @@ class Composition:
         self.w3 = w3.reshape(regions, CHANNELS, -1)
         self.w5 = w5.reshape(regions, CHANNELS, -1)
         self.w7 = w7.reshape(regions, CHANNELS, -1)
-        self.join3, self.join7 = _JOIN_5_3.to(w7), _JOIN_7_7.to(w7)
+        self.join3, self.join7 = _joins(w7.device, w7.dtype)
         self.heads = [self.pointwise[2]]  # from the output inwards, each (R, 1, 64)
         for w in (self.pointwise[1], self.pointwise[0]):
             self.heads.append(torch.bmm(self.heads[-1], w))

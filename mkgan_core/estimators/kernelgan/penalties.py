@@ -54,13 +54,13 @@ class Penalties:
         always = (BORDER / KERNEL**2) * sign * self.border - SUM * (1 - total).sign()
         return torch.addcmul(always, shaped, self.shaped)
 
-    def advance(self, bicubic_error: torch.Tensor, iteration: int) -> None:
-        """Move the schedule on, given this iteration's MSE (R, 1) against the bicubic downscaling."""
-        self.streak = (self.streak + 1) * (bicubic_error < 0.4)
-        self.settled = self.settled | (self.streak >= 3)
-        if (iteration + 1) % self.period == 0:
-            self.weight = torch.where(self.settled, (self.weight / 100).clamp(min=5e-6), self.weight)
-            self.shaped = (self.weight < 5e-3).to(self.weight)
+    def advance(self, bicubic_error: torch.Tensor, iteration: int | torch.Tensor) -> None:
+        """Move the schedule on, given this iteration's MSE (R, 1) against the bicubic downscaling; all in place."""
+        self.streak.add_(1).mul_(bicubic_error < 0.4)
+        self.settled.logical_or_(self.streak >= 3)
+        falls = self.settled & ((iteration + 1) % self.period == 0)
+        self.weight.copy_(torch.where(falls, (self.weight / 100).clamp(min=5e-6), self.weight))
+        self.shaped.copy_(self.weight < 5e-3)
 
 
 def border_penalty(size: int = KERNEL, strength: float = 30.0) -> np.ndarray:

@@ -6,18 +6,16 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
+from mkgan_core.estimators.kernelgan.batch import NOISE_CHUNK, Batch
 from mkgan_core.estimators.kernelgan.discriminator import Discrimination
-from mkgan_core.estimators.kernelgan.generator import Composition, downscale, downscale_gradient, row_patches
+from mkgan_core.estimators.kernelgan.generator import Composition, downscale, downscale_gradient
 from mkgan_core.estimators.kernelgan.networks import KERNEL, MAP, initial_weights
 from mkgan_core.estimators.kernelgan.penalties import Penalties
 from mkgan_core.estimators.kernelgan.problem import Problem
-from mkgan_core.estimators.kernelgan.settings import DISCRIMINATOR_CROP, GENERATOR_CROP, KernelGanSettings
-from mkgan_core.imaging import kernels
+from mkgan_core.estimators.kernelgan.settings import KernelGanSettings
+from mkgan_core.machine import replay
 from mkgan_core.machine.progress import counted
-
-NOISE_CHUNK = 64  # iterations of noise drawn at a time
 
 
 @torch.no_grad()
@@ -27,34 +25,76 @@ def train(problems: Sequence[Problem], settings: KernelGanSettings, device: str 
     Returns:
         The raw 13 x 13 kernels, float64, in the order of the problems; a region that diverged has non-finite values.
     """
-    batch = _Batch(problems, device)
-    filters, weights, vectors = initial_weights([p.weight_seed for p in problems], device)
-    optimisers = [
-        torch.optim.Adam(group, lr=settings.learning_rate, betas=(0.5, 0.999), fused=True)
-        for group in (filters, list(weights.values()))
-    ]
-    penalties = Penalties(len(problems), settings, device)
-    drop_every = settings.stretch(750)
-    generator = Composition(filters)
-    for iteration in counted(settings.iterations):
-        if iteration and iteration % drop_every == 0:
-            for optimiser in optimisers:
-                optimiser.param_groups[0]["lr"] /= 10
-        rows, reduced, real, real_noise, fake_noise = batch.step(iteration)
+    with replay.own_stream(device):
+        training = Training(problems, settings, device)
+        step = replay.Replayed(training.step, device)
+        drop_every = settings.stretch(750)
+        for iteration in counted(settings.iterations):
+            if iteration and iteration % drop_every == 0:
+                training.slow_down()
+            if iteration % NOISE_CHUNK == 0:
+                replay.wait(device)
+                training.batch.draw_noise()
+            step()
+        return list(training.kernels())
 
+
+class Training:
+    """The networks of R regions, and what they are trained on.
+
+    A step depends on tensors alone, so that a GPU may record it.
+    """
+
+    def __init__(
+        self,
+        problems: Sequence[Problem],
+        settings: KernelGanSettings,
+        device: str,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.batch = Batch(problems, device, dtype)
+        self.filters, self.weights, self.vectors = initial_weights([p.weight_seed for p in problems], device, dtype)
+        self.penalties = Penalties(len(problems), settings, device, dtype)
+        on_gpu = device.startswith("cuda")
+        # a recorded step reads the rate where it is
+        rate = torch.tensor(settings.learning_rate, device=device) if on_gpu else settings.learning_rate
+        self.optimisers = [
+            torch.optim.Adam(group, lr=rate, betas=(0.5, 0.999), fused=True, capturable=on_gpu)
+            for group in (self.filters, list(self.weights.values()))
+        ]
+
+    def step(self) -> None:
+        """One step of the generators, one of the discriminators."""
+        rows, reduced, real, real_noise, fake_noise = self.batch.crops()
+        filters, weights, vectors = self.filters, self.weights, self.vectors
         gradients = generator_gradients(
-            generator, penalties, rows, reduced, weights, vectors, spread=batch.spread, iteration=iteration
+            Composition(filters),
+            self.penalties,
+            rows,
+            reduced,
+            weights,
+            vectors,
+            spread=self.batch.spread,
+            iteration=self.batch.iteration,
         )
         for filter_, gradient in zip(filters, gradients, strict=True):
             filter_.grad = gradient
-        optimisers[0].step()
-        generator = Composition(filters)  # of the next iteration too: the discriminator's step leaves it as it is
+        self.optimisers[0].step()
 
-        fake = downscale(generator.kernel, rows)
+        fake = downscale(Composition(filters).kernel, rows)
         for name, gradient in discriminator_gradients(real + real_noise, fake + fake_noise, weights, vectors).items():
             weights[name].grad = gradient
-        optimisers[1].step()
-    return list(generator.kernel.reshape(-1, KERNEL, KERNEL).double().cpu().numpy())
+        self.optimisers[1].step()
+        self.batch.iteration += 1
+
+    def slow_down(self) -> None:
+        """Divide the learning rates by ten."""
+        for optimiser in self.optimisers:
+            optimiser.param_groups[0]["lr"] /= 10
+
+    def kernels(self) -> np.ndarray:
+        """(R, 13, 13), float64."""
+        return Composition(self.filters).kernel.reshape(-1, KERNEL, KERNEL).double().cpu().numpy()
 
 
 def generator_gradients(
@@ -65,7 +105,7 @@ def generator_gradients(
     weights: dict[str, torch.Tensor],
     vectors: dict[str, torch.Tensor],
     spread: torch.Tensor,
-    iteration: int,
+    iteration: int | torch.Tensor,
 ) -> list[torch.Tensor]:
     """Gradients of the filters: mean |1 - D(G(crop))|, the bicubic term, the penalties; moves their schedule on.
 
@@ -99,43 +139,3 @@ def discriminator_gradients(
     slope = call.verdict * (1 - call.verdict) * (0.5 / MAP**2)
     slope[:, :, 0].neg_()
     return call.weight_gradients(slope)
-
-
-class _Batch:
-    """The crops and the noise of all regions, iteration by iteration."""
-
-    def __init__(self, problems: Sequence[Problem], device: str) -> None:
-        self.problems = problems
-        self.device = device
-        # [-1, 1] inside
-        self.pictures = [torch.from_numpy(p.image.transpose(2, 0, 1) * 2 - 1).to(device) for p in problems]
-        bicubic = torch.from_numpy(kernels.bicubic(2)).float()[None, None].to(device)
-        self.reduced = [F.conv2d(p.unsqueeze(1), bicubic, stride=2).squeeze(1) for p in self.pictures]
-        self.streams = [torch.Generator().manual_seed(p.noise_seed) for p in problems]
-        self.noise = torch.empty(0)
-        self.spread = torch.zeros(len(problems), 3 * GENERATOR_CROP * DISCRIMINATOR_CROP, KERNEL, device=device)
-
-    def step(self, iteration: int) -> tuple[torch.Tensor, ...]:
-        """The generator's `row_patches`, those crops by the bicubic kernel, the real crop, its noise, the fake's noise.
-
-        All but the first are (R, 3, 26, 26).
-        """
-        if iteration % NOISE_CHUNK == 0:
-            shape = (NOISE_CHUNK, 2, 3, DISCRIMINATOR_CROP, DISCRIMINATOR_CROP)
-            self.noise = torch.stack([torch.randn(shape, generator=g) for g in self.streams], 2).to(self.device)
-        fine = [p.discriminator_crops[iteration] for p in self.problems]
-        coarse = [p.generator_crops[iteration] for p in self.problems]  # even, so that halves are places in `reduced`
-        noise = self.noise[iteration % NOISE_CHUNK]
-        return (
-            row_patches(_cut(self.pictures, coarse, GENERATOR_CROP)),
-            _cut(self.reduced, [corner // 2 for corner in coarse], DISCRIMINATOR_CROP),
-            _cut(self.pictures, fine, DISCRIMINATOR_CROP),
-            noise[0] * (2 / 255),
-            noise[1] * (1 / 255),
-        )
-
-
-def _cut(pictures: Sequence[torch.Tensor], corners: Sequence[np.ndarray], size: int) -> torch.Tensor:
-    return torch.stack(
-        [p[:, top : top + size, left : left + size] for p, (top, left) in zip(pictures, corners, strict=True)]
-    )

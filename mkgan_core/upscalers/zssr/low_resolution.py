@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import product
 
@@ -22,28 +22,15 @@ from mkgan_core.machine.cores import side_by_side
 from mkgan_core.machine.progress import check, counted
 from mkgan_core.upscalers.back_projection import back_project, reach_of
 from mkgan_core.upscalers.interpolation import enlarge
+from mkgan_core.upscalers.zssr.lesson import Lesson, Pair
 from mkgan_core.upscalers.zssr.network import Watch, build, noisy
 from mkgan_core.upscalers.zssr.optimiser import Optimiser
 from mkgan_core.upscalers.zssr.settings import ZssrSettings
+from mkgan_core.upscalers.zssr.together import taught
 
 STRIP, STRIP_PIXELS = 128, 400_000  # low-resolution rows, and pixels, that the trained network sees at a time
 FATHER, WINDOW_STEP = 384, 8  # side of the windows that our layout trains on, and of the grid of their corners
 TRAINING = 0.8  # the training's share of the work, roughly, for who waits
-
-
-@dataclass(frozen=True)
-class Pair:
-    """What to train on.
-
-    Attributes:
-        father: (1, 3, H, W), a window of the image, turned.
-        son: the father degraded and back-projected, of the same size.
-        corners: (draws, 2) of crops.
-    """
-
-    father: torch.Tensor
-    son: torch.Tensor
-    corners: np.ndarray
 
 
 class LowResolution:
@@ -83,8 +70,12 @@ class LowResolution:
         self.image, self.blur, self.scale, self.settings, self.device = image, kernel.array, scale, settings, device
         self.networks: list[nn.Module] = []
         rng = np.random.default_rng([seed, seed_of(image), seed_of(mask)])
-        for number in range(settings.networks):
-            self._train(self._pairs(mask, rng), number, rng, watch)
+        lessons = (self.lesson(mask, rng) for _ in range(settings.networks))
+        if device.startswith("cuda"):
+            self.networks += [lesson.network for lesson in taught(tuple(lessons), device)]
+            return
+        for number, lesson in enumerate(lessons):
+            self._train(lesson, number, watch)
 
     @torch.no_grad()
     def rows(self, top: int, bottom: int) -> torch.Tensor:
@@ -102,18 +93,23 @@ class LowResolution:
         high = back_project(high, low, self.blur, self.scale, rounds).clamp(0, 1)
         return high[:, :, (top - first) * self.scale : (bottom - first) * self.scale]
 
-    def _train(self, pairs: Sequence[Pair], number: int, rng: np.random.Generator, watch: Watch | None) -> None:
-        settings, crop = self.settings, self._crop
-        network = build(3 * self.scale**2, settings, rng, last_gain=0.1).to(self.device)
+    def lesson(self, mask: np.ndarray, rng: np.random.Generator) -> Lesson:
+        """What one network learns from; ``rng`` moves on."""
+        settings = self.settings
+        pairs = self._pairs(mask, rng)
+        network = build(3 * self.scale**2, settings, rng, last_gain=0.1)
+        turns = rng.integers(len(pairs), size=(settings.iterations, settings.crops))
+        return Lesson(network.to(self.device), pairs, turns, self._crop, self.scale, settings)
+
+    def _train(self, lesson: Lesson, number: int, watch: Watch | None) -> None:
+        """Train a network on the CPU, each father of a step on a core of its own where one is free."""
+        settings, network = self.settings, lesson.network
         self.networks.append(network)
         optimiser = Optimiser(network, settings.learning_rate, settings.iterations)
-        turns = rng.integers(len(pairs), size=(settings.iterations, settings.crops))
 
         def gradients(iteration: int, which: int) -> Sequence[torch.Tensor]:
-            pair = pairs[turns[iteration, which]]
-            top, left = pair.corners[iteration * settings.crops + which]
-            window = (..., slice(top, top + crop), slice(left, left + crop))
-            loss = (_refine(network, self.scale, pair.son[window]) - pair.father[window]).square().mean()
+            father, son = lesson.crops(iteration, which)
+            loss = (_refine(network, self.scale, son) - father).square().mean()
             return torch.autograd.grad(loss, optimiser.parameters)
 
         share = TRAINING / settings.networks

@@ -10,7 +10,7 @@ import torch
 
 from mkgan_core.errors import ConfigError
 from mkgan_core.machine import cores
-from mkgan_core.machine.cores import computing, side_by_side, torch_device, usage
+from mkgan_core.machine.cores import computing, idle, side_by_side, torch_device, usage
 
 
 def test_several_gpus_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,3 +72,17 @@ def test_cores_are_those_that_this_process_may_use(prefix: str, expected: int) -
     code = f"{prefix}\nfrom mkgan_core.machine.cores import cores; print(cores())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(done.stdout) == expected
+
+
+def test_who_waits_leaves_its_core_to_others() -> None:
+    """All cores are held by one who waits; another takes them meanwhile, and gives them back."""
+    with computing(cores.cores()), idle():
+        other = threading.Thread(target=lambda: _hold(cores.cores()))
+        other.start()
+        other.join(10)
+        assert not other.is_alive()
+
+
+def _hold(count: int) -> None:
+    with computing(count):
+        pass
