@@ -104,11 +104,12 @@ class Training:
         bicubic = F.conv2d(coarse.unsqueeze(1), self.penalties.bicubic.reshape(1, 1, 13, 13), stride=2).squeeze(1)
         error = (fake - bicubic).square().mean()
         loss = (1 - self.discriminator(fake.unsqueeze(0))).abs().mean() + self.penalties.weight[0, 0] * error
-        loss = loss + self.penalties.value(impulse_response(self.filters).reshape(1, -1)).sum()
+        kernel = impulse_response(self.filters).reshape(1, -1)
+        loss = loss + self.penalties.value(kernel).sum()
         for optimiser in self.optimisers:
             optimiser.zero_grad()
         loss.backward()
-        self.penalties.advance(error.detach().reshape(1, 1), iteration)
+        self.penalties.advance(error.detach().reshape(1, 1), kernel.detach().sum().reshape(1, 1), iteration)
         self.optimisers[0].step()
         with torch.no_grad():
             fake = generate(self.filters, coarse)

@@ -34,7 +34,7 @@ class KernelGan(Estimator[KernelGanSettings]):
 
     settings_class = KernelGanSettings
     presets = PRESETS
-    version = 3
+    version = 4
     seeded = True
     batched = True
     min_side = GENERATOR_CROP

@@ -10,6 +10,8 @@ from mkgan_core.estimators.kernelgan.settings import KernelGanSettings
 from mkgan_core.imaging import kernels
 
 SUM, BORDER, CENTRE, SPARSITY = 0.5, 0.5, 1.0, 5.0  # weights; the last two from the first fall of the bicubic one on
+BICUBIC = 5.0  # the bicubic term's at first
+GROUNDED = 0.1  # a kernel with a smaller sum has not taken off: its generator is still near zero
 POWER = 0.2
 TINY = 1e-12  # the power has no slope at zero
 
@@ -21,7 +23,7 @@ class Penalties:
         self, regions: int, settings: KernelGanSettings, device: str, dtype: torch.dtype = torch.float32
     ) -> None:
         self.period = settings.stretch(200)
-        self.weight = torch.full((regions, 1), 5.0, device=device, dtype=dtype)
+        self.weight = torch.full((regions, 1), BICUBIC, device=device, dtype=dtype)
         self.streak = torch.zeros((regions, 1), device=device)
         self.settled = torch.zeros((regions, 1), dtype=torch.bool, device=device)
         self.shaped = torch.zeros((regions, 1), device=device, dtype=dtype)
@@ -54,9 +56,24 @@ class Penalties:
         always = (BORDER / KERNEL**2) * sign * self.border - SUM * (1 - total).sign()
         return torch.addcmul(always, shaped, self.shaped)
 
-    def advance(self, bicubic_error: torch.Tensor, iteration: int | torch.Tensor) -> None:
-        """Move the schedule on, given this iteration's MSE (R, 1) against the bicubic downscaling; all in place."""
-        self.streak.add_(1).mul_(bicubic_error < 0.4)
+    def start_again(self, region: int) -> None:
+        """Begin a region's schedule anew."""
+        self.weight[region] = BICUBIC
+        for state in (self.streak, self.settled, self.shaped):
+            state[region] = 0
+
+    def advance(self, bicubic_error: torch.Tensor, total: torch.Tensor, iteration: int | torch.Tensor) -> None:
+        """Move the schedule on; all in place.
+
+        A kernel that has not taken off does not count as settled, however little the error: of a flat photograph it is
+        small for nothing too, and then the term that makes kernels take off would fall.
+
+        Args:
+            bicubic_error: this iteration's MSE (R, 1) against the bicubic downscaling.
+            total: the kernels' sums, (R, 1).
+            iteration: its number.
+        """
+        self.streak.add_(1).mul_((bicubic_error < 0.4) & (total >= GROUNDED))
         self.settled.logical_or_(self.streak >= 3)
         falls = self.settled & ((iteration + 1) % self.period == 0)
         self.weight.copy_(torch.where(falls, (self.weight / 100).clamp(min=5e-6), self.weight))

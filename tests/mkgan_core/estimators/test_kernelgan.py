@@ -19,7 +19,7 @@ from mkgan_core.estimators.kernelgan.networks import MATRICES, initial_weights
 from mkgan_core.estimators.kernelgan.penalties import Penalties
 from mkgan_core.estimators.kernelgan.problem import problem
 from mkgan_core.estimators.kernelgan.settings import PRESETS
-from mkgan_core.estimators.kernelgan.training import discriminator_gradients, generator_gradients, train
+from mkgan_core.estimators.kernelgan.training import Training, discriminator_gradients, generator_gradients, train
 from mkgan_core.imaging import kernels
 from mkgan_core.imaging.crops import draw_crops, gradient_map
 from mkgan_core.imaging.regions import Region, whole
@@ -102,14 +102,18 @@ def test_gradients_of_the_penalties(shaped: float) -> None:
 
 
 def test_the_schedule_is_each_regions_own() -> None:
-    """The bicubic weight falls by 100 at a period's end once the error was below 0.4 three times running."""
+    """The bicubic weight falls by 100 at a period's end once the error was below 0.4 three times running, of a kernel
+    that has taken off."""
     settings = replace(PRESETS["paper"], iterations=60)  # a period of 4
-    penalties = Penalties(2, settings, "cpu")
+    penalties = Penalties(3, settings, "cpu")
     for iteration in range(12):
-        penalties.advance(torch.tensor([[0.1], [0.5]]), iteration)
+        penalties.advance(torch.tensor([[0.1], [0.5], [0.1]]), torch.tensor([[1.0], [1.0], [0.05]]), iteration)
         expected = [5.0, 0.05, 5e-4, 5e-6][(iteration + 1) // 4]
-        assert penalties.weight.flatten().tolist() == pytest.approx([expected, 5.0])
-        assert penalties.shaped.flatten().tolist() == [float(expected < 5e-3), 0.0]
+        assert penalties.weight.flatten().tolist() == pytest.approx([expected, 5.0, 5.0])
+        assert penalties.shaped.flatten().tolist() == [float(expected < 5e-3), 0.0, 0.0]
+    penalties.start_again(0)
+    assert penalties.weight.flatten().tolist() == [5.0] * 3
+    assert not penalties.shaped.any()
 
 
 def test_a_training_step_is_the_layered_one() -> None:
@@ -264,6 +268,31 @@ def test_training_is_repeatable_and_seeded(picture: np.ndarray) -> None:
     )
     assert np.array_equal(one, again)
     assert not np.allclose(one, other, rtol=0.1)
+
+
+def test_who_has_not_taken_off_starts_again(picture: np.ndarray) -> None:
+    """With fresh weights, the same in any batch; who has is left as it is."""
+    settings = PRESETS["paper"]
+    problems = [problem(np.roll(picture, s, 1), whole(picture.shape[:2]), 0, settings) for s in (0, 9)]
+
+    def begun(which: slice, grounded: int) -> list[torch.Tensor]:
+        training = Training(problems[which], settings, "cpu")
+        with torch.no_grad():
+            training.batch.draw_noise()
+            training.step()  # gives the optimisers their moments
+            for filter_ in training.filters:
+                filter_.fill_(0.05)  # a sum far above nothing
+            training.filters[0][grounded] = 0
+            before = [part.clone() for part in training.filters]
+            training.start_again()
+        changed = [not torch.equal(a[grounded], b[grounded]) for a, b in zip(before, training.filters, strict=True)]
+        assert all(changed)
+        for other in {0, len(before[0]) - 1} - {grounded}:
+            assert all(torch.equal(a[other], b[other]) for a, b in zip(before, training.filters, strict=True))
+        return [part[grounded] for part in (*training.filters, *training.weights.values())]
+
+    for together, alone in zip(begun(slice(None), 1), begun(slice(1, 2), 0), strict=True):
+        assert torch.equal(together, alone)
 
 
 def test_a_region_that_diverges_fails_alone(picture: np.ndarray) -> None:
