@@ -12,7 +12,7 @@ from mkgan_core.estimators.base import Context
 from mkgan_core.estimators.camera_shake.estimator import CameraShake
 from mkgan_core.estimators.spectral.estimator import Spectral
 from mkgan_core.estimators.spectral.settings import AutoSettings
-from mkgan_core.imaging import kernels
+from mkgan_core.imaging import kernels, reductions
 from mkgan_core.imaging.images import Image
 from mkgan_core.imaging.kernels import Kernel
 from mkgan_core.imaging.regions import Region
@@ -24,17 +24,18 @@ if TYPE_CHECKING:
 
 
 class Auto(Spectral[AutoSettings]):
-    """The spectral estimator's Gaussian, the kernel of a bicubic reduction, or one of any shape.
+    """The spectral estimator's Gaussian, a program's kernel, or one of any shape.
 
-    Not every small image was blurred by a lens: many were made by a program, and its kernel, with its flat pass band,
-    explains their spectrum better than any Gaussian. Where neither explains it, `CameraShake` finds a kernel from the
-    edges; it has not seen the spectrum, which therefore can judge it. The bicubic kernel is also the cautious choice
-    where nothing fits. Where the spectrum says too little, the estimate is refused: a region then takes the whole
-    image's kernel, and an image the bicubic one.
+    Not every small image was blurred by a lens: many were made by a program, and its kernel (`reductions`), with its
+    flat pass band, explains their spectrum as well as any Gaussian or better. Which of them it was is often open, and
+    the wrong one costs more the wider it is: the kernel is their mean, weighted by how well each explains the spectrum.
+    Where neither explains it, `CameraShake` finds a kernel from the edges; it has not seen the spectrum, which
+    therefore can judge it. The programs' mean is also the cautious choice where nothing fits. Where the spectrum says
+    too little, the estimate is refused: a region then takes the whole image's kernel, and an image the bicubic one.
     """
 
     settings_class = AutoSettings
-    version = 7  # rises with that of `CameraShake`, whose kernels it gives
+    version = 8  # rises with that of `CameraShake`, whose kernels it gives
 
     @override
     def choose(self, image: Image, spectrum: Spectrum, fit: Fit, region: Region, scale: int) -> Kernel:
@@ -44,8 +45,9 @@ class Auto(Spectral[AutoSettings]):
         def misfit(kernel: np.ndarray) -> float:
             return explain(kernel, spectrum, scale, self.settings)
 
-        bicubic = kernels.bicubic(scale)
-        plain = misfit(bicubic)
+        programs = np.stack(list(reductions.usual(scale).values()))
+        misfits = np.array([misfit(kernel) for kernel in programs])
+        plain = misfits.min()
         least = min(plain, fit.cost)
         if scale == 2 and least >= self.settings.shake_from:
             shaken = _shaken(image, region, scale)
@@ -54,7 +56,9 @@ class Auto(Spectral[AutoSettings]):
         excess = fit.cost - self.settings.usual_misfit
         if plain < fit.cost + max(self.settings.margin, excess):
             sharp = excess <= self.settings.margin
-            return Kernel(bicubic, why="the photo is already sharp" if sharp else "no simple blur explains the photo")
+            weights = np.exp((plain - misfits) / self.settings.doubt)
+            mean = kernels.normalise(np.tensordot(weights, programs, axes=1))
+            return Kernel(mean, why="the photo is already sharp" if sharp else "no simple blur explains the photo")
         return super().choose(image, spectrum, fit, region, scale)
 
 
