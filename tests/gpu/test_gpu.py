@@ -146,7 +146,10 @@ def _lesson(image: np.ndarray, seed: int, device: str) -> Lesson:
     made = LowResolution(image, mask, kernel, 2, replace(settings, iterations=1), seed, "cpu")
     made.settings = settings
     lesson = made.lesson(mask, np.random.default_rng(seed))
-    pairs = [Pair(pair.father.to(device, F64), pair.son.to(device, F64), pair.corners) for pair in lesson.pairs]
+    pairs = [
+        Pair(pair.father.to(device, F64), pair.son.to(device, F64), pair.corners, pair.plain_error)
+        for pair in lesson.pairs
+    ]
     return replace(lesson, network=lesson.network.to(device, F64), pairs=pairs)
 
 

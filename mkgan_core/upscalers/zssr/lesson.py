@@ -20,11 +20,13 @@ class Pair:
         father: (1, 3, H, W), a window of the image, turned.
         son: the father degraded and back-projected, of the same size.
         corners: (draws, 2) of crops.
+        plain_error: mean squared error of the degraded father's bicubic enlargement.
     """
 
     father: torch.Tensor
     son: torch.Tensor
     corners: np.ndarray
+    plain_error: float
 
 
 @dataclass(frozen=True)

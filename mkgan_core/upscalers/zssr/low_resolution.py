@@ -30,6 +30,7 @@ from mkgan_core.upscalers.zssr.together import taught
 
 STRIP, STRIP_PIXELS = 128, 400_000  # low-resolution rows, and pixels, that the trained network sees at a time
 FATHER, WINDOW_STEP = 384, 8  # side of the windows that our layout trains on, and of the grid of their corners
+GAIN_TO_TRUST = 2.0  # a network that halves the error of bicubic enlargement is trusted
 TRAINING = 0.8  # the training's share of the work, roughly, for who waits
 
 
@@ -69,13 +70,17 @@ class LowResolution:
             settings = replace(settings, input_rounds=0)
         self.image, self.blur, self.scale, self.settings, self.device = image, kernel.array, scale, settings, device
         self.networks: list[nn.Module] = []
+        self.trust: list[float] = []  # the share of each network's change that is taken
         rng = np.random.default_rng([seed, seed_of(image), seed_of(mask)])
         lessons = (self.lesson(mask, rng) for _ in range(settings.networks))
         if device.startswith("cuda"):
-            self.networks += [lesson.network for lesson in taught(tuple(lessons), device)]
+            lessons = taught(tuple(lessons), device)
+            self.networks += [lesson.network for lesson in lessons]
+            self.trust += [self._trust(lesson) for lesson in lessons]
             return
         for number, lesson in enumerate(lessons):
             self._train(lesson, number, watch)
+            self.trust[number] = self._trust(lesson)
 
     @torch.no_grad()
     def rows(self, top: int, bottom: int) -> torch.Tensor:
@@ -86,7 +91,10 @@ class LowResolution:
         start = back_project(enlarge(low, self.scale), low, self.blur, self.scale, self.settings.input_rounds)
         seen = self.settings.layers * self.scale
         strip = self.scale * max(seen, min(STRIP, STRIP_PIXELS // self.image.shape[1]))
-        refined = [in_strips(partial(_refine, network, self.scale), strip, seen, start) for network in self.networks]
+        refined = [
+            torch.lerp(start, in_strips(partial(_refine, network, self.scale), strip, seen, start), trust)
+            for network, trust in zip(self.networks, self.trust, strict=True)
+        ]
         high = refined[0] if len(refined) == 1 else torch.stack(refined).mean(dim=0)
         # true to a noisy input means noisy
         rounds = self.settings.closing_rounds if self.recorded.clean else 0
@@ -105,6 +113,7 @@ class LowResolution:
         """Train a network on the CPU, each father of a step on a core of its own where one is free."""
         settings, network = self.settings, lesson.network
         self.networks.append(network)
+        self.trust.append(1.0)
         optimiser = Optimiser(network, settings.learning_rate, settings.iterations)
 
         def gradients(iteration: int, which: int) -> Sequence[torch.Tensor]:
@@ -118,6 +127,19 @@ class LowResolution:
             optimiser.step(found)
             if watch:
                 watch(number * settings.iterations + iteration + 1, partial(self.rows, 0, self.image.shape[0]))
+
+    @torch.no_grad()
+    def _trust(self, lesson: Lesson) -> float:
+        """The share of a network's change that is to be taken, 0 to 1 (method.md §3).
+
+        Of a network that restores the image from its degraded form hardly better than bicubic enlargement does, little
+        is to be expected one scale up: so it is where the image holds aliases, whose continuation is not in it.
+        """
+        if self.recorded.noise:  # what it learns is to take away noise
+            return 1.0
+        pair = lesson.pairs[0]
+        left = (_refine(lesson.network, self.scale, pair.son) - pair.father).square().mean()
+        return min(1.0, max(0.0, GAIN_TO_TRUST * (1 - float(left) / max(pair.plain_error, 1e-12))))
 
     @property
     def _crop(self) -> int:
@@ -147,10 +169,11 @@ class LowResolution:
             )
             father = images.to_tensor(piece, self.device)
             son = self.recorded.imitate(degrade_tensor(father, self.blur, scale), rng)
+            plain_error = float((enlarge(son, scale) - father).square().mean())
             son = noisy(son, settings.son_noise, noise)
             son = back_project(enlarge(son, scale), son, self.blur, scale, settings.input_rounds)
             corners = draw_crops(weights, inside, crop, settings.iterations * settings.crops, rng, step=scale)
-            pairs.append(Pair(father, son, corners))
+            pairs.append(Pair(father, son, corners, plain_error))
         return pairs
 
 

@@ -29,8 +29,10 @@ def trained() -> tuple[list[Lesson], list[torch.Tensor]]:
 
     class Alone(LowResolution):
         def _train(self, lesson: Lesson, number: int, watch: object) -> None:
-            pairs = [Pair(pair.father.double(), pair.son.double(), pair.corners) for pair in lesson.pairs]
-            lesson = replace(lesson, network=lesson.network.double(), pairs=pairs)
+            pairs = [
+                Pair(pair.father.double(), pair.son.double(), pair.corners, pair.plain_error) for pair in lesson.pairs
+            ]
+            lesson = replace(lesson, network=copy.deepcopy(lesson.network).double(), pairs=pairs)
             lessons.append(copy.deepcopy(lesson))
             super()._train(lesson, number, None)
             alone.append(_weights(lesson))

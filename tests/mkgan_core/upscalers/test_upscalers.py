@@ -23,8 +23,10 @@ from mkgan_core.upscalers import base
 from mkgan_core.upscalers.back_projection import GROWTH, BackProjection, BackProjectionSettings, back_project
 from mkgan_core.upscalers.interpolation import Bicubic, enlarge
 from mkgan_core.upscalers.zssr import low_resolution, published
+from mkgan_core.upscalers.zssr.low_resolution import LowResolution
 from mkgan_core.upscalers.zssr.settings import PRESETS, REAL_IMAGES, ZssrSettings
 from mkgan_core.upscalers.zssr.upscaler import Zssr
+from tests.pictures import shapes
 
 KERNEL = Kernel(kernels.centre(kernels.gaussian(np.diag([2.0, 3.0]), 11, 2), 2))
 TINY = {name: replace(settings, iterations=3) for name, settings in PRESETS.items()}
@@ -221,3 +223,17 @@ def test_zssr_stops_between_two_steps(picture: np.ndarray, monkeypatch: pytest.M
     with progress.listening(listen), progress.working("training"), pytest.raises(progress.Stopped):
         Zssr(replace(PRESETS["fast"], iterations=500)).upscale(picture, whole(picture.shape[:2]), KERNEL, 2)
     assert len(told) == 2
+
+
+def test_a_network_that_restores_nothing_is_not_trusted() -> None:
+    """White noise cannot be restored from its degraded form; a blurred picture can."""
+    kernel = Kernel(kernels.gaussian(2.0 * np.eye(2), 13, 2))
+    blurred = degrade(shapes(256, 0).astype(np.float32), kernel.array, 2)
+    dots = np.random.default_rng(0).random((128, 128, 1), np.float32).round().repeat(3, 2)  # clipped: no grain is found
+    settings = replace(PRESETS["fast"], iterations=150)
+
+    def trust(image: np.ndarray) -> float:
+        return LowResolution(image, np.ones(image.shape[:2], bool), kernel, 2, settings, 0, "cpu").trust[0]
+
+    assert trust(dots) < 0.5
+    assert trust(blurred) == 1
