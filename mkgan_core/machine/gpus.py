@@ -8,8 +8,8 @@ from functools import cache
 
 from mkgan_core.importing import importing
 
-# Of a region that waits or trains. Measured on an H100: 29 MB a region of KernelGAN's batch, 42 a network of ZSSR's
-# (BENCHMARKS.md, GPU); the windows that ZSSR's networks wait with are 28 MB by their size; the rest is for what is brief.
+# Of a region that waits or trains. Measured on an H100 (BENCHMARKS.md, GPU): 29 MB a region of KernelGAN's batch, 42 a
+# network of ZSSR's. The windows that ZSSR's networks wait with are 28 MB by their size; the rest is for what is brief.
 REGION_BYTES = 128 * 2**20
 SHARE = 0.8  # of a card's memory that trainings may fill
 MOST = 128  # on one card: with more of them, a step of all takes longer in proportion

@@ -1,7 +1,8 @@
 """On a GPU: many images' networks of our layout trained side by side, as if each were alone (method.md §3).
 
-One such network leaves a GPU mostly idle: 64 take six times as long (BENCHMARKS.md, GPU). Weights, gradients and Adam's moments have a leading dimension
-for the networks, and nothing couples two of them. A step is recorded once and replayed (`replay`).
+One such network leaves a GPU mostly idle: 64 take six times as long (BENCHMARKS.md, GPU). Weights, gradients and Adam's
+moments have a leading dimension for the networks, and nothing couples two of them. A step is recorded once and replayed
+(`replay`).
 """
 
 from __future__ import annotations
