@@ -20,12 +20,14 @@ class Context:
         seed: source of chance.
         device: where networks are trained.
         truth: the true kernel, where the data set has one; only for estimators with ``needs_truth``.
+        regions: all regions of the image, this one among them; only for estimators that compare them (`Merges`).
         batch_seconds: written by batched estimators, also where they fail: this region's share of its batch's time.
     """
 
     seed: int = 0
     device: str = "cpu"
     truth: Kernel | None = None
+    regions: Sequence[Region] = ()
     batch_seconds: float = 0.0
 
 
@@ -59,7 +61,10 @@ class Estimator(Part[S]):
 
 @runtime_checkable
 class Merges(Protocol):
-    """An estimator that can tell whether two regions are blurred alike."""
+    """An estimator that can tell whether two regions are blurred alike.
+
+    Its `Context` names all regions that are left, so that an estimate may depend on the others.
+    """
 
     def merge(self, image: Image, regions: Sequence[Region], scale: int) -> list[Region]:
         """The regions, those of equal blur joined."""

@@ -78,7 +78,7 @@ def _enlarge(spec: ImageSpec, method: Method, seed: int, common: Common) -> Walk
     if segmentation is None or failed:
         return _result(spec, method, seed, segmentation, [], failed)
     parts = yield from _side_by_side(
-        [_enlarge_region(spec, method, seed, common, region) for region in segmentation["regions"]]
+        [_enlarge_region(spec, method, seed, common, region, segmentation) for region in segmentation["regions"]]
     )
     result = _result(spec, method, seed, segmentation, parts)
     if result.error:
@@ -94,7 +94,7 @@ def _estimate(spec: ImageSpec, method: Method, seed: int, common: Common) -> Wal
     if segmentation is None or failed:
         return _result(spec, method, seed, segmentation, [], failed)
     parts = yield from _side_by_side(
-        [_estimate_region(spec, method, seed, common, region) for region in segmentation["regions"]]
+        [_estimate_region(spec, method, seed, common, region, segmentation) for region in segmentation["regions"]]
     )
     return _result(spec, method, seed, segmentation, parts)
 
@@ -130,21 +130,22 @@ def _split(spec: ImageSpec, method: Method, common: Common) -> Walk[tuple[Segmen
 
 
 def _estimate_region(
-    spec: ImageSpec, method: Method, seed: int, common: Common, region: RegionEntry
+    spec: ImageSpec, method: Method, seed: int, common: Common, region: RegionEntry, split: SegmentRecord
 ) -> Walk[RegionResult]:
     if method.estimator is None:
         return RegionResult(region)
     try:
-        job = KernelJob(spec, **common, region=region, seed=seed, estimator=method.estimator)
+        regions = tuple(split["regions"]) if len(split["regions"]) > 1 and can_merge(method.estimator) else ()
+        job = KernelJob(spec, **common, region=region, seed=seed, estimator=method.estimator, regions=regions)
         return RegionResult(region, (yield from one_step(job)))
     except StepFailed as failed:
         return RegionResult(region, error=str(failed), damaged=failed.damaged)
 
 
 def _enlarge_region(
-    spec: ImageSpec, method: Method, seed: int, common: Common, region: RegionEntry
+    spec: ImageSpec, method: Method, seed: int, common: Common, region: RegionEntry, split: SegmentRecord
 ) -> Walk[RegionResult]:
-    estimated = yield from _estimate_region(spec, method, seed, common, region)
+    estimated = yield from _estimate_region(spec, method, seed, common, region, split)
     if estimated.error:
         return estimated
     try:

@@ -35,10 +35,12 @@ class Auto(Spectral[AutoSettings]):
     """
 
     settings_class = AutoSettings
-    version = 8  # rises with that of `CameraShake`, whose kernels it gives
+    version = 9  # rises with that of `CameraShake`, whose kernels it gives
 
     @override
-    def choose(self, image: Image, spectrum: Spectrum, fit: Fit, region: Region, scale: int) -> Kernel:
+    def choose(
+        self, image: Image, spectrum: Spectrum, fit: Fit, region: Region, scale: int, *, one_of_several: bool
+    ) -> Kernel:
         with importing:
             from mkgan_core.estimators.spectral.fit import explain
 
@@ -54,12 +56,14 @@ class Auto(Spectral[AutoSettings]):
             if shaken is not None and misfit(shaken) <= self.settings.shake_share * least:
                 return Kernel(shaken, why="the blur has a shape of its own, as when the camera moved")
         excess = fit.cost - self.settings.usual_misfit
-        if plain < fit.cost + max(self.settings.margin, excess):
+        # a program reduces whole photographs: where the blur differs, less speaks for one
+        lead = self.settings.margin if one_of_several else 0.0
+        if plain < fit.cost + max(self.settings.margin, excess) - lead:
             sharp = excess <= self.settings.margin
             weights = np.exp((plain - misfits) / self.settings.doubt)
             mean = kernels.normalise(np.tensordot(weights, programs, axes=1))
             return Kernel(mean, why="the photo is already sharp" if sharp else "no simple blur explains the photo")
-        return super().choose(image, spectrum, fit, region, scale)
+        return super().choose(image, spectrum, fit, region, scale, one_of_several=one_of_several)
 
 
 def _shaken(image: Image, region: Region, scale: int) -> np.ndarray | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,7 @@ class Spectral(Estimator[S]):
     """Estimator `spectral`: the Gaussian whose spectrum explains the image's best; at x4 fitted as such."""
 
     settings_class = SpectralSettings
-    version = 6
+    version = 7
     min_side = 48
 
     @override
@@ -41,10 +42,33 @@ class Spectral(Estimator[S]):
             from mkgan_core.estimators.spectral.fit import fit
 
         spectrum = measure(image, region, self.settings)
-        return self.choose(image, spectrum, fit([spectrum], scale, self.settings), region, scale)
+        found = fit([spectrum], scale, self.settings)
+        others = self._measured(image, [other for other in context.regions if other.name != region.name])
+        if others:
+            # drawn to the region that it differs from least
+            nearest = min((self._compare(spectrum, other, scale) for _, other in others), key=lambda pair: pair.excess)
+            found = replace(found, covariance=nearest.drawn(self.settings))
+        return self.choose(image, spectrum, found, region, scale, one_of_several=bool(others))
 
-    def choose(self, image: Image, spectrum: Spectrum, fit: Fit, region: Region, scale: int) -> Kernel:  # noqa: ARG002
+    def choose(
+        self,
+        image: Image,  # noqa: ARG002
+        spectrum: Spectrum,  # noqa: ARG002
+        fit: Fit,
+        region: Region,
+        scale: int,
+        *,
+        one_of_several: bool,  # noqa: ARG002
+    ) -> Kernel:
         """The kernel of a fit; `Auto` looks at the spectrum again.
+
+        Args:
+            image: (H, W, 3) in [0, 1].
+            spectrum: of the region.
+            fit: to it.
+            region: the part of the image.
+            scale: 2 or 4.
+            one_of_several: whether the blur differs over the image.
 
         Raises:
             KernelError: if it leaves the blur too uncertain.
@@ -69,36 +93,69 @@ class Spectral(Estimator[S]):
             regions: disjoint, covering the image.
             scale: 2 or 4.
         """
-        with importing:
-            from mkgan_core.estimators.spectral.fit import fit
-
-        groups: list[tuple[Region, Spectrum]] = []
-        unmeasured = []
-        for part in regions:
-            try:
-                groups.append((part, measure(image, part, self.settings)))
-            except KernelError:
-                unmeasured.append(part)
+        groups = self._measured(image, regions)
         if not groups:
             return [whole(image.shape[:2])]
-
-        @cache
-        def cost(*members: int) -> float:
-            spectra = [groups[index][1] for index in members]
-            return fit(spectra, scale, self.settings).cost
-
+        unmeasured = [part for part in regions if all(part is not group for group, _ in groups)]
+        excess: dict[frozenset[str], float] = {}
         while len(groups) > 1:
-            excess, a, b = min((cost(a, b) - cost(a) - cost(b), a, b) for a, b in combinations(range(len(groups)), 2))
-            if excess >= self.settings.merge_below:
+            for (a, first), (b, second) in combinations(groups, 2):
+                pair = frozenset((a.name, b.name))
+                if pair not in excess:
+                    excess[pair] = self._compare(first, second, scale).excess
+            (a, _), (b, _) = min(combinations(groups, 2), key=lambda pair: excess[frozenset(g.name for g, _ in pair)])
+            if excess[frozenset((a.name, b.name))] >= self.settings.merge_below:
                 break
-            joined = _join(groups[a][0], groups[b][0])
-            rest = [group for index, group in enumerate(groups) if index not in (a, b)]
+            joined = _join(a, b)
+            rest = [group for group in groups if group[0] is not a and group[0] is not b]
             groups = [*rest, (joined, measure(image, joined, self.settings))]
-            cost.cache_clear()
         found = sorted((region for region, _ in groups), key=lambda region: -region.area)
         for part in unmeasured:
             found[0] = _join(found[0], part)
         return found
+
+    def _measured(self, image: Image, regions: Sequence[Region]) -> list[tuple[Region, Spectrum]]:
+        """The regions that hold enough for a spectrum, each with it."""
+        found = []
+        for region in regions:
+            with suppress(KernelError):
+                found.append((region, measure(image, region, self.settings)))
+        return found
+
+    def _compare(self, one: Spectrum, other: Spectrum, scale: int) -> Comparison:
+        with importing:
+            from mkgan_core.estimators.spectral.fit import fit, fit_apart
+
+        shared = fit([one, other], scale, self.settings)
+        own, _ = fit_apart([one, other], scale, self.settings)
+        return Comparison(shared.covariance, own.covariance, shared.cost - own.cost)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A region's blur beside that of another region.
+
+    Attributes:
+        shared: (2, 2) covariance of one blur for both.
+        own: that of the region, where each has its own.
+        excess: how much worse one blur explains both spectra, in the fit's cost.
+    """
+
+    shared: np.ndarray
+    own: np.ndarray
+    excess: float
+
+    def drawn(self, settings: SpectralSettings) -> np.ndarray:
+        """The region's covariance drawn to the shared one, along the logs, by the odds that both are one blur."""
+        weight = 1 / (1 + math.exp((settings.apart - self.excess) / settings.apart_doubt))
+        shared, own = (_of_eigenvalues(np.log, covariance) for covariance in (self.shared, self.own))
+        return _of_eigenvalues(np.exp, (1 - weight) * shared + weight * own)
+
+
+def _of_eigenvalues(function: Callable[[np.ndarray], np.ndarray], matrix: np.ndarray) -> np.ndarray:
+    """A function of a symmetric matrix, such as its logarithm."""
+    values, vectors = np.linalg.eigh(matrix)
+    return (vectors * function(values)) @ vectors.T
 
 
 def _join(a: Region, b: Region) -> Region:

@@ -91,33 +91,39 @@ class _Model:
 def fit(spectra: Sequence[Spectrum], scale: int, settings: SpectralSettings) -> Fit:
     """Maximum a posteriori fit of one blur to the spectra of one or more regions.
 
-    The blur is shared; amplitude, slope, orientation and noise are fitted per region.
+    The blur is shared; amplitude, slope, orientation and noise are fitted per region. What is expected of slope and
+    orientation varies less within a photograph than between photographs (`SpectralSettings.slope_alike`).
 
     Soft-L1 deviations of the log spectrum, Gaussian priors. A bin's deviation counts as one unit: neighbouring bins
     deviate together, so there are far fewer independent ones than bins, and the priors keep their weight.
     """
-    models = [_Model(spectrum, scale, settings) for spectrum in spectra]
-    slack = settings.robustness
-    priors = [_prior(spectrum, settings) for spectrum in spectra]
-    pull = np.zeros((4, 8))
-    pull[[0, 1, 2], [1, 2, 3]] = 1 / priors[0][1]
-    # parameters: the blur's three, then five of each region; as the model's eight
-    order = [[3 + 5 * i, 4 + 5 * i, 5 + 5 * i, 6 + 5 * i, 0, 1, 2, 7 + 5 * i] for i in range(len(models))]
+    # the blur's three parameters, then five of each region; as the model's eight
+    order = np.array([[3, 4, 5, 6, 0, 1, 2, 7]]) + 5 * np.arange(len(spectra))[:, None]
+    order[:, 4:7] = [0, 1, 2]
+    return _solve(spectra, scale, settings, order)[0]
 
-    expected = np.log(settings.deviation * scale / 2)
-    pull_blur = np.zeros((2, 3 + 5 * len(models)))
-    pull_blur[[0, 1], [0, 2]] = 1 / settings.deviation_std
+
+def fit_apart(spectra: Sequence[Spectrum], scale: int, settings: SpectralSettings) -> list[Fit]:
+    """As `fit`, but with a blur for each region; the cost of each is that of all together."""
+    return _solve(spectra, scale, settings, np.arange(8 * len(spectra)).reshape(-1, 8))
+
+
+def _solve(spectra: Sequence[Spectrum], scale: int, settings: SpectralSettings, order: np.ndarray) -> list[Fit]:
+    """The fit of every blur; ``order`` (R, 8) says where each region's parameters stand among all."""
+    models = [_Model(spectrum, scale, settings) for spectrum in spectra]
+    slack, count = settings.robustness, int(order.max()) + 1
+    centres = np.array([settings.slope + settings.slope_by_contrast * spectrum.contrast for spectrum in spectra])
+    pull, target = _priors(order, count, centres, np.log(settings.deviation * scale / 2), settings)
 
     def residuals(every: np.ndarray) -> np.ndarray:
-        parts = [(every[[0, 2]] - expected) / settings.deviation_std]
-        for model, own, (centre, spread) in zip(models, order, priors, strict=True):
+        parts = [pull @ every - target]
+        for model, own in zip(models, order, strict=True):
             p = every[own]
-            soft = _soften(model(p)[0] - model.measured, slack)
-            parts += [soft, (p[1:4] - centre) / spread, [_noise_weight(p[7], settings) * p[7]]]
+            parts += [_soften(model(p)[0] - model.measured, slack), [_noise_weight(p[7], settings) * p[7]]]
         return np.concatenate(parts)
 
     def jacobian(every: np.ndarray) -> np.ndarray:
-        parts = [pull_blur]
+        parts = [pull]
         for model, own in zip(models, order, strict=True):
             p = every[own]
             predicted, derivatives = model(p)
@@ -125,9 +131,9 @@ def fit(spectra: Sequence[Spectrum], scale: int, settings: SpectralSettings) -> 
             root = np.sqrt(1 + z * z)
             # d soft / d deviation; towards zero it tends to one
             steep = np.where(z > 1e-4, z / root / np.sqrt(np.maximum(2 * (root - 1), 1e-12)), 1.0)
-            pull[3, 7] = _noise_weight(p[7], settings)
-            part = np.zeros((len(steep) + len(pull), len(every)))
-            part[:, own] = np.concatenate([derivatives * steep[:, None], pull])
+            part = np.zeros((len(steep) + 1, count))
+            part[:-1, own] = derivatives * steep[:, None]
+            part[-1, own[7]] = _noise_weight(p[7], settings)
             parts.append(part)
         return np.concatenate(parts)
 
@@ -135,22 +141,55 @@ def fit(spectra: Sequence[Spectrum], scale: int, settings: SpectralSettings) -> 
 
     def search(deviation: float) -> Any:
         blur = np.log(deviation * scale / 2)
-        start = np.array([blur, 0, blur, *[0, 0, 0, 0, 0.2] * len(models)])
-        for spectrum, model, own, (centre, _) in zip(spectra, models, order, priors, strict=True):
-            start[own[1]] = centre[0]
+        start = np.zeros(count)
+        for spectrum, model, own, centre in zip(spectra, models, order, centres, strict=True):
+            start[own] = [0, centre, 0, 0, blur, 0, blur, 0.2]
             heard = model.measured > np.log(spectrum.noise) + 2
             offset = model.measured - model(start[own])[0]
             start[own[0]] = np.median(offset[heard if heard.any() else slice(None)])
         return least_squares(residuals, start, jac=derivatives, x_scale="jac", max_nfev=100)
 
     best = min((search(deviation) for deviation in START_DEVIATIONS), key=lambda found: found.cost)
-    a00, a10, a11 = best.x[:3]
+    posterior = np.linalg.pinv(best.jac.T @ best.jac)
+    return [_blur(best, posterior, own) for own in np.unique(order[:, 4:7], axis=0)]
+
+
+def _blur(best: Any, posterior: np.ndarray, own: np.ndarray) -> Fit:
+    """The blur whose three parameters are at ``own``."""
+    a00, a10, a11 = best.x[own]
     factor = np.array([[np.exp(a00), 0], [a10, np.exp(a11)]])
     covariance = factor @ factor.T
     # the trace is exp(2 a00) + a10² + exp(2 a11)
     towards = np.array([2 * np.exp(2 * a00), 2 * a10, 2 * np.exp(2 * a11)]) / np.trace(covariance)
-    posterior = np.linalg.pinv(best.jac.T @ best.jac)[:3, :3]
-    return Fit(covariance, float(np.sqrt(towards @ posterior @ towards)), float(best.cost))
+    uncertainty = np.sqrt(towards @ posterior[np.ix_(own, own)] @ towards)
+    return Fit(covariance, float(uncertainty), float(best.cost))
+
+
+def _priors(
+    order: np.ndarray, count: int, slopes: np.ndarray, log_deviation: float, settings: SpectralSettings
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows W (N, count) and values v (N,) so that the priors' share of the residuals is W p - v."""
+    regions, nothing = len(order), np.zeros(len(order))
+    slope, tilt = (
+        _whiten(regions, std, alike)
+        for std, alike in ((settings.slope_std, settings.slope_alike), (settings.tilt_std, settings.tilt_alike))
+    )
+    rows, values = [], []
+    for column, weights, expected in ((1, slope, slopes), (2, tilt, nothing), (3, tilt, nothing)):
+        row = np.zeros((regions, count))
+        row[:, order[:, column]] = weights
+        rows.append(row)
+        values.append(weights @ expected)
+    axes = np.unique(order[:, [4, 6]])
+    row = np.zeros((len(axes), count))
+    row[np.arange(len(axes)), axes] = 1 / settings.deviation_std
+    return np.concatenate([*rows, row]), np.concatenate([*values, np.full(len(axes), log_deviation * row.max())])
+
+
+def _whiten(count: int, std: float, alike: float) -> np.ndarray:
+    """W (count, count), |W x|² = x^T C^-1 x, of values with deviation ``std`` that correlate by ``alike``."""
+    covariance = std**2 * ((1 - alike) * np.eye(count) + alike)
+    return np.linalg.cholesky(np.linalg.inv(covariance)).T
 
 
 def explain(kernel: np.ndarray, spectrum: Spectrum, scale: int, settings: SpectralSettings) -> float:

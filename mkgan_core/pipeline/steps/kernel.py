@@ -17,7 +17,7 @@ from mkgan_core.machine.storage import Store, content_key, sha256
 from mkgan_core.pipeline import parts
 from mkgan_core.pipeline.artifacts import load_region, whole_region
 from mkgan_core.pipeline.jobs import RegionJob, run
-from mkgan_core.pipeline.records import KernelRecord, Record
+from mkgan_core.pipeline.records import KernelRecord, Record, RegionEntry
 
 ATTEMPTS = 2  # seeds tried for a kernel before falling back
 SEED_STRIDE = 1000  # a retry's seed must not be another run's seed
@@ -32,9 +32,11 @@ class KernelJob(RegionJob[KernelRecord]):
 
     Attributes:
         estimator: its name.
+        regions: all regions of the image, for an estimator that compares them; none where there is but one.
     """
 
     estimator: str
+    regions: tuple[RegionEntry, ...] = ()
 
     step: ClassVar[str] = "kernel"
     phrase: ClassVar[str] = "estimate kernel of {job.subject} by {job.estimator}"
@@ -55,6 +57,7 @@ class KernelJob(RegionJob[KernelRecord]):
             "seed": self.seed if part.seeded else None,
             "scale": self.spec.scale,
             "truth": truth,
+            **({"regions": [entry["key"] for entry in self.regions]} if self.regions else {}),
         }
 
     @override
@@ -65,7 +68,7 @@ class KernelJob(RegionJob[KernelRecord]):
         if kernel is not None:
             return {**record, "fallback": None, "why": kernel.why, **self._save(store, kernel)}
         if self.region["mask"] is not None:
-            whole = run(replace(self, region=whole_region(self.spec)))
+            whole = run(replace(self, region=whole_region(self.spec), regions=()))
             shared = {name: whole[name] for name in ("kernel_key", "kernel", "half")}
             return {**record, "fallback": f"{why}; took the whole image's kernel", **shared}
         bicubic = parts.build("estimator", "bicubic", self.preset)
@@ -80,13 +83,14 @@ class KernelJob(RegionJob[KernelRecord]):
         if not part.batched:
             prepare_torch()
         truth = true_kernel(self.spec, region) if part.needs_truth else None
+        regions = [load_region(store, self.spec, entry) for entry in self.regions]
         record: Record = {"device": device}
         if part.batched:
             record["seconds"] = 0.0  # its shares of batches, without the time it waited for others
         why = None
         for attempt in range(ATTEMPTS if part.seeded else 1):
             record["attempts"] = attempt + 1
-            context = Context(self.seed + attempt * SEED_STRIDE, device, truth)
+            context = Context(self.seed + attempt * SEED_STRIDE, device, truth, regions)
             try:
                 kernel = part.estimate(image, region, self.spec.scale, context)
             except KernelError as fault:

@@ -9,9 +9,14 @@ from skimage.data import coffee
 
 from mkgan_core.errors import KernelError
 from mkgan_core.estimators.base import Context, Estimator
+from mkgan_core.estimators.spectral.auto import Auto
+from mkgan_core.estimators.spectral.fit import Fit, explain
+from mkgan_core.estimators.spectral.settings import AutoSettings
+from mkgan_core.estimators.spectral.spectrum import measure
 from mkgan_core.imaging import kernels
 from mkgan_core.imaging.degradation import degrade
 from mkgan_core.imaging.kernels import similarity
+from mkgan_core.imaging.reductions import usual
 from mkgan_core.imaging.regions import whole
 from mkgan_core.imaging.scores import scores
 from mkgan_core.pipeline import parts
@@ -81,3 +86,16 @@ def test_it_refuses_what_it_cannot_tell() -> None:
     flat = np.full((96, 96, 3), 0.5, np.float32)
     with pytest.raises(KernelError, match="the image"):
         parts.build("estimator", "auto", "fast").estimate(flat, whole((96, 96)), 2, Context(seed=0))
+
+
+@pytest.mark.parametrize(("lead", "alone", "beside"), [(8.0, True, True), (2.0, False, True), (-1.0, False, False)])
+def test_beside_a_region_of_another_blur_less_speaks_for_a_program(lead: float, alone: bool, beside: bool) -> None:
+    """``lead``: by how much the Gaussian explains the spectrum better than any program's kernel; then who wins."""
+    low = rounded(power_law((128, 128), 2.8, 1))
+    auto = Auto(AutoSettings(shake_from=1e6))
+    spectrum = measure(low, whole((128, 128)), auto.settings)
+    programs = [explain(kernel, spectrum, 2, auto.settings) for kernel in usual(2).values()]
+    gaussian = Fit(2.5 * np.eye(2), 0.1, min(programs) - lead)
+    for one_of_several, wins in ((False, alone), (True, beside)):
+        kernel = auto.choose(low, spectrum, gaussian, whole((128, 128)), 2, one_of_several=one_of_several)
+        assert (kernel.why is None) == wins

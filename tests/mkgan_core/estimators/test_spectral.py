@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from mkgan_core.datasets.kernel_laws import random_kernel
 from mkgan_core.errors import KernelError
 from mkgan_core.estimators.base import Context
 from mkgan_core.estimators.spectral import fit
-from mkgan_core.estimators.spectral.estimator import Spectral
+from mkgan_core.estimators.spectral.estimator import Comparison, Spectral
 from mkgan_core.estimators.spectral.settings import SpectralSettings
 from mkgan_core.estimators.spectral.spectrum import measure
 from mkgan_core.imaging import kernels
@@ -157,3 +158,60 @@ def test_div2krk_kernels_are_found(div2krk) -> None:
         low = load_low(spec)
         found = Spectral(SETTINGS).estimate(low, whole(spec.shape), 2, Context(seed=0))
         assert kernels.kernel_psnr(found.array, truth.array, 2) > 27
+
+
+def halves(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, list[Region]]:
+    """An image (256, 512, 3) whose halves are blurred by two kernels, and its two regions."""
+    high = power_law((512, 1024), SETTINGS.slope, 6)
+    low = rounded(np.concatenate([degrade(high, left, 2)[:, :256], degrade(high, right, 2)[:, 256:]], axis=1))
+    columns = np.arange(512)[None].repeat(256, axis=0)
+    return low, [Region("left", columns < 256), Region("right", columns >= 256)]
+
+
+def test_regions_without_a_common_prior_are_fitted_as_if_alone() -> None:
+    low, regions = halves(*(kernels.gaussian(v * np.eye(2), 17, 2) for v in (1.2, 4.0)))
+    spectra = [measure(low, region, SETTINGS) for region in regions]
+    strangers = replace(SETTINGS, slope_alike=0.0, tilt_alike=0.0)
+    apart, alone = fit.fit_apart(spectra, 2, strangers), [fit.fit([s], 2, strangers) for s in spectra]
+    assert apart[0].cost == apart[1].cost == pytest.approx(sum(one.cost for one in alone), rel=1e-4)
+    for together, by_itself in zip(apart, alone, strict=True):
+        assert np.allclose(together.covariance, by_itself.covariance, rtol=0.02, atol=0.02)
+        assert together.uncertainty == pytest.approx(by_itself.uncertainty, rel=0.05)
+
+
+def test_one_blur_never_explains_two_spectra_better_than_two() -> None:
+    for v in (1.2, 4.0):
+        low, regions = halves(*(kernels.gaussian(w * np.eye(2), 17, 2) for w in (1.2, v)))
+        spectra = [measure(low, region, replace(SETTINGS, deviation_std=1e6)) for region in regions]
+        wide = replace(SETTINGS, deviation_std=1e6)  # two blurs pay the prior twice
+        assert fit.fit(spectra, 2, wide).cost >= fit.fit_apart(spectra, 2, wide)[0].cost - 1e-3
+
+
+def test_a_blur_is_drawn_to_the_shared_one_as_the_evidence_is_weak() -> None:
+    shared, own = np.diag([4.0, 1.0]), turned((2.0, 0.5), 0.7)
+    sizes = [np.linalg.det(Comparison(shared, own, excess).drawn(SETTINGS)) for excess in (-100, 0, 2, 4, 6, 8, 100)]
+    assert sizes[0] == pytest.approx(np.linalg.det(shared))
+    assert sizes[-1] == pytest.approx(np.linalg.det(own))
+    assert all(a > b for a, b in pairwise(sizes))
+    assert sizes[3] == pytest.approx(np.sqrt(np.linalg.det(shared) * np.linalg.det(own)))  # at `apart` they are even
+    assert np.allclose(Comparison(own, own, 3.0).drawn(SETTINGS), own)
+
+
+def test_a_region_that_differs_clearly_keeps_its_own_blur() -> None:
+    """Told of the other region, the estimate hardly moves where the blurs are far apart."""
+    little, much = (kernels.gaussian(v * np.eye(2), 17, 2) for v in (1.0, 4.0))
+    low, regions = halves(little, much)
+    for region, kernel in zip(regions, (little, much), strict=True):
+        found = Spectral(SETTINGS).estimate(low, region, 2, Context(regions=regions))
+        assert kernels.kernel_psnr(found.array, kernel, 2) > 33
+
+
+def test_regions_of_one_blur_come_closer_to_each_other() -> None:
+    same = kernels.gaussian(2.5 * np.eye(2), 17, 2)
+    low, regions = halves(same, same)
+
+    def apart(context: Context) -> float:
+        a, b = (Spectral(SETTINGS).estimate(low, region, 2, context).array for region in regions)
+        return float(np.abs(a - b).sum())
+
+    assert apart(Context(regions=regions)) < 0.3 * apart(Context())
