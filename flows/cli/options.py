@@ -124,5 +124,8 @@ TrustWeights = Annotated[
     ),
 ]
 PerObject = Annotated[
-    bool, typer.Option(envvar="MKGAN_PER_OBJECT", help="yolo-sam, yolo-grabcut: one region per object, not their union")
+    bool,
+    typer.Option(
+        envvar="MKGAN_PER_OBJECT", help="yolo-sam, yolo-seg, yolo-grabcut: one region per object, not their union"
+    ),
 ]

@@ -24,6 +24,7 @@ NAMED_METHODS = (
     "auto+zssr",
     "ground-truth+zssr",
 )
+OBJECTS = "-objects"  # after a segmenter's name: one region per object
 Changes = tuple[tuple[str, Any], ...]
 # What takes the place of a part for which an image is too small: the first that fits.
 _SMALLER: dict[Kind, tuple[str, ...]] = {
@@ -88,7 +89,7 @@ class Method:
         """
         if not hasattr(parts.part_class("segmenter", self.segmenter).settings_class, "per_object"):
             raise ConfigError(
-                f"--per-object: segmenter '{self.segmenter}' knows no objects; use yolo-sam or yolo-grabcut"
+                f"--per-object: segmenter '{self.segmenter}' knows no objects; use yolo-seg, yolo-sam or yolo-grabcut"
             )
         return replace(self, segmenter_changes=(("per_object", True),))
 
@@ -130,7 +131,7 @@ class Method:
 def parse(name: str) -> Method:
     """The method of a name: ``bicubic``, ``kernelgan+zssr``, ``multi-kernelgan+zssr``, ``given/bicubic+zssr``, ...
 
-    ``multi-X+Y`` is ``auto/X+Y``; no segmenter means ``whole``.
+    ``multi-X+Y`` is ``auto/X+Y``; no segmenter means ``whole``; ``yolo-seg-objects/X+Y`` has one region per object.
 
     Raises:
         ConfigError: for unknown parts, with the nearest known names.
@@ -145,6 +146,8 @@ segmenter_changes=(), upscaler_changes=(), feather=0.0)
         segmenter = "whole"
         if rest.startswith("multi-"):
             segmenter, rest = "auto", rest.removeprefix("multi-")
+    objects = segmenter.endswith(OBJECTS) and segmenter not in parts.names("segmenter")
+    segmenter = segmenter.removesuffix(OBJECTS) if objects else segmenter
     if segmenter == "auto":
         segmenter = parts.resolve_auto()
     estimator, plus, upscaler = rest.rpartition("+")
@@ -161,7 +164,8 @@ segmenter_changes=(), upscaler_changes=(), feather=0.0)
     uses_kernel = parts.part_class("upscaler", upscaler).needs_kernel
     if uses_kernel and not plus:
         raise ConfigError(f"method '{name}': upscaler '{upscaler}' needs an estimator, as in 'kernelgan+{upscaler}'")
-    return Method(name, segmenter, estimator if plus and uses_kernel else None, upscaler)
+    method = Method(name, segmenter, estimator if plus and uses_kernel else None, upscaler)
+    return method.per_object() if objects else method
 
 
 def _fits(kind: Kind, name: str, shape: tuple[int, int]) -> bool:

@@ -172,7 +172,15 @@ def _upscale_job(
 
 def _compose_job(spec: ImageSpec, method: Method, common: Common, parts: Sequence[RegionResult]) -> ComposeJob:
     enlarged = tuple((part.region, part.kernel, part.upscaled) for part in parts if part.upscaled)
-    return ComposeJob(spec, **common, method=method.name, parts=enlarged, feather=method.feather)
+    return ComposeJob(
+        spec,
+        **common,
+        method=method.name,
+        parts=enlarged,
+        feather=method.feather,
+        upscaler=method.upscaler,
+        changes=method.upscaler_changes,
+    )
 
 
 def one_step(job: Job[R]) -> Walk[R]:

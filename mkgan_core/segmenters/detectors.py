@@ -16,7 +16,7 @@ from mkgan_core.imaging.images import Image, to_tensor
 from mkgan_core.importing import importing
 from mkgan_core.machine import weights
 from mkgan_core.segmenters import ultralytics_api
-from mkgan_core.segmenters.base import Segmenter
+from mkgan_core.segmenters.base import Segmenter, object_names
 from mkgan_core.segmenters.rules import Rules
 
 _one_at_a_time = threading.Lock()  # the networks are shared by the threads of a run, and keep state while they predict
@@ -31,11 +31,15 @@ class DetectorSettings:
 
 
 @dataclass(frozen=True)
-class YoloSegSettings(DetectorSettings):
+class YoloSegSettings:
     """Settings of `YoloSeg`."""
 
-    confidence: float = 0.3
-    """Exports with 8-bit weights score low; below this lie the wrong finds (BENCHMARKS.md)."""
+    confidence: float = 0.2
+    """Exports with 8-bit weights score low. A wrong find costs little: its blur is that of the rest (BENCHMARKS.md)."""
+    per_object: bool = False
+    """One region per object instead of their union."""
+    side: int = 640
+    """What the network sees; an image whose longer side is no longer is enlarged to twice its size first."""
 
 
 class Detector(Segmenter[DetectorSettings]):
@@ -66,18 +70,35 @@ class Yolo(Detector):
         return fill_boxes(boxes, image.shape[:2])
 
 
-class YoloSeg(Detector):
+class YoloSeg(Segmenter[YoloSegSettings]):
     """A YOLO that segments, through ultralytics; the objects' own masks, whose borders are kept."""
 
     settings_class = YoloSegSettings
+    version = 2
     weights = ("yolo-seg",)
     packages = ("ultralytics",)
-    rules = Rules(block_ratio=None)
+    rules = Rules(speck=256, block_ratio=None)
 
     @override
-    def detect(self, image: Image, device: str) -> list[np.ndarray]:
-        found = _predict("yolo-seg", image, self.settings.confidence, device)
-        return [] if found.masks is None else list(found.masks.data.cpu().numpy().astype(bool))  # (N, H, W)
+    def masks(self, image: Image, given: Mapping[str, np.ndarray], *, device: str = "cpu") -> Mapping[str, np.ndarray]:
+        """``{"object": mask}``; with ``per_object`` one mask for each, the surest first; nothing without objects."""
+        with importing:
+            import cv2
+            from scipy.ndimage import binary_fill_holes
+
+        height, width = image.shape[:2]
+        seen = image
+        if max(height, width) <= self.settings.side:
+            seen = np.clip(cv2.resize(image, (2 * width, 2 * height), interpolation=cv2.INTER_CUBIC), 0, 1)
+        found = _predict("yolo-seg", seen, self.settings.confidence, device)
+        if found.masks is None:
+            return {}
+        masks = found.masks.data.cpu().numpy().astype(bool)  # (N, H, W), the surest first
+        if not self.settings.per_object:
+            masks = masks.any(axis=0, keepdims=True)
+        filled = [np.asarray(binary_fill_holes(mask), np.float32) for mask in masks]
+        small = [cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA) > 0.5 for mask in filled]
+        return dict(zip(object_names(len(small)), small, strict=True))
 
 
 class FasterRcnn(Detector):

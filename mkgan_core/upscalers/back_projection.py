@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -59,6 +59,10 @@ class BackProjection(StripUpscaler[BackProjectionSettings]):
             high = back_project(enlarge(low, scale), low, blur, scale, self.settings.rounds)
             yield images.to_image(high)[(top - origin - first) * scale : (bottom - origin - first) * scale, columns]
 
+    @override
+    def true_to(self, image: Image) -> bool:
+        return True
+
 
 def back_project(high: torch.Tensor, low: torch.Tensor, kernel: np.ndarray, scale: int, rounds: int) -> torch.Tensor:
     """Add the enlarged residual ``low - degrade(high)`` to ``high`` that many times, all in one step.
@@ -84,26 +88,42 @@ def back_project(high: torch.Tensor, low: torch.Tensor, kernel: np.ndarray, scal
 
     if rounds == 0:
         return high
-    reach = _reach_of_round(kernel, scale)
-    impulse = low.new_zeros(1, 1, 2 * reach + 1, 2 * reach + 1)
-    impulse[..., reach, reach] = 1
-    response = degrade_tensor(enlarge(impulse, scale), kernel, scale)[0, 0]
-
     residual = low - degrade_tensor(high, kernel, scale)
     margin = reach_of(kernel, scale)
     rows, columns = (np.pad(np.arange(side), margin, mode="symmetric") for side in low.shape[2:])
     wide = residual[..., rows[:, None], columns]
     size = wide.shape[2:]
-    field = low.new_zeros(size)
-    field[: len(response), : len(response)] = response
-    response = torch.fft.rfft2(field.roll((-reach, -reach), (0, 1)))
-    diverges = (1 - response).abs().max() ** rounds > GROWTH
-    turn = torch.exp(-1j * response.angle()) if diverges else torch.ones_like(response)
+    response = _response(kernel, scale, size, low)
+    crooked = (1 - response).abs().max() ** rounds > GROWTH
+    turn = torch.exp(-1j * response.angle()) if crooked else torch.ones_like(response)
     total = turn
     for _ in range(rounds - 1):
         total = turn + (1 - response * turn) * total
     summed = torch.fft.irfft2(torch.fft.rfft2(wide) * total, s=size)
     return high + enlarge(summed[..., margin:-margin, margin:-margin], scale)
+
+
+def diverges(kernel: np.ndarray, scale: int, rounds: int) -> bool:
+    """Whether plain back-projection with this kernel blows up within so many rounds."""
+    with importing:
+        import torch
+
+    side = 4 * _reach_of_round(kernel, scale)
+    return bool((1 - _response(kernel, scale, (side, side), torch.zeros(1))).abs().max() ** rounds > GROWTH)
+
+
+def _response(kernel: np.ndarray, scale: int, size: Sequence[int], like: torch.Tensor) -> torch.Tensor:
+    """H of the low-resolution grid, what enlarging and degrading does to each frequency, for an image of this size."""
+    with importing:
+        import torch
+
+    reach = _reach_of_round(kernel, scale)
+    impulse = like.new_zeros(1, 1, 2 * reach + 1, 2 * reach + 1)
+    impulse[..., reach, reach] = 1
+    response = degrade_tensor(enlarge(impulse, scale), kernel, scale)[0, 0]
+    field = like.new_zeros(*size)
+    field[: len(response), : len(response)] = response
+    return torch.fft.rfft2(field.roll((-reach, -reach), (0, 1)))
 
 
 def reach_of(kernel: np.ndarray, scale: int) -> int:

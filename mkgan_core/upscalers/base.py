@@ -65,6 +65,10 @@ class Upscaler(Part[S]):
         """
         yield self.upscale(image, region, kernel, scale, seed=seed, device=device)
 
+    def true_to(self, image: Image) -> bool:  # noqa: ARG002
+        """Whether what it makes of an image (H, W, 3) is meant to be, degraded, that image again (`seams`)."""
+        return False
+
 
 class StripUpscaler(Upscaler[S]):
     """An upscaler that sees only so far, and so is made of strips."""

@@ -42,10 +42,10 @@ class SpectralSettings:
     """Correlation of the slopes, less what is expected of each, of two regions of one photograph."""
     tilt_alike: float = 0.3
     """Likewise of their orientation terms."""
-    apart: float = 4.0
+    apart: float = 6.0
     """How much worse (in the fit's cost, half a sum of squared deviations) one blur for two regions must explain their
     spectra for a blur of its own to count as much as the shared one."""
-    apart_doubt: float = 1.5
+    apart_doubt: float = 3.0
     """Where it is worse by this much more, the odds are e times as high (method.md §6)."""
     merge_below: float = 3.0
     """Two regions are joined if one blur for both explains their spectra worse by less than this."""

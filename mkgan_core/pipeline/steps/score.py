@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from typing_extensions import override
 
-from mkgan_core.datasets.layout import load_high, true_kernel
+from mkgan_core.datasets.layout import load_high, load_low, true_kernel
 from mkgan_core.errors import KernelError
 from mkgan_core.imaging import images
 from mkgan_core.imaging.kernels import kernel_psnr
 from mkgan_core.imaging.regions import Region, compose
 from mkgan_core.imaging.scores import scores
+from mkgan_core.machine.cores import prepare_torch
 from mkgan_core.machine.storage import Store
+from mkgan_core.pipeline import parts
 from mkgan_core.pipeline.artifacts import load_kernel, load_region
 from mkgan_core.pipeline.jobs import Job
+from mkgan_core.pipeline.method import Changes
 from mkgan_core.pipeline.records import EnlargeRecord, KernelRecord, Record, RegionEntry, ScoreRecord
+from mkgan_core.upscalers import seams
 
 
 @dataclass(frozen=True)
@@ -28,11 +33,15 @@ class ComposeJob(Job[ScoreRecord]):
         method: the method's name, for the label.
         parts: region, kernel record (None where no kernel is used) and enlargement record of each region.
         feather: std of the blend between regions in high-resolution pixels.
+        upscaler: what enlarged them.
+        changes: its settings that differ from the preset's.
     """
 
     method: str
     parts: tuple[tuple[RegionEntry, KernelRecord | None, EnlargeRecord], ...]
     feather: float = 0.0
+    upscaler: str | None = None
+    changes: Changes = ()
 
     step: ClassVar[str] = "compose"
     phrase: ClassVar[str] = "score {job.subject} by {job.method}"
@@ -50,6 +59,7 @@ class ComposeJob(Job[ScoreRecord]):
             "scale": self.spec.scale,
             # hard borders are named by nothing, as they were before there were others
             **({"feather": self.feather} if self.feather else {}),
+            **({"seams": self._seams()} if self._mends else {}),
         }
 
     @override
@@ -63,6 +73,8 @@ class ComposeJob(Job[ScoreRecord]):
             loaded.append((region, images.decode_raw(store.fetch(enlarged["output"]))))
             psnrs.append(self._kernel_psnr(store, region, kernel) if kernel else None)
         pixels = compose(loaded, self.spec.scale, self.feather)
+        if self._mends:
+            pixels = self._mended(store, pixels, [region for region, _ in loaded])
         record: Record = {"kernel_psnr": psnrs}
         if self.spec.high is not None:
             truth = load_high(self.spec)
@@ -72,6 +84,24 @@ class ComposeJob(Job[ScoreRecord]):
             "output": store.put(self.file_name(".png"), images.encode_pixels_png(pixels)),
             **_json_safe(record),
         }
+
+    @property
+    def _mends(self) -> bool:
+        """Whether borders may need it; blended ones are left as they are."""
+        kernels = [kernel for _, kernel, _ in self.parts]
+        return self.upscaler is not None and len(kernels) > 1 and None not in kernels and not self.feather
+
+    def _seams(self) -> dict[str, Any]:
+        part = parts.identity("upscaler", self.upscaler or "", self.preset, dict(self.changes))
+        return {"version": seams.VERSION, "image": self.spec.low.sha256, "upscaler": part}
+
+    def _mended(self, store: Store, pixels: np.ndarray, regions: Sequence[Region]) -> np.ndarray:
+        low = load_low(self.spec)
+        if not parts.build("upscaler", self.upscaler or "", self.preset, dict(self.changes)).true_to(low):
+            return pixels
+        prepare_torch()
+        kernels = [load_kernel(store, kernel) for _, kernel, _ in self.parts if kernel]
+        return seams.mend(low, pixels, list(zip(regions, kernels, strict=True)), self.spec.scale)
 
     def _kernel_psnr(self, store: Store, region: Region, kernel: KernelRecord) -> float | None:
         estimate = load_kernel(store, kernel).array

@@ -10,6 +10,7 @@ from mkgan_core.errors import RegionError
 from mkgan_core.imaging import images
 from mkgan_core.imaging.images import Image
 from mkgan_core.imaging.kernels import Kernel
+from mkgan_core.imaging.recording import examine
 from mkgan_core.imaging.regions import Region
 from mkgan_core.importing import importing
 from mkgan_core.upscalers.back_projection import BYTES_PER_PIXEL, with_surroundings
@@ -60,3 +61,10 @@ class Zssr(StripUpscaler[ZssrSettings]):
         columns = slice(column * scale, (column + region.box[3] - region.box[1]) * scale)
         for top, bottom in strips_of(region, scale, BYTES_PER_PIXEL, TRAINING):
             yield images.to_image(trained.rows(top - origin, bottom - origin))[:, columns]
+
+    @override
+    def true_to(self, image: Image) -> bool:
+        settings = self.settings
+        if settings.layout == "enlarged" or not settings.closing_rounds:  # the published composite is left as it is
+            return False
+        return not settings.imitate or examine(image).clean

@@ -49,6 +49,17 @@ def test_unknown_names_get_the_nearest(name: str, hint: str) -> None:
         method.parse(name)
 
 
+def test_objects_in_the_name_ask_for_a_region_each() -> None:
+    for segmenter in ("yolo-grabcut", "yolo-sam", "yolo-seg"):
+        parsed = method.parse(f"{segmenter}-objects/kernelgan+zssr")
+        assert parsed.name == f"{segmenter}-objects/kernelgan+zssr"
+        assert (parsed.segmenter, parsed.segmenter_changes) == (segmenter, (("per_object", True),))
+        assert parsed.parts != method.parse(f"{segmenter}/kernelgan+zssr").parts
+    for segmenter in ("edges", "given", "whole"):
+        with pytest.raises(ConfigError, match=segmenter):
+            method.parse(f"{segmenter}-objects/kernelgan+zssr")
+
+
 def test_an_upscaler_that_needs_a_kernel() -> None:
     with pytest.raises(ConfigError, match="kernelgan\\+zssr"):
         method.parse("zssr")

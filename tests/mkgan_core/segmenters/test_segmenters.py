@@ -151,6 +151,10 @@ def test_a_yolo_that_segments(
     assert 0.1 < birds.mean() < 0.9
     assert grey[birds].mean() < grey[~birds].mean() - 0.2
     assert split("yolo-seg", low(99)).regions[0].is_whole
+    part = parts.build("segmenter", "yolo-seg", "fast", {"per_object": True})
+    each = segment(part, "yolo-seg", image, {}).regions
+    check_partition(each, image)
+    assert len(each) >= len(found.regions)
 
 
 def test_one_region_per_object(yolo_weights: Path, low: Callable[[int], np.ndarray]) -> None:

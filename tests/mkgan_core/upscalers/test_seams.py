@@ -1,0 +1,92 @@
+"""The borders between regions, against images that are blurred by two known kernels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mkgan_core.imaging import images, kernels
+from mkgan_core.imaging.degradation import degrade, degrade_two_blurs
+from mkgan_core.imaging.kernels import Kernel
+from mkgan_core.imaging.regions import Region, compose, whole
+from mkgan_core.imaging.scores import scores
+from mkgan_core.pipeline import parts
+from mkgan_core.upscalers import seams
+from mkgan_core.upscalers.back_projection import BackProjection, diverges
+from tests.pictures import power_law, rounded
+
+LITTLE, MUCH = (kernels.gaussian(v * np.eye(2), 17, 2) for v in (1.0, 4.0))
+Parts = list[tuple[Region, Kernel]]
+
+
+@pytest.fixture(scope="module")
+def two_blurs() -> tuple[np.ndarray, np.ndarray, np.ndarray, Parts]:
+    """Truth, the low-resolution image, its composite of regions by back-projection in 8 bits, and the regions."""
+    high = power_law((256, 320), 2.4, 5)
+    rows, columns = np.mgrid[:256, :320]
+    disc = np.hypot(rows - 120, columns - 150) < 80
+    low = rounded(degrade_two_blurs(high, disc, LITTLE, MUCH, 2))
+    mask = disc[::2, ::2]
+    regions = [(Region("object", mask), Kernel(LITTLE)), (Region("background", ~mask), Kernel(MUCH))]
+    enlarged = [(r, images.to_uint8(BackProjection().upscale(low, r, kernel, 2))) for r, kernel in regions]
+    return high, low, compose(enlarged, 2), regions
+
+
+def test_borders_come_nearer_to_the_truth(two_blurs) -> None:
+    high, low, pixels, regions = two_blurs
+    before, after = (
+        scores(images.to_floats(p), high, 2)["psnr_y"] for p in (pixels, seams.mend(low, pixels, regions, 2))
+    )
+    assert after > before + 0.05
+
+
+def test_only_borders_change(two_blurs) -> None:
+    _, low, pixels, regions = two_blurs
+    mended = seams.mend(low, pixels, regions, 2)
+    near = seams.borders([region for region, _ in regions], seams.BAND).repeat(2, axis=0).repeat(2, axis=1)
+    assert mended.dtype == pixels.dtype
+    assert np.array_equal(mended[~near], pixels[~near])
+    assert (mended[near] != pixels[near]).mean() > 0.2
+
+
+def test_strips_change_nothing(two_blurs, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, low, pixels, regions = two_blurs
+    at_once = seams.mend(low, pixels, regions, 2)
+    monkeypatch.setattr("mkgan_core.upscalers.base.STRIP_PIXELS", 1)
+    in_strips = seams.mend(low, pixels, regions, 2)
+    assert np.abs(at_once.astype(int) - in_strips).max() <= 1
+
+
+def test_an_image_in_one_piece_has_no_borders(two_blurs) -> None:
+    _, low, pixels, _ = two_blurs
+    assert seams.mend(low, pixels, [(whole(low.shape[:2]), Kernel(MUCH))], 2) is pixels
+
+
+def test_borders_hold_the_pixels_on_both_sides() -> None:
+    left = np.arange(40)[None].repeat(30, axis=0) < 20
+    near = seams.borders([Region("left", left), Region("right", ~left)], 3)
+    assert np.array_equal(np.flatnonzero(near[0]), np.arange(17, 23))
+    assert (near == near[0]).all()
+
+
+def test_a_kernel_that_makes_back_projection_diverge_is_left_alone(two_blurs) -> None:
+    _, low, pixels, (first, (other, _)) = two_blurs
+    corner = np.zeros((13, 13))
+    corner[3, 3:10] = corner[3:10, 3] = 1  # its response has both signs
+    crooked = kernels.centre(corner / corner.sum(), 2)
+    assert diverges(crooked, 2, seams.ROUNDS)
+    assert not diverges(MUCH, 2, seams.ROUNDS)
+    assert seams.mend(low, pixels, [first, (other, Kernel(crooked))], 2) is pixels
+
+
+def test_who_is_true_to_an_image(picture: np.ndarray) -> None:
+    """What carries its noise and compression on to the enlargement would be sharpened at the borders."""
+    clean = rounded(degrade(picture, LITTLE, 2))
+    noisy = rounded(clean + np.random.default_rng(0).normal(0, 10 / 255, clean.shape).astype(np.float32))
+    zssr = parts.build("upscaler", "zssr", "fast")
+    assert zssr.true_to(clean)
+    assert not zssr.true_to(noisy)
+    assert not parts.build("upscaler", "zssr", "fast", dict(zssr.real_images)).true_to(clean)
+    assert not parts.build("upscaler", "zssr", "paper").true_to(clean)
+    assert BackProjection().true_to(noisy)
+    assert not parts.build("upscaler", "bicubic", "fast").true_to(clean)
