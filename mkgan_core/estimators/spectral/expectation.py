@@ -33,8 +33,8 @@ class ExpectedError:
     def __init__(self, candidates: np.ndarray, scale: int) -> None:
         w = frequencies(scale)
         self.power = np.hypot(*w) ** -SLOPE
-        self.kernels = np.stack([response(kernel, *w, scale).real for kernel in candidates])  # (N, aliases, f)
-        self.cubic = response(reductions.interpolation(scale), *w, scale).real
+        self.kernels = np.real([response(kernel, *w, scale) for kernel in candidates])  # (N, aliases, f)
+        self.cubic = np.real(response(reductions.interpolation(scale), *w, scale))
         self.unequalised = self._errors(np.ones(self.cubic.shape[1]))
 
     def relative(self, weights: np.ndarray) -> np.ndarray:

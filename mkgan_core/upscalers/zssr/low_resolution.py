@@ -138,11 +138,11 @@ class LowResolution:
         is to be expected one scale up: so it is where the image holds aliases, whose continuation is not in it. The
         more of them the kernel leaves in, the more of what the network learns is to make them.
         """
-        if self.recorded.noise:  # what it learns is to take away noise
-            return 1.0
-        pair = lesson.pairs[0]
-        left = (_refine(lesson.network, self.scale, pair.son) - pair.father).square().mean()
-        earned = min(1.0, max(0.0, GAIN_TO_TRUST * (1 - float(left) / max(pair.plain_error, 1e-12))))
+        earned = 1.0
+        if not self.recorded.noise:  # else what it learns is to take away noise
+            pair = lesson.pairs[0]
+            left = float((_refine(lesson.network, self.scale, pair.son) - pair.father).square().mean())
+            earned = min(1.0, max(0.0, GAIN_TO_TRUST * (1 - left / max(pair.plain_error, 1e-12))))
         return earned * max(0.0, 1 - aliasing(self.blur, self.scale) / ALIASING) ** 2
 
     @property
