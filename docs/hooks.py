@@ -1,7 +1,7 @@
 """What the site needs beyond MkDocs: files of the project's folder as pages, and formulas as MathML.
 
-A page whose front matter says ``source: BENCHMARKS.md`` shows that file of the project's folder. Links in it are
-relative to where it is; here they are made relative to the page.
+A page whose front matter says ``source: BENCHMARKS.md`` shows that file of the project's folder, then what it says
+itself. Links in the file are relative to where it is; here they are made relative to the page.
 """
 
 from __future__ import annotations
@@ -37,12 +37,14 @@ def on_page_markdown(markdown: str, page: Any, config: Any, **_: Any) -> str:
             return link["text"]
         return f"{link['picture']}[{link['text']}]({os.path.relpath(shown, docs)}{link['anchor'] or ''})"
 
-    return markdown + LINK.sub(relative, (ROOT / source).read_text())
+    return LINK.sub(relative, (ROOT / source).read_text()) + "\n" + markdown
 
 
 def on_page_content(content: str, **_: Any) -> str:
     """Formulas as MathML, which browsers show without a script."""
-    return FORMULA.sub(lambda found: convert(html.unescape(found[2]), "block" if found[1] == "div" else "inline"), content)
+    return FORMULA.sub(
+        lambda found: convert(html.unescape(found[2]), "block" if found[1] == "div" else "inline"), content
+    )
 
 
 def _sources(docs: Path) -> dict[str, str]:

@@ -16,7 +16,7 @@ from mkgan_core.machine.storage import Store
 
 FOLDER = Path(__file__).parent
 PAPER, INK = "white", "#222222"
-SHOWN = 13  # side of the kernels shown, in high-resolution pixels
+SHOWN = 13  # side of a kernel as it is shown, in high-resolution pixels
 
 
 def font(size: int) -> ImageFont.FreeTypeFont:
@@ -40,9 +40,9 @@ def decode_kernel(uri: str) -> np.ndarray:
     return kernel_files.decode(read(uri), uri)
 
 
-def kernel_tile(kernel: np.ndarray, side: int) -> Image.Image:
+def kernel_tile(kernel: np.ndarray, side: int, support: int = SHOWN) -> Image.Image:
     """A kernel as a square picture, white at its largest value; pixels stay squares."""
-    shown = np.clip(resize_support(kernel, SHOWN) if len(kernel) % 2 else kernel, 0, None)
+    shown = np.clip(resize_support(kernel, support), 0, None)
     grey = images.to_uint8(np.repeat((shown / shown.max())[..., None], 3, axis=2).astype(np.float32))
     return Image.fromarray(grey).resize((side, side), Image.Resampling.NEAREST)
 
