@@ -12,7 +12,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 # compiled modules halve the time to start; keep them even where the environment says otherwise
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup benchmark test e2e soak bench lint lock clean
+.PHONY: setup benchmark test e2e soak bench docs lint lock clean
 
 setup: $(READY)
 
@@ -53,12 +53,16 @@ bench: setup
 	$(BIN)/python -m tests.benchmarks.overhead --json $(BENCH)
 	$(BIN)/python -m tests.benchmarks.throughput --json $(BENCH)
 
+# The site, in out/site; broken links are errors.
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 lint: setup
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-logo && $(BIN)/pyright
 
 # The lock names exact versions and hashes and no index.
 lock:
-	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+	PATH="$(BIN):$$PATH" uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --quiet --output-file requirements.lock
 
 clean:
