@@ -36,7 +36,7 @@ class Auto(Spectral[AutoSettings]):
     """
 
     settings_class = AutoSettings
-    version = 9  # rises with that of `CameraShake`, whose kernels it gives
+    version = 10  # rises with that of `CameraShake`, whose kernels it gives
 
     @override
     def choose(self, image: Image, spectrum: Spectrum, fit: Fit, region: Region, scale: int) -> Kernel:
