@@ -28,8 +28,9 @@ def sparsity_of_turned(plane: np.ndarray, kernel: np.ndarray, scale: int) -> flo
     """
     down, along = (np.hanning(side) ** 0.25 for side in plane.shape)
     image = np.fft.fft2((plane - plane.mean()) * np.outer(down, along))
-    frequencies = np.meshgrid(*(np.fft.fftfreq(side) / scale for side in plane.shape), indexing="ij")
-    blur = response(kernel, *frequencies, scale).conj()  # degrading is a correlation
+    f = [np.fft.fftfreq(side) / scale for side in plane.shape]
+    rows, columns = np.meshgrid(f[0], f[1], indexing="ij")
+    blur = response(kernel, rows, columns, scale).conj()  # degrading is a correlation
 
     def sparsity(blur: np.ndarray) -> float:
         sharp = np.real(np.fft.ifft2(image * blur.conj() / (np.abs(blur) ** 2 + NOISE)))[EDGE:-EDGE, EDGE:-EDGE]
