@@ -10,7 +10,7 @@ NOISE = 0.01  # Wiener's ratio of noise to signal
 EDGE = 24  # pixels that the window's edge reaches, and are not judged
 
 
-def sparsity_of_turned(plane: np.ndarray, kernel: np.ndarray, scale: int) -> float:
+def relative_sparsity(plane: np.ndarray, kernel: np.ndarray, scale: int) -> float:
     """How much sparser an image's gradients become by sharpening with a kernel than with the kernel turned.
 
     Sharpening is Wiener's on the low-resolution grid; sparsity is the root mean of the gradients over their root mean

@@ -26,7 +26,7 @@ class CameraShake(Estimator[CameraShakeSettings]):
     def estimate(self, image: Image, region: Region, scale: int, context: Context) -> Kernel:
         with importing:
             from mkgan_core.estimators.camera_shake import coarse, refinement
-            from mkgan_core.estimators.camera_shake.direction import sparsity_of_turned
+            from mkgan_core.estimators.camera_shake.direction import relative_sparsity
 
         settings = self.settings
         top, left, bottom, right = region.box
@@ -45,7 +45,7 @@ class CameraShake(Estimator[CameraShakeSettings]):
         found = refinement.refine(plane[window], inside[window], fine, scale, settings)
         kernel = kernels.centre(found, scale)
         window = _window(plane, inside, settings.judged)
-        if sparsity_of_turned(plane[window], kernel, scale) > settings.decisive:
+        if relative_sparsity(plane[window], kernel, scale) > settings.decisive:
             raise KernelError(
                 f"the edges of {region.subject} speak no more for the kernel found than for its mirror image",
                 "use auto or spectral",

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +10,7 @@ import pytest
 
 from tests.faults.black_box.attack import Finished, provoked
 from tests.faults.black_box.material import photograph, save
+from tests.loopback import counting
 
 pytestmark = pytest.mark.e2e
 HANG_S = 120
@@ -97,30 +94,6 @@ def test_a_folder_in_the_place_of_the_page(finished: Finished, tmp_path: Path) -
     assert not list(taken.iterdir())
     done.is_orderly(2)
     assert str(taken) in done.err
-
-
-@contextmanager
-def counting() -> Iterator[tuple[str, list[str]]]:
-    """The address of a web server, and what it was asked for."""
-    asked: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            self.send_error(404)
-
-        do_HEAD = do_GET
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", asked
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def test_reports_name_no_files_elsewhere(finished: Finished, tmp_path: Path) -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +14,7 @@ import pytest
 
 from tests.faults.black_box import attack
 from tests.faults.black_box.attack import METHODS, Finished, Mkgan, provoked
+from tests.loopback import Silent, serving
 
 pytestmark = pytest.mark.e2e
 
@@ -94,7 +93,7 @@ def test_a_store_in_memory(quick: Mkgan, data: Path) -> None:
 def other_server() -> Iterator[str]:
     """A web server that is no Prefect, and answers everything with 200."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Silent):
         def do_GET(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             self.send_response(200)
@@ -104,16 +103,8 @@ def other_server() -> Iterator[str]:
 
         do_POST = do_GET
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/api"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with serving(Handler) as host:
+        yield f"http://{host}/api"
 
 
 def is_whole(done: attack.Done, *codes: int) -> None:

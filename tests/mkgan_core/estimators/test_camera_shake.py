@@ -108,11 +108,11 @@ def test_a_kernel_is_moved_by_whole_pixels_and_cleaned() -> None:
 def test_edges_tell_a_kernel_from_its_mirror_image() -> None:
     low = degrade(shapes(480, 5), hook(), 2)[..., 0]
     turned = kernels.centre(hook()[::-1, ::-1], 2)
-    sparser = direction.sparsity_of_turned(low, hook(), 2)
+    sparser = direction.relative_sparsity(low, hook(), 2)
     assert sparser < 0.97
-    assert direction.sparsity_of_turned(low, turned, 2) > 1 / 0.97
+    assert direction.relative_sparsity(low, turned, 2) > 1 / 0.97
     symmetric = kernels.gaussian(np.diag([4.0, 2.0]), 19, 2)
-    assert direction.sparsity_of_turned(low, symmetric, 2) == pytest.approx(1, abs=1e-3)
+    assert direction.relative_sparsity(low, symmetric, 2) == pytest.approx(1, abs=1e-3)
 
 
 def test_a_kernel_that_the_edges_do_not_speak_for_is_refused() -> None:
