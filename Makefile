@@ -12,7 +12,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 # compiled modules halve the time to start; keep them even where the environment says otherwise
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup benchmark test e2e soak bench lint lock clean
+.PHONY: setup benchmark test e2e soak bench docs lint lock clean faults
 
 setup: $(READY)
 
@@ -36,6 +36,12 @@ test: setup
 e2e: setup
 	$(BIN)/python -m pytest -m e2e tests/e2e
 
+# What was broken at commit e116937, attacked from outside, which CHECKOUT=/path/to/another/checkout allows with any
+# commit, by the interpreter of this one. About half an hour.
+CHECKOUT ?= .
+faults: setup
+	MKGAN_CHECKOUT=$(abspath $(CHECKOUT)) $(BIN)/python -m pytest -m e2e tests/faults/black_box
+
 # The long form of tests/faults, about an hour: kills, bad inputs, faulty storage, cold imports, determinism. What it
 # counts is in SOAK at once, and a later call adds to it; tables for RELIABILITY.md: ... tests.faults.soak --markdown FILE
 SOAK ?= out/soak.json
@@ -53,12 +59,16 @@ bench: setup
 	$(BIN)/python -m tests.benchmarks.overhead --json $(BENCH)
 	$(BIN)/python -m tests.benchmarks.throughput --json $(BENCH)
 
+# The site, in out/site; broken links are errors.
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 lint: setup
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-logo && $(BIN)/pyright
 
 # The lock names exact versions and hashes and no index.
 lock:
-	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+	PATH="$(BIN):$$PATH" uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --quiet --output-file requirements.lock
 
 clean:

@@ -19,8 +19,8 @@ DIED = "The command that carried it out has died. Finished steps are kept: retry
 @contextmanager
 def noted(state: Path, flow_run_id: UUID) -> Iterator[None]:
     """During the block, others see that this process carries the run out."""
-    lock = _lock(state, flow_run_id)
     try:
+        lock = _lock(state, flow_run_id)
         lock.acquire(timeout=0)
     except (Timeout, OSError, NotImplementedError):  # without locks nobody can tell; that is no reason not to run
         yield
@@ -77,5 +77,5 @@ def _is_free(lock: FileLock) -> bool:
 
 def _lock(state: Path, flow_run_id: UUID) -> FileLock:
     folder = state / FOLDER
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)  # a home that is new, while a server is configured
     return FileLock(folder / str(flow_run_id))

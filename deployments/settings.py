@@ -35,8 +35,8 @@ class DeploySettings(DataSettings):
     gpu_slots: int | None = Field(
         default=None,
         ge=1,
-        description="steps that train at once, over all runs, and regions per batch; default: what is set, else 16 per "
-        "GPU, else one per core",
+        description="steps that train at once, over all runs, and regions per batch; default: what is set, else by the "
+        "GPUs' memory (at most 128 each), else one per core",
     )
     notify_url: str | None = Field(default=None, description="webhook that is called when a run fails or crashes")
     zombie_after: int = Field(

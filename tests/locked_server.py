@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
+
+from tests import loopback
 
 USER, PASSWORD = "alice", "secretpw"
 HEADER = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
@@ -51,13 +52,8 @@ def serving(folder: Path, lost: str = "nothing", after: int = 0) -> Iterator[str
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with loopback.serving(partial(Handler, directory=str(folder))) as host:
+        yield host
 
 
 def leaks(*folders: Path) -> list[str]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")  # as Pillow names them; no other decoder is tried
 MAX_PIXELS = 2**28  # per picture; a x2 enlargement of more has a side or a size that few programs can open
 _BITS = 258  # TIFF's tag for bits per colour
+_PNG_TAGS = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")  # what a PNG's tags begin with
 _SRGB_GAMMA = 0.45455
 _limit = threading.Lock()
 
@@ -81,8 +82,12 @@ def size(data: bytes, name: str) -> tuple[int, int]:
         else:
             with _opened(data) as image:
                 shape = image.height, image.width
-                # Pillow's size of a TIFF is the upright one
-                turned = image.format != "TIFF" and exif_tags.orientation(image.getexif()) >= 5
+                png = image.format == "PNG"
+                if png and b"IEND" not in data:
+                    raise EOFError("its end is missing")
+                # Pillow's size of a TIFF is the upright one; to look for a PNG's tags it would decode the pixels
+                tagged = any(name in data for name in _PNG_TAGS) if png else image.format != "TIFF"
+                turned = tagged and exif_tags.orientation(image.getexif()) >= 5
         _check_size(shape, name)
     return (shape[1], shape[0]) if turned else shape
 

@@ -18,8 +18,7 @@ def usual(scale: int) -> dict[str, np.ndarray]:
         >>> [(name, kernel.shape) for name, kernel in usual(2).items()][:2]
         [('box', (13, 13)), ('triangle', (13, 13))]
     """
-    size = kernels.COMPARISON_SIZE if scale == 2 else 6 * scale + 5 - scale % 2
-    offset = np.abs(np.arange(size) - kernels.target_centre(size, scale))
+    offset = _offsets(scale)
     t = offset / scale
     taps = {
         "box": (t <= 0.5).astype(float),
@@ -30,6 +29,18 @@ def usual(scale: int) -> dict[str, np.ndarray]:
         "sampled": _cubic(offset, -0.75),
     }
     return {name: kernels.normalise(np.outer(one, one)) for name, one in taps.items()}
+
+
+def interpolation(scale: int) -> np.ndarray:
+    """The kernel (K, K), sum 1, whose transpose is bicubic enlargement as torch and OpenCV have it (a = -0.75)."""
+    one = _cubic(_offsets(scale) / scale, -0.75)
+    return kernels.normalise(np.outer(one, one))
+
+
+def _offsets(scale: int) -> np.ndarray:
+    """Distances of a kernel's taps from its centre, in high-resolution pixels."""
+    size = kernels.COMPARISON_SIZE if scale == 2 else 6 * scale + 5 - scale % 2
+    return np.abs(np.arange(size) - kernels.target_centre(size, scale))
 
 
 def _cubic(t: np.ndarray, a: float) -> np.ndarray:

@@ -95,12 +95,14 @@ class ScoreRecord(StepRecord):
     Keys:
         output: the whole enlarged image, a PNG.
         kernel_psnr: dB of each region's kernel, None where there is no true one.
+        kernel_similarity: `imaging.kernels.similarity` of the same; absent from records of earlier versions.
         psnr_y, ssim_y, psnr_rgb, ssim_rgb, mse_rgb: as `imaging.scores`; absent without ground truth, None where
             infinite.
     """
 
     output: StoredFile
     kernel_psnr: list[float | None]
+    kernel_similarity: NotRequired[list[float | None]]
     psnr_y: NotRequired[float | None]
     ssim_y: NotRequired[float | None]
     psnr_rgb: NotRequired[float | None]

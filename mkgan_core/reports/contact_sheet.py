@@ -78,8 +78,6 @@ def sheet_of(results: Sequence[Result], store: Store) -> bytes:
     cells = [(image, name, r.composed) for image, group in shown.items() for name, r in group.items() if r.composed]
     key = content_key({"columns": columns, "cells": [[method, composed["key"]] for _, method, composed in cells]})
     name = f"artifacts/sheet/{key[:2]}/{key}"
-    if found := records.find(store, f"{name}.json", key):
-        return store.fetch(found["sheet"])
 
     def rows() -> Iterator[tuple[str, dict[str, Image]]]:
         for image, group in shown.items():
@@ -89,10 +87,12 @@ def sheet_of(results: Sequence[Result], store: Store) -> bytes:
 
     psnrs = {(image, method): composed.get("psnr_y") for image, method, composed in cells}
     captions = {place: f"{psnr:.2f} dB" for place, psnr in psnrs.items() if psnr is not None}
-    sheet = contact_sheet(rows(), columns, captions)
-    store.write_json(
-        f"{name}.json", records.sealed({"key": key, "label": "contact sheet", "sheet": store.put(f"{name}.png", sheet)})
-    )
+    with store.lock(f"sheet-{key}"):  # another run may be drawing the same
+        if found := records.find(store, f"{name}.json", key):
+            return store.fetch(found["sheet"])
+        sheet = contact_sheet(rows(), columns, captions)
+        drawn = {"key": key, "label": "contact sheet", "sheet": store.put(f"{name}.png", sheet)}
+        store.write_json(f"{name}.json", records.sealed(drawn))
     return sheet
 
 

@@ -15,7 +15,7 @@ from mkgan_core.machine.storage import Store, StoredFile
 from mkgan_core.pipeline.records import SegmentRecord
 from mkgan_core.pipeline.results import RegionResult, Result
 from mkgan_core.reports.runs import IMAGES, REGIONS, REPORT, RunFolder
-from mkgan_core.reports.schema import SCORES, encode, images_schema, regions_schema, report_schema
+from mkgan_core.reports.schema import KERNEL_SCORES, SCORES, encode, images_schema, regions_schema, report_schema
 
 log = logging.getLogger("mkgan_core")
 Row = dict[str, Any]  # column -> value
@@ -43,15 +43,24 @@ def rows(result: Result, run_id: str, preset: str, created_at: datetime, store: 
         "method": result.method.name,
         "seed": result.seed,
     }
-    kernel_psnrs = result.composed["kernel_psnr"] if result.composed else [None] * len(result.regions)
-    row = shared | {"preset": preset, "created_at": created_at} | _image_row(result, preset, kernel_psnrs, store)
+    kernel_scores = _kernel_scores(result)
+    means = {name: _mean_by_area([scores[name] for scores in kernel_scores], result.regions) for name in KERNEL_SCORES}
+    row = shared | {"preset": preset, "created_at": created_at} | _image_row(result, preset, store) | means
     return row, [
-        shared | _region_row(result.segmentation, part, psnr, store)
-        for part, psnr in zip(result.regions, kernel_psnrs, strict=True)
+        shared | _region_row(result.segmentation, part, store) | scores
+        for part, scores in zip(result.regions, kernel_scores, strict=True)
     ]
 
 
-def _image_row(result: Result, preset: str, kernel_psnrs: Sequence[float | None], store: Store) -> Row:
+def _kernel_scores(result: Result) -> list[dict[str, float | None]]:
+    """For each region how close its kernel is to the true one, None where that is unknown."""
+    composed: Mapping[str, Any] = result.composed or {}
+    unknown = [None] * len(result.regions)
+    columns = [composed.get(name) or unknown for name in KERNEL_SCORES]
+    return [dict(zip(KERNEL_SCORES, region, strict=True)) for region in zip(*columns, strict=True)]
+
+
+def _image_row(result: Result, preset: str, store: Store) -> Row:
     method, parts = result.method, result.regions
     composed: Mapping[str, Any] = result.composed or {}
     # in the order of the work, so that the row's device is that of the first step
@@ -68,7 +77,6 @@ def _image_row(result: Result, preset: str, kernel_psnrs: Sequence[float | None]
         "upscaler": method.upscaler,
         "regions": len(parts) or None,
         **{name: composed.get(name) for name in SCORES},
-        "kernel_psnr": _mean_by_area(kernel_psnrs, parts),
         **seconds,
         "seconds_total": sum(value or 0 for value in seconds.values()),
         "peak_memory_mb": max((record["peak_memory_mb"] for record in records), default=None),
@@ -83,25 +91,24 @@ def _image_row(result: Result, preset: str, kernel_psnrs: Sequence[float | None]
     }
 
 
-def _mean_by_area(kernel_psnrs: Sequence[float | None], parts: Sequence[RegionResult]) -> float | None:
+def _mean_by_area(values: Sequence[float | None], parts: Sequence[RegionResult]) -> float | None:
     """The mean over the regions whose true kernel is known, weighted by their area."""
     areas = [part.region["area_px"] for part in parts]
-    known = [(psnr, area) for psnr, area in zip(kernel_psnrs, areas, strict=True) if psnr is not None]
-    return sum(psnr * area for psnr, area in known) / sum(area for _, area in known) if known else None
+    known = [(value, area) for value, area in zip(values, areas, strict=True) if value is not None]
+    return sum(value * area for value, area in known) / sum(area for _, area in known) if known else None
 
 
 def _uri(store: Store, file: StoredFile | None) -> str | None:
     return store.uri_of(file["name"]) if file else None
 
 
-def _region_row(segmentation: SegmentRecord | None, part: RegionResult, kernel_psnr: float | None, store: Store) -> Row:
+def _region_row(segmentation: SegmentRecord | None, part: RegionResult, store: Store) -> Row:
     notes = [segmentation["note"] if segmentation else None, part.kernel["fallback"] if part.kernel else None]
     return {
         "region": part.region["name"],
         "area_px": part.region["area_px"],
         # what was not done as asked: the image left in one piece, the kernel replaced
         "fallback": "; ".join(note for note in notes if note) or None,
-        "kernel_psnr": kernel_psnr,
         "kernel_uri": _uri(store, part.kernel["kernel"]) if part.kernel else None,
         "output_uri": _uri(store, part.upscaled["output"]) if part.upscaled else None,
         "seconds_kernel": part.kernel["seconds"] if part.kernel else None,

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-SCHEMA_VERSION = "1.1"  # the number behind the point counts the columns and files that were added
+SCHEMA_VERSION = "1.2"  # the number behind the point counts the columns and files that were added
 SCORES = ("psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb", "mse_rgb")
+KERNEL_SCORES = ("kernel_psnr", "kernel_similarity")
 _VERSION_KEY = "mkgan_schema_version"
 _METADATA = {_VERSION_KEY: SCHEMA_VERSION}
 _NEVER_EMPTY = ("run_id", "dataset", "image", "scale", "method", "preset", "seed", "region", "status")
@@ -29,8 +30,8 @@ _NEVER_EMPTY = ("run_id", "dataset", "image", "scale", "method", "preset", "seed
 def report_schema() -> pa.Schema:
     """Columns of `report.parquet`, one row per image x method x scale x seed.
 
-    PSNR is in dB, MSE in squared grey levels of 255, times in seconds, memory in MB; ``kernel_psnr`` is the mean over
-    the regions, weighted by their area.
+    PSNR is in dB, MSE in squared grey levels of 255, times in seconds, memory in MB; ``kernel_psnr`` and
+    ``kernel_similarity`` are means over the regions, weighted by their area.
 
     Example:
         >>> report_schema().names[:5]
@@ -72,6 +73,7 @@ def report_schema() -> pa.Schema:
             ("git_sha", pa.string()),
             ("created_at", pa.timestamp("us", tz="UTC")),
             ("output_uri", pa.string()),
+            ("kernel_similarity", pa.float64()),
         ],
         metadata=_METADATA,
     )
@@ -107,6 +109,7 @@ def regions_schema() -> pa.Schema:
             ("status", pa.string()),
             ("error", pa.string()),
             ("mask_uri", pa.string()),
+            ("kernel_similarity", pa.float64()),
         ],
         metadata=_METADATA,
     )

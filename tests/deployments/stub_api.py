@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.loopback import Silent, serving
 
 PREFECT = {"/api/health": (200, b"true"), "/api/admin/version": (200, b'"3.8.8"')}
 
@@ -14,20 +14,12 @@ PREFECT = {"/api/health": (200, b"true"), "/api/admin/version": (200, b'"3.8.8"'
 def web_server(answers: Mapping[str, tuple[int, bytes]], other: tuple[int, bytes] = (404, b"")) -> Iterator[str]:
     """Address of the API of a server that answers to some paths; to all others as ``other`` says."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Silent):
         def do_GET(self) -> None:
             status, body = answers.get(self.path, other)
             self.send_response(status)
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/api"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with serving(Handler) as host:
+        yield f"http://{host}/api"

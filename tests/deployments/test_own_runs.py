@@ -69,3 +69,16 @@ def test_only_runs_without_a_process_are_marked(tmp_path: Path, monkeypatch: pyt
     holders[3].communicate(timeout=60)  # ends in order
     assert not own_runs.is_carried_out(tmp_path, living)
     assert [file.name for file in (tmp_path / own_runs.FOLDER).iterdir()] == ["not-a-run"]
+
+
+def test_a_home_that_is_new(tmp_path: Path) -> None:
+    """With a server elsewhere, nobody has made the home's folder yet."""
+    run = uuid4()
+    with own_runs.noted(tmp_path / "home" / ".prefect", run):
+        assert own_runs.is_carried_out(tmp_path / "home" / ".prefect", run)
+
+
+def test_a_state_that_cannot_be_written_costs_no_run(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with own_runs.noted(tmp_path / "file" / ".prefect", uuid4()):
+        pass

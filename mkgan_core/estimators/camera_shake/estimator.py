@@ -19,12 +19,14 @@ class CameraShake(Estimator[CameraShakeSettings]):
     """For blurs that are no Gaussian, such as a shaken camera's. It needs edges; texture alone misleads it."""
 
     settings_class = CameraShakeSettings
+    version = 2
     min_side = 96
 
     @override
     def estimate(self, image: Image, region: Region, scale: int, context: Context) -> Kernel:
         with importing:
             from mkgan_core.estimators.camera_shake import coarse, refinement
+            from mkgan_core.estimators.camera_shake.direction import relative_sparsity
 
         settings = self.settings
         top, left, bottom, right = region.box
@@ -41,7 +43,14 @@ class CameraShake(Estimator[CameraShakeSettings]):
         fine = kernels.resize_support(coarse.resized(low, scale * len(low) + 1), size)
         window = _window(plane, inside, settings.window)
         found = refinement.refine(plane[window], inside[window], fine, scale, settings)
-        return Kernel(kernels.centre(found, scale))
+        kernel = kernels.centre(found, scale)
+        window = _window(plane, inside, settings.judged)
+        if relative_sparsity(plane[window], kernel, scale) > settings.decisive:
+            raise KernelError(
+                f"the edges of {region.subject} speak no more for the kernel found than for its mirror image",
+                "use auto or spectral",
+            )
+        return Kernel(kernel)
 
 
 def _window(plane: np.ndarray, inside: np.ndarray, side: int) -> tuple[slice, slice]:

@@ -28,20 +28,22 @@ class Auto(Spectral[AutoSettings]):
 
     Not every small image was blurred by a lens: many were made by a program, and its kernel (`reductions`), with its
     flat pass band, explains their spectrum as well as any Gaussian or better. Which of them it was is often open, and
-    the wrong one costs more the wider it is: the kernel is their mean, weighted by how well each explains the spectrum.
-    Where neither explains it, `CameraShake` finds a kernel from the edges; it has not seen the spectrum, which
-    therefore can judge it. The programs' mean is also the cautious choice where nothing fits. Where the spectrum says
-    too little, the estimate is refused: a region then takes the whole image's kernel, and an image the bicubic one.
+    the wrong one costs more the wider it is. The kernel is the mean of them by which enlarging is expected to gain
+    most, each being the true one by the chance that the spectrum gives it. Where neither explains the spectrum,
+    `CameraShake` finds a kernel from the edges; it has not seen the spectrum, which therefore can judge it. The
+    programs' mean is also the cautious choice where nothing fits. Where the spectrum says too little, the estimate is
+    refused: a region then takes the whole image's kernel, and an image the bicubic one.
     """
 
     settings_class = AutoSettings
-    version = 9  # rises with that of `CameraShake`, whose kernels it gives
+    version = 11  # rises with that of `CameraShake`, whose kernels it gives
 
     @override
     def choose(
         self, image: Image, spectrum: Spectrum, fit: Fit, region: Region, scale: int, *, one_of_several: bool
     ) -> Kernel:
         with importing:
+            from mkgan_core.estimators.spectral.expectation import ExpectedError
             from mkgan_core.estimators.spectral.fit import explain
 
         def misfit(kernel: np.ndarray) -> float:
@@ -60,7 +62,8 @@ class Auto(Spectral[AutoSettings]):
         lead = self.settings.margin if one_of_several else 0.0
         if plain < fit.cost + max(self.settings.margin, excess) - lead:
             sharp = excess <= self.settings.margin
-            weights = np.exp((plain - misfits) / self.settings.doubt)
+            chances = np.exp((plain - misfits) / self.settings.doubt)
+            weights = ExpectedError(programs, scale).best(chances / chances.sum(), self.settings.caution)
             mean = kernels.normalise(np.tensordot(weights, programs, axes=1))
             return Kernel(mean, why="the photo is already sharp" if sharp else "no simple blur explains the photo")
         return super().choose(image, spectrum, fit, region, scale, one_of_several=one_of_several)

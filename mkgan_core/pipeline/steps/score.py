@@ -12,7 +12,7 @@ from typing_extensions import override
 from mkgan_core.datasets.layout import load_high, load_low, true_kernel
 from mkgan_core.errors import KernelError
 from mkgan_core.imaging import images
-from mkgan_core.imaging.kernels import kernel_psnr
+from mkgan_core.imaging.kernels import kernel_psnr, similarity
 from mkgan_core.imaging.regions import Region, compose
 from mkgan_core.imaging.scores import scores
 from mkgan_core.machine.cores import prepare_torch
@@ -66,16 +66,18 @@ class ComposeJob(Job[ScoreRecord]):
     def compute(self, store: Store) -> Record:
         (first, _, only), *others = self.parts
         if first["mask"] is None and not others and self.spec.high is None:  # nothing to put together or to score
-            return {"output": only["output"], "kernel_psnr": [None]}
-        loaded, psnrs = [], []
+            return {"output": only["output"], "kernel_psnr": [None], "kernel_similarity": [None]}
+        loaded, psnrs, similarities = [], [], []
         for entry, kernel, enlarged in self.parts:
             region = load_region(store, self.spec, entry)
             loaded.append((region, images.decode_raw(store.fetch(enlarged["output"]))))
-            psnrs.append(self._kernel_psnr(store, region, kernel) if kernel else None)
+            psnr, alike = self._kernel_scores(store, region, kernel) if kernel else (None, None)
+            psnrs.append(psnr)
+            similarities.append(alike)
         pixels = compose(loaded, self.spec.scale, self.feather)
         if self._mends:
             pixels = self._mended(store, pixels, [region for region, _ in loaded])
-        record: Record = {"kernel_psnr": psnrs}
+        record: Record = {"kernel_psnr": psnrs, "kernel_similarity": similarities}
         if self.spec.high is not None:
             truth = load_high(self.spec)
             pixels = pixels[: truth.shape[0], : truth.shape[1]]
@@ -103,14 +105,17 @@ class ComposeJob(Job[ScoreRecord]):
         kernels = [load_kernel(store, kernel) for _, kernel, _ in self.parts if kernel]
         return seams.mend(low, pixels, list(zip(regions, kernels, strict=True)), self.spec.scale)
 
-    def _kernel_psnr(self, store: Store, region: Region, kernel: KernelRecord) -> float | None:
+    def _kernel_scores(self, store: Store, region: Region, kernel: KernelRecord) -> tuple[float | None, float | None]:
+        """PSNR and similarity, None where there is no true kernel."""
         estimate = load_kernel(store, kernel).array
         try:
             truth = true_kernel(self.spec, region)
-            psnr = kernel_psnr(estimate, truth.array, self.spec.scale) if truth else None
+            if truth is None:
+                return None, None
+            psnr = kernel_psnr(estimate, truth.array, self.spec.scale)
         except KernelError:  # a true kernel that is none costs its own score, not the image's
-            return None
-        return psnr if psnr is not None and np.isfinite(psnr) else None
+            return None, None
+        return (psnr if np.isfinite(psnr) else None), similarity(estimate, truth.array)
 
 
 def _json_safe(record: Record) -> Record:

@@ -8,7 +8,7 @@ from scipy.optimize import nnls
 
 from mkgan_core.errors import KernelError
 from mkgan_core.estimators.base import Context
-from mkgan_core.estimators.camera_shake import coarse, equations, refinement
+from mkgan_core.estimators.camera_shake import coarse, direction, equations, refinement
 from mkgan_core.estimators.camera_shake.estimator import CameraShake
 from mkgan_core.estimators.camera_shake.latent import LatentImage
 from mkgan_core.estimators.camera_shake.settings import CameraShakeSettings
@@ -103,6 +103,24 @@ def test_a_kernel_is_moved_by_whole_pixels_and_cleaned() -> None:
     moved = coarse.middled(coarse.cleaned(kernel, 0.05, 0.1))
     assert np.array_equal(moved > 0, np.pad(np.ones((3, 3), bool), 3))
     assert moved.sum() == pytest.approx(1)
+
+
+def test_edges_tell_a_kernel_from_its_mirror_image() -> None:
+    low = degrade(shapes(480, 5), hook(), 2)[..., 0]
+    turned = kernels.centre(hook()[::-1, ::-1], 2)
+    sparser = direction.relative_sparsity(low, hook(), 2)
+    assert sparser < 0.97
+    assert direction.relative_sparsity(low, turned, 2) > 1 / 0.97
+    symmetric = kernels.gaussian(np.diag([4.0, 2.0]), 19, 2)
+    assert direction.relative_sparsity(low, symmetric, 2) == pytest.approx(1, abs=1e-3)
+
+
+def test_a_kernel_that_the_edges_do_not_speak_for_is_refused() -> None:
+    low = degrade(shapes(640, 3), hook(), 2)
+    region = whole(low.shape[:2])
+    CameraShake().estimate(low, region, 2, Context())
+    with pytest.raises(KernelError, match="the image"):
+        CameraShake(CameraShakeSettings(decisive=0.5)).estimate(low, region, 2, Context())
 
 
 def test_an_image_without_edges_is_refused() -> None:

@@ -190,6 +190,33 @@ def test_orientation(orientation: int, kind: str) -> None:
         assert kept.get(0x0112) == 1
 
 
+@pytest.mark.parametrize("place", ["before the pixels", "after the pixels", "as text", "as XMP"])
+def test_orientation_anywhere_in_a_png(place: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    tags = exif.tobytes().removeprefix(b"Exif\0\0")
+    data = saved(Image.fromarray(COLOURS[..., :3]), "PNG")
+    if place == "as text":
+        shown = f"\nexif\n{len(tags) + 6:8}\n{(b'Exif' + bytes(2) + tags).hex()}\n"
+        added = chunk(b"tEXt", b"Raw profile type exif\0" + shown.encode())
+    elif place == "as XMP":
+        added = chunk(b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + b'<x tiff:Orientation="6"/>')
+    else:
+        added = chunk(b"eXIf", tags)
+    at = data.index(b"IEND") - 4 if place == "after the pixels" else data.index(b"IDAT") - 4
+    data = data[:at] + added + data[at:]
+    assert pictures.size(data, "x") == pictures.read(data, "x").pixels.shape[:2] == (30, 20)
+
+
+def test_the_size_of_a_png_is_read_without_its_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = saved(Image.fromarray(COLOURS[..., :3]), "PNG")
+    with monkeypatch.context() as patch:
+        patch.setattr("PIL.ImageFile.ImageFile.load", lambda *_: pytest.fail("it decodes the pixels"))
+        assert pictures.size(data, "x") == (20, 30)
+    with pytest.raises(DatasetError, match=r"cut\.png"):  # as its pixels would be
+        pictures.size(data[:-40], "cut.png")
+
+
 def with_orientation(file: bytes, orientation: int) -> bytes:
     """A little-endian TIFF file with one more tag, in a copy of its list of tags."""
     (first,) = struct.unpack_from("<I", file, 4)

@@ -34,6 +34,7 @@ def test_an_image_is_scored(spec: ImageSpec, common: Common) -> None:
     assert bicubic["kernel_psnr"] == [None]
     assert len(truth["kernel_psnr"]) == 2
     assert min(psnr or 0 for psnr in truth["kernel_psnr"]) > 100
+    assert truth["kernel_similarity"] == pytest.approx([1, 1])
     assert Store(common["store"]).exists(truth["output"]["name"])
 
 

@@ -34,6 +34,7 @@ SCORES = {
     "ssim_rgb": 0.8,
     "mse_rgb": 100.0,
     "kernel_psnr": [25.0, 31.0],
+    "kernel_similarity": [0.8, 1.0],
 }
 
 
@@ -47,7 +48,7 @@ def results(dataset_folder: Path) -> list[Result]:
     ]
     failed = [RegionResult(REGION, KERNEL, None, error="upscale: out of memory"), two[1]]
     one = [RegionResult(REGION, None, UPSCALED)]
-    bicubic = {**SCORES, "psnr_y": 31.0, "kernel_psnr": [None]}
+    bicubic = {**SCORES, "psnr_y": 31.0, "kernel_psnr": [None], "kernel_similarity": [None]}
     return [
         Result(specs[0], plain, 0, SPLIT, one, bicubic, None),
         Result(specs[0], multi, 0, SPLIT, two, SCORES, None),
@@ -79,14 +80,14 @@ def test_the_schema_is_the_contract(results: list[Result]) -> None:
         == (
             "run_id dataset image scale method segmenter estimator upscaler preset seed regions psnr_y ssim_y psnr_rgb "
             "ssim_rgb mse_rgb kernel_psnr seconds_segment seconds_kernel seconds_upscale seconds_total peak_memory_mb "
-            "device threads status error settings_hash version git_sha created_at output_uri"
+            "device threads status error settings_hash version git_sha created_at output_uri kernel_similarity"
         ).split()
     )
     assert (
         tables["regions"].column_names
         == (
             "run_id image scale method seed region area_px fallback kernel_psnr kernel_uri output_uri seconds_kernel "
-            "seconds_upscale attempts status error mask_uri"
+            "seconds_upscale attempts status error mask_uri kernel_similarity"
         ).split()
     )
     assert (
@@ -97,7 +98,7 @@ def test_the_schema_is_the_contract(results: list[Result]) -> None:
             "texture_difference"
         ).split()
     )
-    assert all(table.schema.metadata[b"mkgan_schema_version"] == b"1.1" for table in tables.values())
+    assert all(table.schema.metadata[b"mkgan_schema_version"] == b"1.2" for table in tables.values())
     assert {name: table.num_rows for name, table in tables.items()} == {"report": 4, "regions": 6, "images": 0}
 
 
@@ -105,7 +106,7 @@ def test_the_types_are_the_contract() -> None:
     whole = "scale seed regions threads area_px attempts height width".split()
     real = (
         "psnr_y ssim_y psnr_rgb ssim_rgb mse_rgb kernel_psnr seconds_segment seconds_kernel seconds_upscale "
-        "seconds_total peak_memory_mb object_share blur_difference texture texture_difference"
+        "kernel_similarity seconds_total peak_memory_mb object_share blur_difference texture texture_difference"
     ).split()
     expected = {**dict.fromkeys(whole, "int64"), **dict.fromkeys(real, "double"), "created_at": "timestamp[us, tz=UTC]"}
     for schema in (report_schema(), regions_schema(), images_schema()):
@@ -116,6 +117,7 @@ def test_rows(results: list[Result]) -> None:
     image_rows, region_rows = _rows(results)
     ok, failed = image_rows[1], image_rows[3]
     assert ok["kernel_psnr"] == pytest.approx((25 * 300 + 31 * 100) / 400)
+    assert ok["kernel_similarity"] == pytest.approx((0.8 * 300 + 1.0 * 100) / 400)
     assert (ok["seconds_kernel"], ok["seconds_upscale"], ok["seconds_total"]) == (4, 4, 10)
     assert ok["regions"] == 2
     assert failed["status"] == "failed"

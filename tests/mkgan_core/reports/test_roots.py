@@ -5,9 +5,7 @@ from __future__ import annotations
 import io
 import os
 import shutil
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +19,7 @@ from mkgan_core.reports import page, runs
 from mkgan_core.reports.roots import Roots, confined
 from tests.data_sets import write_data_set
 from tests.drive import benchmark
+from tests.loopback import counting
 
 METHODS = ["bicubic", "given/bicubic+back-projection"]
 
@@ -36,23 +35,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def asked() -> Iterator[tuple[str, list[str]]]:
     """A web server on this machine, and the requests that it saw."""
-    seen: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            seen.append(self.path)
-            self.send_error(404)
-
-        do_HEAD = do_GET
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}", seen
-    server.shutdown()
-    server.server_close()
+    with counting() as (address, seen):
+        yield address, seen
 
 
 def change(file: Path, made_of: Callable[[pd.DataFrame], pd.DataFrame]) -> None:

@@ -16,6 +16,7 @@ from mkgan_core.errors import KernelError, RegionError
 from mkgan_core.imaging import images, kernels
 from mkgan_core.imaging.degradation import degrade, degrade_tensor
 from mkgan_core.imaging.kernels import Kernel
+from mkgan_core.imaging.reductions import usual
 from mkgan_core.imaging.regions import Region, whole
 from mkgan_core.imaging.scores import scores
 from mkgan_core.machine import cores, progress
@@ -232,8 +233,9 @@ def test_a_network_that_restores_nothing_is_not_trusted() -> None:
     dots = np.random.default_rng(0).random((128, 128, 1), np.float32).round().repeat(3, 2)  # clipped: no grain is found
     settings = replace(PRESETS["fast"], iterations=150)
 
-    def trust(image: np.ndarray) -> float:
+    def trust(image: np.ndarray, kernel: Kernel = kernel) -> float:
         return LowResolution(image, np.ones(image.shape[:2], bool), kernel, 2, settings, 0, "cpu").trust[0]
 
     assert trust(dots) < 0.5
-    assert trust(blurred) == 1
+    assert trust(blurred, Kernel(usual(2)["sampled"])) < 0.05  # what it leaves in are mostly aliases
+    assert trust(blurred) > 0.99  # a little for the aliases that this kernel leaves
