@@ -189,7 +189,8 @@ def test_one_blur_never_explains_two_spectra_better_than_two() -> None:
 
 def test_a_blur_is_drawn_to_the_shared_one_as_the_evidence_is_weak() -> None:
     shared, own = np.diag([4.0, 1.0]), turned((2.0, 0.5), 0.7)
-    sizes = [np.linalg.det(Comparison(shared, own, excess).drawn(SETTINGS)) for excess in (-100, 0, 3, SETTINGS.apart, 8, 100)]
+    costs = (-100, 0, 3, SETTINGS.apart, 8, 100)
+    sizes = [np.linalg.det(Comparison(shared, own, excess).drawn(SETTINGS)) for excess in costs]
     assert sizes[0] == pytest.approx(np.linalg.det(shared))
     assert sizes[-1] == pytest.approx(np.linalg.det(own))
     assert all(a > b for a, b in pairwise(sizes))
