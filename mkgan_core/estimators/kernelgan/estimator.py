@@ -20,7 +20,6 @@ from mkgan_core.estimators.kernelgan.settings import (
     KernelGanSettings,
 )
 from mkgan_core.estimators.spectral import plausibility
-from mkgan_core.estimators.spectral.estimator import Spectral
 from mkgan_core.imaging import kernels
 from mkgan_core.imaging.images import Image
 from mkgan_core.imaging.kernels import Kernel
@@ -50,10 +49,6 @@ class KernelGan(Estimator[KernelGanSettings]):
             with computing():
                 plausibility.check(kernel.array, image, region, scale)
         return kernel
-
-    def merge(self, image: Image, regions: Sequence[Region], scale: int) -> list[Region]:
-        """Join the regions whose spectra tell of one blur, as `Spectral` does; the published program keeps them."""
-        return Spectral().merge(image, regions, scale) if self.settings.against_spectrum else list(regions)
 
 
 @cache

@@ -21,7 +21,7 @@ def can_merge(estimator: str | None) -> bool:
     """Whether the estimator can tell if two regions are blurred alike.
 
     Example:
-        >>> can_merge("spectral"), can_merge("michaeli-irani")
+        >>> can_merge("spectral"), can_merge("kernelgan")
         (True, False)
     """
     return estimator is not None and issubclass(parts.part_class("estimator", estimator), Merges)

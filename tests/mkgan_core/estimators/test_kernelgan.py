@@ -22,11 +22,9 @@ from mkgan_core.estimators.kernelgan.settings import PRESETS
 from mkgan_core.estimators.kernelgan.training import Training, discriminator_gradients, generator_gradients, train
 from mkgan_core.imaging import kernels
 from mkgan_core.imaging.crops import draw_crops, gradient_map
-from mkgan_core.imaging.degradation import degrade
 from mkgan_core.imaging.regions import Region, whole
 from mkgan_core.machine.cores import computing, prepare_torch
 from tests import layered
-from tests.pictures import power_law, rounded
 
 F64 = torch.float64
 
@@ -335,15 +333,3 @@ def test_post_processing_refuses_what_did_not_converge() -> None:
 def test_an_image_smaller_than_a_crop_is_refused() -> None:
     with pytest.raises(RegionError, match=r"200x60.* 64"):
         problem(np.zeros((60, 200, 3), np.float32), Region("whole", np.ones((60, 200), bool)), 0, PRESETS["fast"])
-
-
-def test_regions_of_one_blur_are_trained_as_one_but_in_the_published_program() -> None:
-    """The spectrum tells; the preset `paper` keeps all regions."""
-    blurs = [kernels.gaussian(v * np.eye(2), 17, 2) for v in (1.2, 1.2, 4.0)]
-    columns = np.arange(256)[None].repeat(256, axis=0)
-    halves = [Region("left", columns < 128), Region("right", columns >= 128)]
-    for other, left in ((blurs[1], 1), (blurs[2], 2)):
-        sides = [degrade(power_law((512, 256), 2.8, seed), b, 2) for seed, b in enumerate((blurs[0], other))]
-        low = rounded(np.concatenate(sides, axis=1))
-        assert len(KernelGan(PRESETS["fast"]).merge(low, halves, 2)) == left
-        assert len(KernelGan(PRESETS["paper"]).merge(low, halves, 2)) == 2
