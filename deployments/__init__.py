@@ -1,1 +1,1 @@
-"""The machines that mkgan runs on: the Prefect server, `mkgan serve`, `deploy` and `doctor`. Knows no flow."""
+"""The machines that mkgan runs on: the Prefect server, `mkgan serve`, `deploy` and `doctor`. Imports no flow."""

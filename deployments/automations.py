@@ -1,4 +1,4 @@
-"""What the server does by itself: report failed runs, and mark runs as crashed that died without a word."""
+"""Automations on the server: report failed runs, and mark runs as crashed whose process died silently."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ PAYLOAD = (
 
 
 def wanted(notify_url: str | None, zombie_after_s: int) -> list[AutomationCore]:
-    """The project's automations; saves the webhook's block where there is an address to call.
+    """The project's automations; saves a webhook block if there is an address to call.
 
     Args:
-        notify_url: called with a JSON document when a run fails or crashes; None to tell nobody.
-        zombie_after_s: seconds after its last heartbeat at which a run is taken for dead.
+        notify_url: called with a JSON document when a run fails or crashes; None for no notification.
+        zombie_after_s: seconds without a heartbeat after which a run counts as dead.
     """
     call: Any = CallWebhook(block_document_id=_webhook(notify_url), payload=PAYLOAD) if notify_url else DoNothing()
     crash: Any = ChangeFlowRunState(
@@ -49,13 +49,13 @@ def wanted(notify_url: str | None, zombie_after_s: int) -> list[AutomationCore]:
             name=FAILED,
             description="Calls MKGAN_NOTIFY_URL."
             if notify_url
-            else "Tells nobody: set MKGAN_NOTIFY_URL, then mkgan deploy.",
+            else "Notifies nobody: set MKGAN_NOTIFY_URL, then run mkgan deploy.",
             trigger=EventTrigger(posture=Posture.Reactive, expect=_states(FAILURES), threshold=1, **about_ours),
             actions=[call],
         ),
         AutomationCore(
             name=ZOMBIES,
-            description=f"Marks a run as crashed that gave no sign of life for {zombie_after_s} s.",
+            description=f"Marks a run as crashed after {zombie_after_s} s without a heartbeat.",
             trigger=EventTrigger(
                 posture=Posture.Proactive,
                 after={beat},
@@ -74,9 +74,9 @@ def _states(names: Sequence[str]) -> set[str]:
 
 
 def ensure(client: SyncPrefectClient, automations: list[AutomationCore]) -> list[str]:
-    """Create the automations that are missing and update those that differ; returns a line for each change.
+    """Create missing automations and update those that differ; return a line for each change.
 
-    An automation that was switched off in the UI stays off.
+    An automation that was disabled in the UI stays disabled.
     """
     changes = []
     for automation in automations:
@@ -94,14 +94,14 @@ def ensure(client: SyncPrefectClient, automations: list[AutomationCore]) -> list
 
 
 def _meaning(automation: AutomationCore) -> dict:
-    """What an automation says, in a form that compares."""
+    """An automation's content in a form that can be compared."""
     kept = automation.model_dump(mode="json", include={"name", "description", "enabled", "trigger", "actions"})
     trigger = kept["trigger"]
     return kept | {"trigger": {k: sorted(v) if isinstance(v, list) else v for k, v in trigger.items() if k != "id"}}
 
 
 def _webhook(url: str) -> UUID:
-    """ID of the block that holds the address, saved if it is new."""
+    """ID of the block with the address; saves the block if it is new or has changed."""
     try:
         block: Any = Webhook.load(WEBHOOK)
     except ValueError:

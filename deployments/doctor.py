@@ -1,4 +1,4 @@
-"""`mkgan doctor`: is this machine, and the Prefect server that it talks to, ready to run benchmarks?"""
+"""`mkgan doctor`: checks whether this machine and its Prefect server are ready to run benchmarks."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from mkgan_core.machine.cores import cores
 from mkgan_core.machine.places import INSTALL, home
 from mkgan_core.machine.storage import Store
 
-PINNED = ("prefect", "fastapi", "sqlalchemy", "torch", "pydantic")  # the wrong version fails in ways hard to explain
+PINNED = ("prefect", "fastapi", "sqlalchemy", "torch", "pydantic")  # a wrong version of these fails with obscure errors
 OPTIONAL = {
-    "chromium": ("drives the UI in tests", "install Debian's package chromium"),
-    "postgres": ("database for several machines", "install Debian's package postgresql"),
+    "chromium": ("for tests of the UI", "install Debian's package chromium"),
+    "postgres": ("for a server with several machines", "install Debian's package postgresql"),
 }
 GB = 1e9
 LITTLE_DISK, NO_DISK = 5 * GB, 0.2 * GB
@@ -35,7 +35,7 @@ LITTLE_MEMORY, NO_MEMORY = 4 * GB, 1 * GB  # a benchmark of small images takes 1
 
 
 def examine(store: str, div2krk: str) -> Iterator[Finding]:
-    """Check the machine, then the server. A check that breaks is a finding too, and the others go on.
+    """Check the machine, then the server. A check that fails becomes a finding, and the others continue.
 
     Args:
         store: URI of the artifact store.
@@ -81,25 +81,29 @@ def _device() -> Finding:
     if torch.cuda.is_available():
         return ok("device", ", ".join(torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())))
     without = f"no GPU that torch {torch.__version__} can use"
-    return note("device", without, "trainings run on the CPU: use preset fast")
+    return note("device", without, "training will run on the CPU: use preset fast")
 
 
 def _cores() -> Finding:
-    """How many are used, of those that the machine has, and whether a wish for threads goes beyond what there is."""
+    """The cores in use and in the machine, and whether OMP_NUM_THREADS asks for more."""
     from loky import cpu_count
 
     allowed, wish = cpu_count(), os.environ.get("OMP_NUM_THREADS", "")
-    found = f"{cores()} used, {allowed} allowed to this process, {os.cpu_count()} in the machine"
+    found = f"{cores()} used, {allowed} allowed for this process, {os.cpu_count()} in the machine"
     if wish and not (wish.isdigit() and int(wish)):
-        return note("cores", f"{found}; OMP_NUM_THREADS={wish} is no number", "set it to a whole number, or unset it")
+        return note(
+            "cores", f"{found}; OMP_NUM_THREADS={wish} is not a number", "set it to a whole number, or unset it"
+        )
     if wish and int(wish) > allowed:
-        return note("cores", f"{found}; OMP_NUM_THREADS={wish} asks for more", "unset it: threads would wait in turns")
+        return note(
+            "cores", f"{found}; OMP_NUM_THREADS={wish} asks for more", "unset it: threads would block each other"
+        )
     return ok("cores", found + (f" (OMP_NUM_THREADS={wish})" if wish else ""))
 
 
 def _memory() -> Finding:
     free = memory.free()
-    found, remedy = f"{free / GB:.1f} GB free", "end other programs, or take a larger machine"
+    found, remedy = f"{free / GB:.1f} GB free", "close other programs, or use a machine with more memory"
     if free < NO_MEMORY:
         return wrong("memory", found, remedy)
     return (
@@ -114,7 +118,7 @@ def _home() -> Finding:
     if not os.environ.get("PREFECT_API_URL"):
         make_state(state)
     elif not home().is_dir():
-        return note("home", f"no folder {home()}", "none is needed: Prefect's server is elsewhere")
+        return note("home", f"no folder {home()}", "nothing to do: the configured Prefect server does not need it")
     return ok("home", str(home()))
 
 
@@ -123,12 +127,12 @@ def _store(uri: str) -> Finding:
         store = Store(uri, patient=False)
         store.check_writable()
     except MkganError as fault:
-        return wrong("store", str(fault), "set MKGAN_STORE to a place that can be written, and has room")
-    return ok("store", f"{store.uri}: a megabyte was written and read back")
+        return wrong("store", str(fault), "set MKGAN_STORE to a writable place with free space")
+    return ok("store", f"{store.uri}: wrote a megabyte and read it back")
 
 
 def _disk(uri: str) -> Iterator[Finding]:
-    """Room for artifacts and for Prefect's database, where they are on disks of this machine."""
+    """Free space for artifacts and for Prefect's database, if they are on disks of this machine."""
     places = {"disk of the home": home()}
     if (store := Store(uri, patient=False)).local:
         places["disk of the store"] = Path(store.path(""))
@@ -137,9 +141,9 @@ def _disk(uri: str) -> Iterator[Finding]:
         free = shutil.disk_usage(there).free
         found = f"{free / GB:.1f} GB free at {there}"
         if free < NO_DISK:
-            yield wrong(check, found, "make room, or set MKGAN_HOME or MKGAN_STORE to another disk")
+            yield wrong(check, found, "free some space, or set MKGAN_HOME or MKGAN_STORE to another disk")
         elif free < LITTLE_DISK:
-            yield note(check, found, "make room before long runs; mkgan store prune removes what no report needs")
+            yield note(check, found, "free some space before long runs: mkgan store prune removes what no report needs")
         else:
             yield ok(check, found)
 
@@ -148,7 +152,7 @@ def _data_set(uri: str) -> Finding:
     try:
         count = len(Dataset(uri).ids(2))
     except MkganError as fault:
-        return note("DIV2KRK", str(fault), "put it there, or set MKGAN_DIV2KRK: the scheduled runs need it")
+        return note("DIV2KRK", str(fault), "copy the data set there, or set MKGAN_DIV2KRK: the scheduled runs need it")
     return ok("DIV2KRK", f"{uri}, {count} images at x2")
 
 
@@ -168,7 +172,7 @@ def _program(name: str) -> Finding:
 
 
 def _server() -> Iterator[Finding]:
-    """The server that commands talk to, and what is on it; without one, the database for their own."""
+    """The server that commands use, and what is on it; without one, the database of the embedded server."""
     noted = home() / STATE / SERVED
     try:
         read_note(noted)
@@ -180,7 +184,7 @@ def _server() -> Iterator[Finding]:
         prefect_settings.check()
         yield from made_by("database", _database)
         without = "none configured: mkgan benchmark starts its own, but schedules and the Retry button need one"
-        yield note("server", without, "mkgan serve, or set PREFECT_API_URL")
+        yield note("server", without, "run mkgan serve, or set PREFECT_API_URL")
     else:
         check_configured(api_url)
         yield ok("server", api_url)
@@ -190,8 +194,8 @@ def _server() -> Iterator[Finding]:
 def _database() -> Finding:
     file = home() / STATE / database.NAME
     if not file.exists():
-        return ok("database", "none yet: the first run makes it")
+        return ok("database", "none yet: the first run creates it")
     if damage := database.damage(file):
-        lost = "the next run puts it aside; no result is lost, only what the UI shows of earlier runs"
+        lost = "the next run renames it and starts a new one; the UI forgets earlier runs, but no result is lost"
         return note("database", f"{file} is damaged: {damage}", lost)
     return ok("database", f"{file}, {file.stat().st_size / 1e6:.0f} MB")

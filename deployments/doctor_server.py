@@ -1,4 +1,4 @@
-"""What `mkgan doctor` looks for on a Prefect server: everything that `mkgan deploy` creates, a worker, data sets."""
+"""Checks of `mkgan doctor` on a Prefect server: everything that `mkgan deploy` creates, a worker, data sets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DEPLOY = "mkgan deploy"
 
 
 def examine_server() -> Iterator[Finding]:
-    """Check the configured server, which answers."""
+    """Check the configured server; it must be reachable."""
     from prefect.client.orchestration import get_client
 
     checks = {
@@ -34,7 +34,7 @@ def examine_server() -> Iterator[Finding]:
             yield from made_by(name, partial(check, client))
     if not os.environ.get("MKGAN_PUBLIC_URL"):
         without = "not set: the UI shows a small contact sheet, and the report's address without a link"
-        yield note("MKGAN_PUBLIC_URL", without, "set it to where a browser finds the store")
+        yield note("MKGAN_PUBLIC_URL", without, "set it to the store's address for browsers")
 
 
 def _version(client: SyncPrefectClient) -> Finding:
@@ -47,7 +47,7 @@ def _version(client: SyncPrefectClient) -> Finding:
 
 
 def _pool(client: SyncPrefectClient) -> Iterator[Finding]:
-    """The work pool, and the workers that it has heard of lately."""
+    """The work pool, and the workers that reported to it recently."""
     from prefect.exceptions import ObjectNotFound
 
     from deployments.set_up import POOL, QUEUES
@@ -79,8 +79,8 @@ def _slots(client: SyncPrefectClient) -> Finding:
     try:
         slots = client.read_concurrency_limit_by_tag(TAG).concurrency_limit
     except ObjectNotFound:
-        return wrong("GPU slots", "no limit: trainings of all runs start at once", _DEPLOY)
-    none = f"{_DEPLOY} --gpu-slots N: with none, every training is aborted"
+        return wrong("GPU slots", "no limit: all runs train at the same time", _DEPLOY)
+    none = f"{_DEPLOY} --gpu-slots N: with 0 slots, every training is aborted"
     return ok("GPU slots", str(slots)) if slots else wrong("GPU slots", "0", none)
 
 
@@ -94,14 +94,14 @@ def _deployments(client: SyncPrefectClient) -> Finding:
 
 
 def _data_sets(client: SyncPrefectClient) -> Iterator[Finding]:
-    """Those of the schedules, as this machine sees them."""
+    """The schedules' data sets, as seen from this machine."""
     for deployment in schedules.scheduled(client):
         check = f"data of {deployment.name}"
         active = any(schedule.active for schedule in deployment.schedules)
         try:
             count = schedules.count_images(deployment)
         except MkganError as fault:
-            where = "put it there, or set MKGAN_DIV2KRK, and start mkgan serve again"
+            where = "copy the data set there, or set MKGAN_DIV2KRK; then restart mkgan serve"
             if active:
                 yield wrong(check, str(fault), where)
             else:

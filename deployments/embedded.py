@@ -1,4 +1,4 @@
-"""A Prefect server in a process of its own, which is started again when it dies."""
+"""A Prefect server in a separate process, restarted when it dies."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ from mkgan_core.errors import ConfigError
 
 SERVER_PROCESS = "deployments.server_process"  # module that the server's process runs
 STOP_TIMEOUT_S = 10
-RESTARTS = 3  # in a row, before the server is given up
-QUEUE = 2048  # calls that wait while no server is there
+RESTARTS = 3  # failed restarts in a row before giving up
+QUEUE = 2048  # calls that can wait while the server restarts
 POLL_S = 0.2
-ANSWER_S, ANSWER_BYTES = 5, 1000  # more is no Prefect server's
-LOG_BYTES = 5_000_000  # what a log file keeps, and once more in the file .1
+ANSWER_S, ANSWER_BYTES = 5, 1000  # a Prefect server's answer is shorter
+LOG_BYTES = 5_000_000  # size of a log file, and of its older part in the file .1
 
 
 class EmbeddedServer:
     """A Prefect server process, on a free loopback port unless host and port are given.
 
-    Prefect starts one itself when none is configured, but only once the flow is called and after importing all of the
-    server into the calling process: 15 s on two cores. A process of its own starts while the command gets ready.
+    Without a configured server Prefect starts one itself, but only when the flow is called, and after importing the
+    whole server into the calling process: 15 s on two cores. A separate process starts while the command prepares.
 
-    The port belongs to this process: when the server's process ends, another one takes its place, and who calls in
-    between waits. The server's state is in its database.
+    This process owns the port. When the server's process ends, a new one takes its place, and calls wait meanwhile. The
+    server's state is in its database.
 
     Args:
-        state: that folder.
-        host, port: where to listen; 0 for a free port.
-        auth: given that folder, says what a caller must show, as ``name:password``; None to ask for nothing.
+        state: folder of the database and the log.
+        host, port: where to listen; port 0 for a free one.
+        auth: state folder -> the credentials that a caller needs, as ``name:password``; None for no authentication.
 
     Attributes:
         state: folder of the database and the log.
-        auth: what a caller must show, or None.
-        lost: why there is no server any more and will be none; None while all is well.
+        auth: the credentials that a caller needs, or None.
+        lost: why the server is gone for good; None while all is well.
 
     Raises:
         ConfigError: if the port or the folder cannot be used.
@@ -64,7 +64,7 @@ class EmbeddedServer:
         self.state = make_state(state)
         self.auth = auth(state) if auth else None
         self.log = state / "server.log"
-        # how this machine reaches it: 0.0.0.0 is no address to call
+        # the address for this machine; 0.0.0.0 cannot be called
         self.url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{self.port}"
         self.api_url = f"{self.url}/api"
         self._lines: list[str] = []
@@ -75,24 +75,24 @@ class EmbeddedServer:
         threading.Thread(target=self._watch, name="mkgan server watch", daemon=True).start()
 
     def tell(self, say: Callable[[str], None]) -> None:
-        """From now on have a line said when the server is started again; those of before are said now."""
+        """Report restarts of the server with `say`, from now on; earlier ones are reported now."""
         self._say = say
         for line in self._lines:
             say(line)
 
     def wait(self) -> None:
-        """Return when the server answers.
+        """Wait until the server answers.
 
         Raises:
-            ConfigError: if it cannot be started, or does not answer in time.
+            ConfigError: if it cannot be started or does not answer in time.
         """
         while not self._answered.wait(POLL_S):
             if self.lost:
                 raise ConfigError(self.lost)
 
     def stop(self) -> None:
-        """End the server; it first writes what it still holds in memory."""
-        with self._turn:  # not while another is being started
+        """Stop the server; it first writes what it still holds in memory."""
+        with self._turn:  # not during a restart
             self._stopping.set()
         self._listener.close()
         self.process.terminate()
@@ -106,8 +106,8 @@ class EmbeddedServer:
         command = [sys.executable, "-m", SERVER_PROCESS, self._host, str(self._listener.fileno())]
         environment = prefect_settings.of_server(self.state, self.url, self.auth)
         with self.log.open("ab") as log:
-            # a session of its own: Ctrl-C in the terminal ends this process, which then ends the server; if this
-            # process is killed, the closed pipe ends the server
+            # in a new session: Ctrl-C in the terminal ends this process, which then stops the server; if this process
+            # is killed, the closed pipe stops the server
             return subprocess.Popen(
                 command,
                 env=environment,
@@ -119,7 +119,7 @@ class EmbeddedServer:
             )
 
     def _watch(self) -> None:
-        """Start the server again whenever it has ended, until it is to end or cannot be started."""
+        """Restart the server whenever it has ended, until it is stopped or cannot be restarted."""
         tries, begun, well = 0, time.monotonic(), False
         while not self._stopping.wait(POLL_S):
             shorten(self.log)
@@ -132,18 +132,21 @@ class EmbeddedServer:
             elif code is None and time.monotonic() - begun < prefect_settings.SERVER_START_S:
                 continue
             elif code is None or tries == RESTARTS or (code >= 0 and not well and not self._mended()):
-                # what ended by itself before it ever answered would do so again
-                self._give_up(f"{how_it_ended(code)}, and cannot be started again" if well else how_it_ended(code))
+                # a server that ended by itself before it ever answered would end again
+                self._give_up(f"{how_it_ended(code)} and cannot be restarted" if well else how_it_ended(code))
                 return
             else:
                 tries, begun = tries + 1, time.monotonic()
                 self._restart(code)
 
     def _mended(self) -> bool:
-        """Put a damaged database aside, for which a new one is made: no result is in it; returns whether it was."""
+        """Rename a damaged database, so that the server creates a new one; return whether that happened.
+
+        The database holds no results.
+        """
         with suppress(OSError):
             if aside := database.set_aside_if_damaged(self.state):
-                self._say(f"Prefect's database was damaged: it is now {aside}, and the UI begins anew")
+                self._say(f"Prefect's database was damaged and is now {aside}; the UI no longer shows earlier runs")
                 return True
         return False
 
@@ -152,9 +155,9 @@ class EmbeddedServer:
             if self._stopping.is_set():
                 return
             self._answered.clear()
-            with suppress(OSError):  # no memory for a process: then the next try counts
+            with suppress(OSError):  # no memory for a process: the next attempt may succeed
                 self.process = self._start()
-        line = f"the Prefect server {how_it_ended(code)}; starting it again, and what runs waits for it"
+        line = f"the Prefect server {how_it_ended(code)}; restarting it, while running steps wait"
         self._note(line)
         self._say(line)
 
@@ -163,8 +166,8 @@ class EmbeddedServer:
             if self._stopping.is_set():
                 return
             self.process.kill()
-            self._listener.close()  # who waits for an answer is told
-            self.lost = f"the embedded Prefect server {why}; see {self.log}, or set PREFECT_API_URL to another"
+            self._listener.close()  # waiting callers get an error
+            self.lost = f"the embedded Prefect server {why}; see {self.log}, or set PREFECT_API_URL to another server"
         self._note(self.lost)
 
     def _note(self, line: str) -> None:
@@ -173,7 +176,7 @@ class EmbeddedServer:
 
 
 def answers(api_url: str, auth: str | None = None) -> bool:
-    """Whether a Prefect server answers at this address, one that takes this ``name:password``."""
+    """Whether a Prefect server answers at this address and accepts this ``name:password``."""
     try:
         return _ask(f"{api_url}/health", auth) is True and isinstance(_ask(f"{api_url}/admin/version", auth), str)
     except (OSError, ValueError, HTTPException):
@@ -181,10 +184,10 @@ def answers(api_url: str, auth: str | None = None) -> bool:
 
 
 def make_state(folder: Path) -> Path:
-    """Create the folder of Prefect's state, which other users cannot look into; returns it.
+    """Create the folder of Prefect's state, unreadable for other users, and return it.
 
     Raises:
-        ConfigError: if that cannot be.
+        ConfigError: if it cannot be created or written.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -193,13 +196,13 @@ def make_state(folder: Path) -> Path:
             return folder
     except OSError as fault:
         raise ConfigError(
-            f"MKGAN_HOME {folder.parent}: {folder} cannot be written ({fault.strerror}); set MKGAN_HOME to a folder "
-            "that can be"
+            f"MKGAN_HOME {folder.parent}: cannot write to {folder} ({fault.strerror}); set MKGAN_HOME to a writable "
+            "folder"
         ) from fault
 
 
 def shorten(log: Path) -> None:
-    """Keep a log, to which others append, from growing for ever: what is too much goes to the file ``.1``."""
+    """Limit the size of a log to which other processes append: move what is too long to the file ``.1``."""
     with suppress(OSError):
         if log.stat().st_size > LOG_BYTES:
             shutil.copyfile(log, f"{log}.1")
@@ -207,7 +210,7 @@ def shorten(log: Path) -> None:
 
 
 def _ask(url: str, auth: str | None) -> Any:
-    """What a server answers, read as JSON."""
+    """A server's answer, parsed as JSON."""
     headers = {"Authorization": f"Basic {base64.b64encode(auth.encode()).decode()}"} if auth else {}
     with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=ANSWER_S) as answer:
         return json.loads(answer.read(ANSWER_BYTES))
@@ -215,15 +218,15 @@ def _ask(url: str, auth: str | None) -> Any:
 
 def _listen(host: str, port: int) -> socket.socket:
     listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port just given up is free
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that was just closed counts as free
     try:
         listener.bind((host, port))
         listener.listen(QUEUE)
     except OSError as fault:
         listener.close()
         raise ConfigError(
-            f"--port {port}: the server cannot listen on {host}:{port} ({fault.strerror}); choose another --port, or "
-            "end the program that uses it"
+            f"--port {port}: cannot listen on {host}:{port} ({fault.strerror}); choose another --port, or end the "
+            "program that uses this one"
         ) from fault
     return listener
 

@@ -1,4 +1,4 @@
-"""What a check of `mkgan doctor` found."""
+"""Findings of the checks of `mkgan doctor`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class Finding:
     """The result of one check.
 
     Attributes:
-        check: what was looked at.
-        state: ``note`` is no fault.
-        found: what it is like.
-        remedy: what to do about it; empty if nothing has to be done.
+        check: what was checked.
+        state: ``wrong`` must be fixed, ``note`` is optional.
+        found: the result in words.
+        remedy: what to do; empty if nothing needs to be done.
     """
 
     check: str
@@ -27,26 +27,26 @@ class Finding:
 
 
 def ok(check: str, found: str) -> Finding:
-    """All is well."""
+    """No problem."""
     return Finding(check, "ok", found)
 
 
 def note(check: str, found: str, remedy: str = "") -> Finding:
-    """Something that a person may want to change."""
+    """Something that the user may want to change."""
     return Finding(check, "note", found, remedy)
 
 
 def wrong(check: str, found: str, remedy: str) -> Finding:
-    """Something that a person must change."""
+    """Something that the user must change."""
     return Finding(check, "wrong", found, remedy)
 
 
 def made_by(check: str, look: Callable[[], Finding | Iterable[Finding]]) -> Iterator[Finding]:
-    """The findings of a check, and if it breaks, that it did: the other checks go on.
+    """The findings of a check; an exception becomes a finding too, so that the other checks continue.
 
     Args:
-        check: its name, for the case that it breaks.
-        look: makes one finding or several.
+        check: its name, for the finding if it raises.
+        look: returns one finding or several.
     """
     try:
         found = look()
@@ -58,4 +58,4 @@ def made_by(check: str, look: Callable[[], Finding | Iterable[Finding]]) -> Iter
         what, _, remedy = str(fault).partition("; ")
         yield wrong(check, what, remedy)
     except Exception as fault:
-        yield wrong(check, f"{type(fault).__name__}: {fault}", "this could not be checked; report it if it stays so")
+        yield wrong(check, f"{type(fault).__name__}: {fault}", "this check failed; report it if it fails again")

@@ -1,7 +1,7 @@
-"""Who may talk to a Prefect server that mkgan starts: requests that call it by its name, and of web pages its own.
+"""Protects a Prefect server that mkgan starts: it accepts requests only under its own names and from its own pages.
 
-A browser sends what any page asks for to the servers of its machine, and a page may give its own name an address of
-that machine. Prefect answers such requests, over WebSockets too, where neither CORS nor CSRF protection reaches.
+Any web page can make a browser send requests to servers on its machine, and a page's host name may resolve to that
+machine (DNS rebinding). Prefect answers such requests, even over WebSockets, which neither CORS nor CSRF covers.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 def guarded(app: ASGIApp, hosts: Iterable[str]) -> ASGIApp:
-    """The application, closed to requests that call it by another name, and to pages of other origins.
+    """The application, closed to requests with other host names and to pages of other origins.
 
     Args:
         app: the server.
-        hosts: names and addresses by which it may be called; ``*.example.org`` stands for all names below.
+        hosts: accepted names and addresses; ``*.example.org`` stands for all names below.
     """
     return TrustedHostMiddleware(_OwnPages(app), allowed_hosts=list(hosts), www_redirect=False)
 
 
 class _OwnPages:
-    """Refuses what pages of other origins send, and lets none of them show the UI inside itself."""
+    """Rejects requests from pages of other origins, and stops them from showing the UI in a frame."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -35,7 +35,7 @@ class _OwnPages:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        origin = headers.get("origin")  # browsers send it with all but plain reading of their own origin
+        origin = headers.get("origin")  # browsers omit it only when they read from the page's own origin
         if origin is not None and origin.partition("://")[2] != headers.get("host"):
             refused = PlainTextResponse("only this server's own pages may call it\n", status_code=403)
             await refused(scope, receive, send)

@@ -1,6 +1,6 @@
-"""The flow runs that commands of this home carry out, each noted by a lock that ends with its process.
+"""The flow runs that commands with this home folder execute, each marked by a lock that ends with its process.
 
-Nobody reports a run whose process died, and the server would show it as running for ever.
+Nothing else reports a run whose process died; the server would show it as running forever.
 """
 
 from __future__ import annotations
@@ -12,31 +12,31 @@ from uuid import UUID
 
 from filelock import FileLock, Timeout
 
-FOLDER = "commands"  # in the state's folder: a file for each run, named by its id
-DIED = "The command that carried it out has died. Finished steps are kept: retry the run."
+FOLDER = "commands"  # in the state folder: one file per run, named by its id
+DIED = "The command that executed this run has died. Finished steps are kept: retry the run."
 
 
 @contextmanager
 def noted(state: Path, flow_run_id: UUID) -> Iterator[None]:
-    """During the block, others see that this process carries the run out."""
+    """During the block, other processes see that this one executes the run."""
     try:
         lock = _lock(state, flow_run_id)
         lock.acquire(timeout=0)
-    except (Timeout, OSError, NotImplementedError):  # without locks nobody can tell; that is no reason not to run
+    except (Timeout, OSError, NotImplementedError):  # run without the mark if locks do not work
         yield
         return
     yield
-    Path(lock.lock_file).unlink(missing_ok=True)  # not if the block breaks: the server may not have been told
+    Path(lock.lock_file).unlink(missing_ok=True)  # not if the block raises: the server may not know yet
     lock.release()
 
 
 def is_carried_out(state: Path, flow_run_id: UUID) -> bool:
-    """Whether a process of this home carries the run out."""
+    """Whether a process with this home folder executes the run."""
     return (state / FOLDER / str(flow_run_id)).exists() and not _is_free(_lock(state, flow_run_id))
 
 
 def mark_crashed(state: Path) -> list[str]:
-    """Mark the runs whose process died as crashed, so that they can be retried; returns their names."""
+    """Mark runs whose process died as crashed, so that they can be retried; return their names."""
     import httpx
     from prefect.client.orchestration import get_client
     from prefect.exceptions import ObjectNotFound
@@ -61,7 +61,7 @@ def _died(state: Path) -> Iterator[UUID]:
     for file in sorted((state / FOLDER).glob("*-*")):
         try:
             flow_run_id = UUID(file.name)
-        except ValueError:  # somebody else's
+        except ValueError:  # not our file
             continue
         if _is_free(_lock(state, flow_run_id)):
             yield flow_run_id
@@ -77,5 +77,5 @@ def _is_free(lock: FileLock) -> bool:
 
 def _lock(state: Path, flow_run_id: UUID) -> FileLock:
     folder = state / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)  # a home that is new, while a server is configured
+    folder.mkdir(parents=True, exist_ok=True)  # a new home folder, while a server is configured
     return FileLock(folder / str(flow_run_id))

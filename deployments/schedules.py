@@ -1,4 +1,4 @@
-"""Schedules whose data set is not there: paused, and resumed when it is there again."""
+"""Pauses schedules whose data set is missing, and resumes them when it is available again."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.responses import DeploymentResponse
 
-PAUSED = "paused.json"  # in the state's folder: ids of the schedules that were paused here
+PAUSED = "paused.json"  # in the state folder: ids of the schedules paused by this module
 
 
 def pause_idle(state: Path) -> list[str]:
-    """Pause the schedules whose data set cannot be read here, resume those paused here before whose data set can.
+    """Pause schedules whose data set cannot be read on this machine; resume those that were paused for that reason.
 
-    A schedule that a person switched off stays off.
+    A schedule that the user disabled stays disabled.
 
     Returns:
-        A line for each schedule without a data set, and for each that is resumed.
+        A line for each schedule without a data set, and for each resumed one.
     """
     from prefect.client.orchestration import get_client
 
@@ -40,7 +40,7 @@ def pause_idle(state: Path) -> list[str]:
                     lines.append(f"{name} is paused until mkgan serve finds its data set: {lacking}")
                     client.update_deployment_schedule(deployment.id, schedule.id, active=False)
                 elif not lacking and known in paused:
-                    lines.append(f"{name} is resumed: its data set is there again")
+                    lines.append(f"{name} is resumed: its data set is available again")
                     client.update_deployment_schedule(deployment.id, schedule.id, active=True)
     (state / PAUSED).write_text(json.dumps(sorted(still)))
     return lines
@@ -52,7 +52,7 @@ def scheduled(client: SyncPrefectClient) -> Iterator[DeploymentResponse]:
 
 
 def fault_of(deployment: DeploymentResponse) -> str | None:
-    """Why a benchmark deployment's data set cannot be used on this machine; None if it can, or the flow has none."""
+    """Why a deployment's data set cannot be used on this machine; None if it can, or if the flow has no data set."""
     try:
         count_images(deployment)
     except MkganError as fault:
@@ -61,10 +61,10 @@ def fault_of(deployment: DeploymentResponse) -> str | None:
 
 
 def count_images(deployment: DeploymentResponse) -> int | None:
-    """How many images a deployment's data set has at its scale; None where it is built in or there is none.
+    """Number of images of a deployment's data set at its scale; None if the data set is built in or there is none.
 
     Raises:
-        MkganError: if the data set cannot be read, or has none at that scale.
+        MkganError: if the data set cannot be read, or has no images at that scale.
     """
     config: Any = deployment.parameters.get("config")
     uri = config.get("dataset") if isinstance(config, dict) else None

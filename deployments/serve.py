@@ -1,4 +1,4 @@
-"""`mkgan serve`: server, UI and worker of one machine, as one command that ends them when it ends."""
+"""`mkgan serve`: runs server, UI and worker on one machine, and stops them when it ends."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from mkgan_core.errors import ConfigError
 from mkgan_core.machine.places import CODE, home
 
 WORKER_PROCESS = "deployments.worker_process"  # module that the worker's process runs
-STEADY_S = 60  # a worker that lives for so long was started well
-WORKER_STOP_S = 30  # how long the worker and its flow runs may take to end
+STEADY_S = 60  # a worker that runs this long counts as started successfully
+WORKER_STOP_S = 30  # how long the worker and its flow runs may take to stop
 
 
 class Stop(Exception):
@@ -28,15 +28,15 @@ class Stop(Exception):
 
 
 def serve(host: str, port: int, runs: int, set_up: Callable[[], list[str]], say: Callable[[str], None]) -> int:
-    """Run server and worker until a signal comes; returns the exit code.
+    """Run server and worker until a signal arrives; return the exit code.
 
-    A server or worker that ends is started again, as long as that helps.
+    A server or worker that ends is restarted, unless restarts fail repeatedly.
 
     Args:
         host: address to listen on.
-        port: of API and UI.
-        runs: flow runs at once.
-        set_up: called when the server answers, creates what mkgan needs on it; returns a line for each change.
+        port: port of the API and UI.
+        runs: largest number of flow runs at a time.
+        set_up: called once the server answers; creates what mkgan needs on it, and returns a line for each change.
         say: prints a line.
 
     Raises:
@@ -44,7 +44,7 @@ def serve(host: str, port: int, runs: int, set_up: Callable[[], list[str]], say:
     """
     if other := served():
         ui = other.api_url.removesuffix("/api")
-        raise ConfigError(f"mkgan serve is running already at {ui}; end it, or set another MKGAN_HOME")
+        raise ConfigError(f"mkgan serve is already running at {ui}; stop it, or set MKGAN_HOME to another folder")
     state, log = home() / STATE, home() / STATE / "worker.log"
     workers: list[subprocess.Popen[bytes]] = []
     server = None
@@ -65,7 +65,7 @@ def serve(host: str, port: int, runs: int, set_up: Callable[[], list[str]], say:
             say(f"serving at {server.url} until Ctrl-C")
             return _keep(server, workers, lambda: _start_worker(log, runs), say)
         except Stop:
-            say("ending")
+            say("stopping")
             return 0
         finally:
             _ignore_signals()
@@ -73,18 +73,18 @@ def serve(host: str, port: int, runs: int, set_up: Callable[[], list[str]], say:
                 (state / SERVED).unlink(missing_ok=True)
                 for worker in workers:
                     _stop_group(worker)
-                _mark_crashed()  # a worker that ends does not report its runs
+                _mark_crashed()  # a stopped worker does not report its runs
             if server:
                 server.stop()
 
 
 def _say_who_may_call(server: EmbeddedServer, host: str, say: Callable[[str], None]) -> None:
     own = os.environ.get(prefect_settings.SERVER_AUTH)
-    word = f"what {prefect_settings.SERVER_AUTH} says" if own else f"the line in {server.state / AUTH}"
-    say(f"to sign in to the UI, give it {word}")
+    word = f"the value of {prefect_settings.SERVER_AUTH}" if own else f"the line in {server.state / AUTH}"
+    say(f"to sign in to the UI, enter {word}")
     names = prefect_settings.ALLOWED_HOSTS
     if host == "0.0.0.0" and not os.environ.get(names):
-        say(f"other machines are refused: set {names} to the names or addresses by which they call this one")
+        say(f"other machines are refused: to allow them, set {names} to the names or addresses that they use")
 
 
 def _start_worker(log: Path, runs: int) -> subprocess.Popen[bytes]:
@@ -98,7 +98,7 @@ def _start_worker(log: Path, runs: int) -> subprocess.Popen[bytes]:
             command,
             env=environment,
             cwd=CODE,
-            stdin=subprocess.PIPE,  # closed, when this process dies, it ends the worker and its flow runs
+            stdin=subprocess.PIPE,  # it closes when this process dies, which ends the worker and its flow runs
             stdout=out,
             stderr=out,
             start_new_session=True,
@@ -111,7 +111,7 @@ def _keep(
     start: Callable[[], subprocess.Popen[bytes]],
     say: Callable[[str], None],
 ) -> int:
-    """Start the worker again whenever it has ended, until that or the server does not help; returns the exit code."""
+    """Restart the worker whenever it has ended, until restarts fail or the server is lost; return the exit code."""
     tries, begun = 0, time.monotonic()
     while not server.lost:
         time.sleep(POLL_S)
@@ -121,23 +121,23 @@ def _keep(
             continue
         tries = tries + 1 if time.monotonic() - begun < STEADY_S else 1
         if tries > RESTARTS:
-            say(f"the worker {how_it_ended(code)}, and cannot be started again; see its log")
+            say(f"the worker {how_it_ended(code)} and cannot be restarted; see {server.state / 'worker.log'}")
             return 1
-        say(f"the worker {how_it_ended(code)}; starting it again")
+        say(f"the worker {how_it_ended(code)}; restarting it")
         begun = time.monotonic()
-        workers.append(start())  # runs of the old one crash, if they notice; those that do not end with all others
+        workers.append(start())  # the old worker's runs crash when they notice it, or end with the others
     say(server.lost)
     return 1
 
 
 def _stop_group(leader: subprocess.Popen[bytes]) -> None:
-    """End a process and those that it started: by SIGTERM, and what is left by SIGKILL."""
+    """End a process and its children, first by SIGTERM, then by SIGKILL."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(leader.pid, number)
             deadline = time.monotonic() + WORKER_STOP_S
             while time.monotonic() < deadline:
-                leader.poll()  # reaps it: a zombie would keep the group alive
+                leader.poll()  # reap it: a zombie would keep the group alive
                 os.killpg(leader.pid, 0)
                 time.sleep(0.1)
         except ProcessLookupError:
@@ -145,7 +145,7 @@ def _stop_group(leader: subprocess.Popen[bytes]) -> None:
 
 
 def _mark_crashed() -> None:
-    """Mark the runs that ended with their worker as crashed, so that they can be retried."""
+    """Mark runs that ended with their worker as crashed, so that they can be retried."""
     import httpx
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter, WorkPoolFilter
@@ -158,16 +158,16 @@ def _mark_crashed() -> None:
     try:
         with get_client(sync_client=True) as client:
             for run in client.read_flow_runs(flow_run_filter=unfinished, work_pool_filter=pool):
-                state = Crashed(message="mkgan serve was ended. Finished steps are kept: retry the run.")
+                state = Crashed(message="mkgan serve was stopped. Finished steps are kept: retry the run.")
                 client.set_flow_run_state(run.id, state, force=True)
     except httpx.HTTPError:
-        return  # the server has ended too; the automation for zombie runs marks them when it is back
+        return  # the server has ended too; its automation for zombie runs will mark them later
 
 
 def _ignore_signals() -> None:
-    """From now on a further signal does nothing: it must not interrupt the ending of the children."""
+    """Ignore further signals: they must not interrupt the shutdown of the children."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        # a function, because with SIG_IGN Python complains about a signal that is pending already ("race condition")
+        # a function, because with SIG_IGN Python complains about a signal that is already pending ("race condition")
         signal.signal(number, lambda *_: None)
 
 

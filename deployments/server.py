@@ -1,4 +1,4 @@
-"""The Prefect server that a command talks to: the configured one, that of `mkgan serve`, or one of its own."""
+"""The Prefect server that a command uses: the configured one, that of `mkgan serve`, or an embedded one."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from mkgan_core.machine.places import home
 
 STATE = ".prefect"  # folder in mkgan's home: database, logs, Prefect's profiles
 SERVED = "served.json"  # file in that folder, while `mkgan serve` runs
-AUTH = "auth"  # file in that folder: what a caller of `mkgan serve` must show
+AUTH = "auth"  # file in that folder: credentials for `mkgan serve`
 BUSY_S = 90  # how long a server on a busy machine may take to answer
 log = logging.getLogger(__name__)
 
 
 class Served(NamedTuple):
-    """A `mkgan serve` that runs in this home: the address of its API, its process, what it wants to be shown."""
+    """A running `mkgan serve` with this home folder: the address of its API, its process, its credentials."""
 
     api_url: str
     pid: int
@@ -32,10 +32,10 @@ class Served(NamedTuple):
 
 
 def auth_of(state: Path) -> str:
-    """What callers of this home's `mkgan serve` must show: the person's own word, else one made once.
+    """The credentials for this home's `mkgan serve`: those that the user set, else a generated pair stored in a file.
 
     Raises:
-        ConfigError: if the file of the latter cannot be used.
+        ConfigError: if that file cannot be used.
     """
     if own := os.environ.get(prefect_settings.SERVER_AUTH):
         return own
@@ -45,20 +45,20 @@ def auth_of(state: Path) -> str:
             _write_secret(file, f"mkgan:{secrets.token_urlsafe(24)}\n")
         word = file.read_text().strip()
     except (OSError, UnicodeDecodeError) as fault:
-        raise ConfigError(f"{file} cannot be used ({fault}); remove it, and it is made anew") from fault
+        raise ConfigError(f"cannot use {file} ({fault}); remove it, and mkgan creates a new one") from fault
     if ":" not in word:
-        raise ConfigError(f"{file} holds no name:password; remove it, and it is made anew")
+        raise ConfigError(f"{file} contains no name:password; remove it, and mkgan creates a new one")
     return word
 
 
 def note_served(server: EmbeddedServer) -> None:
-    """Let the other commands of this home find the server of this process, `mkgan serve`."""
+    """Write a note, so that other commands with this home folder find the server of `mkgan serve`."""
     note = Served(server.api_url, os.getpid(), server.auth)
     _write_secret(server.state / SERVED, json.dumps(note._asdict()))
 
 
 def _write_secret(file: Path, text: str) -> None:
-    """Write a file that nobody else can read, not even for a moment, nor ever half of it."""
+    """Write a file atomically, readable only for its owner at all times."""
     new = file.with_name(f"{file.name}.{os.getpid()}")
     new.unlink(missing_ok=True)
     with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
@@ -67,16 +67,16 @@ def _write_secret(file: Path, text: str) -> None:
 
 
 def served() -> Served | None:
-    """The `mkgan serve` that runs in this home, or None.
+    """The running `mkgan serve` with this home folder, or None.
 
     Raises:
-        ConfigError: if it runs but does not answer; a second server on the same database would make things worse.
+        ConfigError: if it runs but does not answer; a second server must not use the same database.
     """
     file = home() / STATE / SERVED
     try:
         note = read_note(file)
     except ConfigError as fault:
-        log.warning("%s; it is ignored", fault)
+        log.warning("%s; ignoring it", fault)
         return None
     deadline = time.monotonic() + BUSY_S
     while note and not answers(note.api_url, note.auth):
@@ -84,15 +84,15 @@ def served() -> Served | None:
             return None
         if time.monotonic() > deadline:
             raise ConfigError(
-                f"mkgan serve (process {note.pid}) does not answer at {note.api_url}; end it, or remove {file} "
-                "if it has ended already"
+                f"mkgan serve (process {note.pid}) does not answer at {note.api_url}; stop it, or remove {file} "
+                "if it has already ended"
             )
         time.sleep(0.5)
     return note
 
 
 def read_note(file: Path) -> Served | None:
-    """What a `mkgan serve` has noted; None if there is nothing.
+    """The note of a `mkgan serve`; None if there is none.
 
     Raises:
         ConfigError: if the file is damaged.
@@ -106,7 +106,7 @@ def read_note(file: Path) -> Served | None:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
-    raise ConfigError(f"{file} is damaged; remove it, and start mkgan serve again if it runs")
+    raise ConfigError(f"{file} is damaged; remove it, and restart mkgan serve if it is running")
 
 
 def _alive(pid: int) -> bool:
@@ -114,15 +114,15 @@ def _alive(pid: int) -> bool:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
         return False
-    except PermissionError:  # somebody else's
+    except PermissionError:  # another user's process
         return True
     return True
 
 
 def use_configured_api() -> str | None:
-    """Point Prefect at the server of the environment or of `mkgan serve`; returns its address, None without a server.
+    """Make Prefect use the configured server or that of `mkgan serve`; return its address, None without a server.
 
-    Call it before Prefect is imported: Prefect reads its settings then.
+    Call it before Prefect is imported, because Prefect reads its settings then.
 
     Raises:
         ConfigError: if Prefect's settings cannot be read, or `mkgan serve` does not answer.
@@ -139,20 +139,20 @@ def use_configured_api() -> str | None:
 
 
 def check_configured(api_url: str) -> None:
-    """Ask the configured server something.
+    """Check that the configured server answers like a Prefect server.
 
     Raises:
-        ConfigError: if it does not answer as it should, with the remedy.
+        ConfigError: if it does not, with a remedy.
     """
     import httpx
     from prefect.client.base import ServerType
     from prefect.client.orchestration import get_client
     from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
-    other = "set PREFECT_API_URL to another, or unset it"
+    other = "set PREFECT_API_URL to another server, or unset it"
     try:
         with temporary_settings({PREFECT_API_URL: api_url, PREFECT_CLIENT_MAX_RETRIES: 2}):
-            client: Any = get_client(sync_client=True)  # as a run will ask: with its certificates, headers and password
+            client: Any = get_client(sync_client=True)  # with the same certificates, headers and password as a run
             healthy = client.request("GET", "/health").json() is True
             if client.server_type is ServerType.CLOUD or (
                 healthy and isinstance(client.request("GET", "/admin/version").json(), str)
@@ -161,25 +161,25 @@ def check_configured(api_url: str) -> None:
     except httpx.HTTPStatusError as fault:
         if fault.response.status_code in (401, 403):
             raise ConfigError(
-                f"the Prefect server at {api_url} wants a password; set PREFECT_API_AUTH_STRING to its name:password"
+                f"the Prefect server at {api_url} needs a password; set PREFECT_API_AUTH_STRING to its name:password"
             ) from fault
         if fault.response.status_code >= 500:
             raise ConfigError(
-                f"the server at {api_url} says {fault.response.status_code}, an error of its own; try later, or {other}"
+                f"the server at {api_url} fails with status {fault.response.status_code}; try again later, or {other}"
             ) from fault
     except (httpx.TransportError, httpx.InvalidURL) as fault:
         raise ConfigError(f"no Prefect server answers at {api_url} ({fault}); start it, or {other}") from fault
     except (ValueError, httpx.HTTPError):
         pass
-    raise ConfigError(f"what answers at {api_url} is no Prefect server; {other}")
+    raise ConfigError(f"the server at {api_url} is not a Prefect server; {other}")
 
 
 def ensure_prefect_api() -> EmbeddedServer | None:
     """Make sure that there is a Prefect API: None if one is configured, else a server that ends with this process.
 
-    The server's state is in ``.prefect`` in mkgan's home, so that nothing is written outside the checkout. Call it
-    before Prefect is imported: Prefect reads its settings then, and what it still has to send at exit must go out
-    before the server ends (functions registered for exit run in reverse order).
+    The server's state is in ``.prefect`` in mkgan's home, so that nothing is written outside the checkout. Call this
+    before Prefect is imported: Prefect reads its settings then, and its exit handlers must send their last messages
+    before the server stops (exit handlers run in reverse order).
 
     Raises:
         ConfigError: if the configured server does not answer, the home cannot be written, or Prefect's settings
@@ -191,7 +191,7 @@ def ensure_prefect_api() -> EmbeddedServer | None:
     if _configured():
         return None
     state = home() / STATE
-    # a free port of the loopback, for as long as the command runs: no password but the person's own
+    # on a free loopback port, while the command runs: no password unless the user set one
     server = EmbeddedServer(state, auth=auth_of if os.environ.get(prefect_settings.SERVER_AUTH) else None)
     atexit.register(server.stop)
     os.environ |= prefect_settings.of_client(server.api_url, state, auth=server.auth)
@@ -200,7 +200,7 @@ def ensure_prefect_api() -> EmbeddedServer | None:
 
 
 def own_state() -> Path | None:
-    """Folder of the state if Prefect's server is one of this home; None for a server elsewhere."""
+    """The state folder, if Prefect's server belongs to this home folder; None for another server."""
     state = home() / STATE
     return state if os.environ.get("PREFECT_HOME") == str(state) else None
 

@@ -1,7 +1,7 @@
-"""The embedded Prefect server's own process: it ends with the process that started it, however that one ends.
+"""The process of the embedded Prefect server; it ends when the process that started it ends, for any reason.
 
 `deployments.embedded` starts it and holds the other end of its standard input. A server that outlived a killed command
-would keep the database locked for the next command's server.
+would keep the database locked for the next server.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from deployments.tied import end_with_starter
 
 
 def serve(host: str, listener: socket.socket) -> None:
-    """Answer at a socket that listens already, to those who call this machine by one of its names."""
+    """Serve on a listening socket, for requests that use one of this machine's names."""
     from prefect.server.api.server import create_app
 
     server = uvicorn.Server(uvicorn.Config(guarded(create_app(), allowed_hosts(host)), log_level="error"))

@@ -1,7 +1,7 @@
-"""What mkgan needs on a Prefect server: pool, queues, GPU slots, result storage, automations, deployments.
+"""Sets up a Prefect server for mkgan: pool, queues, GPU slots, result storage, automations, deployments.
 
-What is missing is created, what exists is left alone: doing it twice changes nothing, and what was changed in the UI
-(a schedule switched off, another number of GPU slots) stays.
+It creates what is missing and leaves the rest alone. A second call changes nothing, and changes made in the UI (a
+disabled schedule, another number of GPU slots) stay.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ from mkgan_core.machine.places import CODE
 from mkgan_core.machine.storage import Store, storage_options
 
 POOL, TAG, RESULTS = "mkgan-gpu", "gpu", "mkgan-results"
-QUEUES = {"interactive": 1, "scheduled": 10}  # priorities: what a person waits for goes first
+QUEUES = {"interactive": 1, "scheduled": 10}  # priorities: interactive runs come first
 PREFECT_FILE = Path(__file__).parent / "prefect.yaml"  # a link in a checkout, a file in a wheel
 
 
 def default_gpu_slots() -> int:
-    """How many steps train at once if the settings do not say."""
+    """Number of steps that train at a time, if the settings do not say."""
     return gpus.slots() or cores()
 
 
 def set_up(settings: DeploySettings) -> list[str]:
-    """Create what mkgan needs on the configured server; returns a line for each change, none if all exists already.
+    """Create what mkgan needs on the configured server; return a line for each change.
 
     Raises:
-        ConfigError: if the deployments cannot be made.
+        ConfigError: if the deployments cannot be created.
     """
     storage, changed = _results(settings.store)
     with get_client(sync_client=True) as client:
@@ -63,16 +63,16 @@ def deployment_names() -> list[str]:
     try:
         return [entry["name"] for entry in yaml.safe_load(PREFECT_FILE.read_text())["deployments"]]
     except OSError as fault:
-        raise ConfigError(f"{PREFECT_FILE} cannot be read ({fault.strerror}); install mkgan again") from fault
+        raise ConfigError(f"cannot read {PREFECT_FILE} ({fault.strerror}); install mkgan again") from fault
 
 
 def version(settings: DeploySettings) -> str:
-    """A hash of what the deployments are made of; the same version is not deployed again."""
+    """A hash of the deployments' sources; a version that exists is not deployed again."""
     return hashlib.sha256(PREFECT_FILE.read_bytes() + settings.div2krk.encode()).hexdigest()[:12]
 
 
 def _results(store: str) -> tuple[str, list[str]]:
-    """The block in which Prefect keeps the tasks' results, next to their artifacts; returns its slug and changes."""
+    """The block for the tasks' results, in the store next to their artifacts; returns its slug and the changes."""
     place = Store(store)
     local = place.uri.startswith("file://")
     kind: Any = LocalFileSystem if local else RemoteFileSystem
@@ -86,7 +86,7 @@ def _results(store: str) -> tuple[str, list[str]]:
     except ValueError:
         pass
     kind(basepath=basepath, **options).save(RESULTS, overwrite=True)
-    return slug, [f"results of tasks go to {basepath}"]
+    return slug, [f"task results are stored in {basepath}"]
 
 
 def _pool(client: SyncPrefectClient, storage: str) -> list[str]:
@@ -100,7 +100,9 @@ def _pool(client: SyncPrefectClient, storage: str) -> list[str]:
         pool = client.create_work_pool(WorkPoolCreate(name=POOL, type="process", base_job_template=template))
         changed.append(f"work pool {POOL} created")
     template = pool.base_job_template
-    variable = template.get("variables", {}).get("properties", {}).get("env")  # a pool of somebody's own may lack it
+    variable = (
+        template.get("variables", {}).get("properties", {}).get("env")
+    )  # a pool with a custom template may lack it
     if variable is not None and not environment.items() <= (variable.get("default") or {}).items():
         variable["default"] = {**(variable.get("default") or {}), **environment}
         client.update_work_pool(POOL, WorkPoolUpdate(base_job_template=template))
@@ -114,7 +116,7 @@ def _pool(client: SyncPrefectClient, storage: str) -> list[str]:
 
 
 def _slots(client: SyncPrefectClient, wanted: int | None) -> list[str]:
-    """The limit of steps that train at once."""
+    """The limit of steps that train at a time."""
     try:
         current = client.read_concurrency_limit_by_tag(TAG).concurrency_limit
     except ObjectNotFound:
@@ -133,7 +135,7 @@ def _deployments(client: SyncPrefectClient, settings: DeploySettings) -> list[st
     existing = {entry.name: entry.version for entry in client.read_deployments() if entry.name in names}
     if existing == dict.fromkeys(names, target):
         return []
-    # each worker has a checkout of its own
+    # each worker has its own checkout
     inherited = {name: value for name, value in os.environ.items() if name != "MKGAN_CHECKOUT"}
     variables = {
         "MKGAN_DEPLOYMENT_VERSION": target,

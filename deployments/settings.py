@@ -1,4 +1,4 @@
-"""What `mkgan serve` and `mkgan deploy` can be told; the field descriptions are the options' help."""
+"""Settings of `mkgan serve` and `mkgan deploy`; the field descriptions are the options' help texts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mkgan_core.machine.places import default_store, home
 
 
 class DataSettings(BaseModel):
-    """Where the data are."""
+    """Places of the data set and the store."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -20,7 +20,7 @@ class DataSettings(BaseModel):
     )
     store: str = Field(
         default_factory=default_store,
-        description="where artifacts and reports go, any fsspec URL; default: store in MKGAN_HOME",
+        description="folder or fsspec URL for artifacts and reports; default: store in MKGAN_HOME",
     )
 
     @model_validator(mode="before")
@@ -30,15 +30,15 @@ class DataSettings(BaseModel):
 
 
 class DeploySettings(DataSettings):
-    """What a Prefect server is set up with."""
+    """Settings for a Prefect server."""
 
     gpu_slots: int | None = Field(
         default=None,
         ge=1,
-        description="steps that train at once, over all runs, and regions per batch; default: what is set, else by the "
-        "GPUs' memory (at most 128 each), else one per core",
+        description="steps that train at a time, over all runs, and regions per batch; default: the server's current "
+        "value, else by GPU memory (at most 128 per GPU), else one per core",
     )
-    notify_url: str | None = Field(default=None, description="webhook that is called when a run fails or crashes")
+    notify_url: str | None = Field(default=None, description="webhook to call when a run fails or crashes")
     zombie_after: int = Field(
-        default=300, ge=30, description="seconds without a sign of life after which a run counts as crashed"
+        default=300, ge=30, description="seconds without a heartbeat after which a run counts as crashed"
     )

@@ -1,4 +1,4 @@
-"""For processes that `deployments` starts: to end with the process that started them, however that one ends."""
+"""Lets a process that `deployments` starts end together with its starter, for whatever reason that one ends."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ GRACE_S = 10  # after SIGTERM
 
 
 def end_with_starter() -> None:
-    """From now on end this process, and those that it starts, when the other end of its standard input is closed.
+    """From now on end this process and its children when the other end of its standard input is closed.
 
-    Its starter holds that end, and made it the leader of a process group.
+    The starter holds that end, and has made this process the leader of a process group.
     """
     threading.Thread(target=_wait, name="mkgan starter", daemon=True).start()
 

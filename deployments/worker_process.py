@@ -1,4 +1,4 @@
-"""The process of the worker of `mkgan serve`: `prefect worker`, which ends with the process that started it."""
+"""The worker process of `mkgan serve`: runs `prefect worker`, and ends with the process that started it."""
 
 from __future__ import annotations
 

@@ -12,34 +12,34 @@ from mkgan_core.machine.secrets import hide
 from mkgan_core.pipeline.arguments import MAX_SEED
 from mkgan_core.pipeline.method import DEFAULT_METHOD, DEFAULT_METHODS, parse
 
-# Passwords and tokens in URLs are known to this process alone; a run keeps and shows their masks.
+# Only this process knows passwords and tokens in URLs; a run stores and shows masks instead.
 Place = Annotated[str, AfterValidator(hide)]
 Scale = Annotated[Literal[2, 4], Field(title="Scale", description="enlargement factor")]
 Preset = Annotated[
     Literal["fast", "best", "paper"],
-    Field(title="Preset", description="settings of all parts: best per second, best there is, or as published"),
+    Field(title="Preset", description="settings of all parts: fast, best quality, or as published"),
 ]
 FirstSeed = Annotated[
-    int, Field(title="First seed", ge=0, le=MAX_SEED, description="source of chance; a whole number from 0 on")
+    int, Field(title="First seed", ge=0, le=MAX_SEED, description="random seed; a whole number, 0 or larger")
 ]
 StoreUri = Annotated[
     Place,
     Field(
         title="Store",
-        description="where artifacts and reports go, any fsspec URL; empty: the worker's MKGAN_STORE, or data/store",
+        description="folder or fsspec URL for artifacts and reports; empty: the worker's MKGAN_STORE, or data/store",
     ),
 ]
 Runner = Annotated[
-    Literal["threads", "processes", "dask"], Field(title="Runner", description="how tasks run beside each other")
+    Literal["threads", "processes", "dask"], Field(title="Runner", description="how tasks run in parallel")
 ]
 DaskAddress = Annotated[
     str | None,
     Field(
         title="Dask scheduler",
-        description="for dask, such as tcp://host:8786; without one, a cluster on the machine of the run",
+        description="scheduler address for the runner dask, such as tcp://host:8786; empty: a cluster on this machine",
     ),
 ]
-Device = Annotated[Literal["auto", "cpu", "cuda"], Field(title="Device", description="where trainings run")]
+Device = Annotated[Literal["auto", "cpu", "cuda"], Field(title="Device", description="device for training")]
 
 
 class BenchmarkConfig(BaseModel):
@@ -55,7 +55,7 @@ class BenchmarkConfig(BaseModel):
         list(DEFAULT_METHODS),
         title="Methods",
         min_length=1,
-        description="by name, [segmenter/]estimator+upscaler: see `mkgan methods`; `multi-` takes the best segmenter",
+        description="method names, [segmenter/]estimator+upscaler (`mkgan methods`); `multi-` uses the best segmenter",
         examples=[list(DEFAULT_METHODS)],
     )
     preset: Preset = "fast"
@@ -64,12 +64,12 @@ class BenchmarkConfig(BaseModel):
         title="Seeds",
         ge=1,
         le=100,
-        description="how many, from the first on (1 to 100); scores are their mean",
+        description="number of consecutive seeds, 1 to 100; scores are means over them",
     )
     seed: FirstSeed = 0
-    limit: int | None = Field(None, title="Limit", ge=1, description="at most so many images; empty: all")
+    limit: int | None = Field(None, title="Limit", ge=1, description="largest number of images; empty: all")
     images: list[str] = Field(
-        [], title="Images", description="only these image IDs, such as im_13 or im_13,im_33; empty: all"
+        [], title="Images", description="IDs of the images to use, such as im_13 or im_13,im_33; empty: all"
     )
     store: StoreUri = Field(default_factory=default_store, validate_default=True)
     runner: Runner = "threads"
@@ -86,7 +86,7 @@ class BenchmarkConfig(BaseModel):
     @field_validator("images", mode="before")
     @classmethod
     def _split(cls, names: list[str] | str) -> list[str]:
-        """IDs, each once; one by one, or with commas between them, as in ``im_13,im_33``."""
+        """The IDs, each once; they may be separate or joined by commas, as in ``im_13,im_33``."""
         given = [names] if isinstance(names, str) else names
         named = (name.strip() for text in given for name in text.split(","))
         return list(dict.fromkeys(name for name in named if name))
@@ -98,7 +98,7 @@ class UpscaleConfig(BaseModel):
     images: list[Place] = Field(
         title="Images", min_length=1, description="paths or URLs of image files that the worker can read"
     )
-    method: str = Field(DEFAULT_METHOD, title="Method", description="by name, [segmenter/]estimator+upscaler")
+    method: str = Field(DEFAULT_METHOD, title="Method", description="method name, [segmenter/]estimator+upscaler")
     scale: Scale = 2
     preset: Preset = "fast"
     out: Place | None = Field(

@@ -1,4 +1,4 @@
-"""Tasks on a Dask cluster; imported only where Dask is asked for."""
+"""Runs tasks on a Dask cluster; imported only if Dask is chosen."""
 
 from __future__ import annotations
 
@@ -36,25 +36,29 @@ class GpuDaskRunner(DaskTaskRunner):
 
 
 def make(address: str | None) -> DaskTaskRunner:
-    """A runner on the cluster of that scheduler, or on one of this machine that lasts as long as the run."""
+    """A runner on the cluster with this scheduler; without an address, on a local cluster that lasts one run."""
     if address:
         return GpuDaskRunner(address=address, client_kwargs={"timeout": CONNECT_TIMEOUT_S})
     local = {
         "n_workers": cores(),
         "threads_per_worker": 1,
-        "memory_limit": 0,  # an equal share each would kill a large training while others idle
+        "memory_limit": 0,  # no limit: with equal shares, Dask would kill a large training while other workers are idle
         "dashboard_address": None,
     }
     return GpuDaskRunner(cluster_kwargs=local)
 
 
 def check_scheduler(address: str) -> None:
-    """Raises ConfigError if no Dask scheduler answers there."""
+    """Check that a Dask scheduler answers.
+
+    Raises:
+        ConfigError: if none does.
+    """
     try:
         get_address_host_port(address)
         Client(address, timeout=CONNECT_TIMEOUT_S, set_as_default=False).close()
     except (OSError, ValueError) as fault:
         raise ConfigError(
             f"--dask-address {address}: no Dask scheduler answers ({fault}); start one with `dask scheduler`, "
-            "or leave the address out for a cluster on this machine"
+            "or leave out --dask-address to use a cluster on this machine"
         ) from fault

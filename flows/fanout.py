@@ -1,7 +1,7 @@
-"""Drives many walks at once, every step as a Prefect task.
+"""Runs many walks at a time, each step as a Prefect task.
 
-A step is submitted when what it needs is done, so no worker thread ever waits for another task, and no image waits for
-the slowest one. Walks that need the same step share it.
+A step is submitted once its inputs exist, so no worker thread waits for another task, and no image waits for the
+slowest one. Walks that need the same step share it.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from mkgan_core.pipeline.walk import StepFailed, Walk
 from tasks.steps import task_for
 
 T = TypeVar("T")
-STOPPED = "interrupted; finished steps are kept, and a retry goes on with the others"
-CHECKS = 8  # steps that are looked for at a time
-POLL_S = 0.2  # how often is looked whether the run is to end
+STOPPED = "interrupted; finished steps are kept, and a retry runs the others"
+CHECKS = 8  # steps to look up in the store at a time
+POLL_S = 0.2  # how often to check whether the run was stopped
 
 
 @dataclass(eq=False)
@@ -37,14 +37,14 @@ class _Step:
     """One job, and the branches of walks that wait for its record.
 
     Attributes:
-        after: steps before it, for the edges in the UI's graph.
-        found: being looked for in the store; its result is the record, None where the step is to be done.
+        after: the steps before it, for the edges in the UI's graph.
+        found: the lookup in the store; its result is the record, or None if the step must run.
         future: of its task, while that runs.
-        state: its task's last one. Not the future is kept: a Dask cluster keeps what futures refer to, and computes it
-            again where a worker is lost.
-        record, fault: how it ended; both None before.
-        training: it holds one of the places.
-        resubmitted: its task was lost once.
+        state: the last state of its task. It replaces the future, because a Dask cluster keeps the results of futures
+            and computes them again when it loses a worker.
+        record, fault: how the step ended; both None before.
+        training: whether it occupies one of the places for training.
+        resubmitted: whether its task was lost once.
     """
 
     job: Job[Any]
@@ -65,11 +65,11 @@ class _Step:
 
 @dataclass(eq=False)
 class _Branch:
-    """A walk, or one of those that another runs side by side.
+    """A walk, or one of several parallel parts of a walk.
 
     Attributes:
         done: called with the walk's result.
-        last: the steps that the next one comes after.
+        last: the steps that come before the next one.
     """
 
     walk: Walk[Any]
@@ -81,42 +81,42 @@ class Fanout:
     """Runs walks in the flow's thread, their steps as tasks.
 
     Args:
-        on_step: called as each step finishes, with the name of its task's state and the seconds that its work took.
-        places: for steps that train; more of them wait here, where they keep no thread from steps that are quick.
+        on_step: called as each step finishes, with the name of its task's state and the seconds of its work.
+        places: largest number of training steps to submit at a time; the others wait here, without occupying a thread.
     """
 
     def __init__(self, on_step: Callable[[str, float], None], places: int) -> None:
         self._on_step, self._places = on_step, places
         self._steps: dict[str, _Step] = {}
         self._queued: deque[_Step] = deque()
-        self._checked: deque[_Step] = deque()  # those that are looked for, in the order of asking
+        self._checked: deque[_Step] = deque()  # lookups in progress, in order
         self._training = self._running = 0
-        self._events: queue.SimpleQueue[_Step | None] = queue.SimpleQueue()  # None: one was looked for
+        self._events: queue.SimpleQueue[_Step | None] = queue.SimpleQueue()  # None: a lookup has finished
 
     @property
     def submitted(self) -> int:
-        """How many steps there are so far, each counted once."""
+        """Number of steps so far, each counted once."""
         return len(self._steps)
 
     @property
     def records(self) -> list[str]:
-        """Names of the records of the steps that are done."""
+        """Names of the finished steps' records."""
         return [step.job.record_name for step in self._steps.values() if step.record is not None]
 
     @property
     def failed(self) -> int:
-        """How many of them failed."""
+        """Number of failed steps."""
         return sum(step.fault is not None for step in self._steps.values())
 
     def run(self, walks: Sequence[Walk[T]], on_result: Callable[[T], None] = lambda _: None) -> list[T]:
-        """The results of the walks, in their order; returns when all steps have finished.
+        """Run walks until all steps have finished; return their results in the same order.
 
         Args:
             walks: to run.
-            on_result: called with each walk's result as it comes.
+            on_result: called with each walk's result as it becomes available.
 
         Raises:
-            Stopped: if the work was stopped; steps that run then are left to themselves.
+            Stopped: if the work was stopped; this does not wait for steps that still run.
         """
         results: dict[int, T] = {}
 
@@ -142,7 +142,7 @@ class Fanout:
         return [results[index] for index in range(len(walks))]
 
     def _advance(self, branch: _Branch, reply: Any = None, failed: StepFailed | None = None) -> None:
-        """Hand a branch what it waited for, and do what it wants next."""
+        """Pass a branch the result it waited for, and start the next step that it asks for."""
         try:
             wanted = branch.walk.throw(failed) if failed else branch.walk.send(reply)
         except StopIteration as end:
@@ -154,7 +154,7 @@ class Fanout:
             self._submit(wanted, branch)
 
     def _split(self, branch: _Branch, walks: Sequence[Walk[Any]]) -> None:
-        """Run walks side by side, then go on with their results."""
+        """Run walks in parallel, then resume the branch with their results."""
         results: dict[int, Any] = {}
         children: list[_Branch] = []
 
@@ -170,13 +170,13 @@ class Fanout:
             self._advance(child)
 
     def _submit(self, job: Job[Any], branch: _Branch) -> None:
-        """Run a job, or share it with the branches that wanted it before."""
+        """Run a job, or join the branches that already wait for it."""
         step = self._steps.get(job.key)
         if step and step.ended:
             self._reply(step, branch)
             return
         if step is None:
-            # reading and hashing what is there takes a while, and the store may have to be asked again
+            # in a thread: reading and hashing the files takes a while, and the store may need retries
             found = self._checks.submit(copy_context().run, patiently, lambda: find(job))
             step = self._steps[job.key] = _Step(job, branch.last, found)
             self._checked.append(step)
@@ -184,7 +184,7 @@ class Fanout:
         step.waiting.append(branch)
 
     def _take(self, step: _Step) -> None:
-        """Start a step that was looked for, or let it wait."""
+        """Start a step after its lookup, or queue it."""
         try:
             record = step.found.result()
         except Exception as fault:
@@ -205,27 +205,27 @@ class Fanout:
         step.future.add_done_callback(lambda _: self._events.put(step))
 
     def _end(self, step: _Step) -> None:
-        """Take a finished task's result to whoever waits for it."""
+        """Pass a finished task's result to the branches that wait for it."""
         assert step.future is not None
         future, step.future = step.future, None
         self._running -= 1
         record, fault = None, None
         try:
             record = future.result()
-        except Exception as error:  # the task's own, or that of a worker that was lost time and again
+        except Exception as error:  # raised by the task, or because its worker was lost repeatedly
             if not step.resubmitted and not future.state.is_final():
-                # its work did not fail: the server did not answer when it asked for a slot, or its worker was lost
+                # the work itself did not fail: the server did not answer a request for a slot, or the worker was lost
                 step.resubmitted = True
                 self._start(step)
                 return
             fault = error
         step.state = future.state
-        found = step.found.result()  # known to be whole; Prefect's copy of it may be older
+        found = step.found.result()  # verified; Prefect's copy may be older
         name = "Cached" if found else future.state.name or ""
         self._close(step, name, found or record, None if found else fault)
 
     def _close(self, step: _Step, state: str, record: Record | None = None, fault: Exception | None = None) -> None:
-        """A step has ended: the walks that wait for it go on, and steps that wait for its place start."""
+        """End a step: resume the walks that wait for it, and start steps that wait for its place."""
         step.record, step.fault = record, fault
         if isinstance(fault, ArtifactError):
             self._forget(step)
@@ -233,14 +233,14 @@ class Fanout:
         waiting, step.waiting = step.waiting, []
         for branch in waiting:
             self._reply(step, branch)
-        # only now: what followed on this step queues behind those that wait already
+        # only now, so that steps that already wait come before this step's successors
         self._training -= step.training
         step.training = False
         while self._queued and self._training < self._places:
             self._start(self._queued.popleft())
 
     def _forget(self, step: _Step) -> None:
-        """A file that it needs was damaged after its maker was looked for: all before it is to be looked for again."""
+        """Forget a step and all steps before it: a file that it needs was damaged, so they must be looked up again."""
         if self._steps.get(step.job.key) is step:
             del self._steps[step.job.key]
             for before in step.after:

@@ -1,4 +1,4 @@
-"""What a flow does with its store itself, tried as often as a task would try it."""
+"""Retries for a flow's own access to its store, as often as a task would retry."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ T = TypeVar("T")
 
 
 def patiently(work: Callable[[], T]) -> T:
-    """The result of work that reads or writes the store; a store that fails is tried again.
+    """Do work that reads or writes the store; retry if the store fails.
 
     Raises:
-        MkganError: that of the last try; at once, where not the store is at fault.
+        MkganError: of the last attempt; at once if the store is not the cause.
         Stopped: if the work was stopped meanwhile.
     """
     for _ in range(caching.RETRIES):

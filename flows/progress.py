@@ -1,4 +1,4 @@
-"""How far a run is, for the terminal and for the UI."""
+"""The progress of a run, for the terminal and the UI."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ EVERY_S = 5
 
 @dataclass(frozen=True)
 class Standing:
-    """How far a run is.
+    """The progress of a run.
 
     Attributes:
         run: its name in the store.
-        rows: images × methods × seeds that are finished.
-        of: how many there will be.
-        steps: tasks that are finished.
-        cached: those of them that were finished before.
-        left_s: seconds until the end; None while some method has not finished an image.
+        rows: finished images × methods × seeds.
+        of: all images × methods × seeds.
+        steps: finished tasks.
+        cached: how many of these came from the cache.
+        left_s: seconds left; None while some method has not finished an image.
     """
 
     run: str
@@ -45,7 +45,7 @@ on_progress: ContextVar[Callable[[Standing], None] | None] = ContextVar("on_prog
 
 
 class Forecast:
-    """How long the rest takes: as long for each row as those of its method that are finished.
+    """Estimates the remaining time: each row takes as long as the mean of its method's finished rows.
 
     Args:
         methods: the method of every row.
@@ -61,17 +61,17 @@ class Forecast:
             self._waiting[method] += 1
 
     def spent(self, seconds: float) -> None:
-        """A step took so many seconds in this run."""
+        """Note the seconds that a step took in this run."""
         self._spent += seconds
 
     def finished(self, method: str, seconds: float) -> None:
-        """A row is finished whose steps took so many seconds, in this run or before."""
+        """Note a finished row, and the seconds that its steps took in this run or earlier."""
         self._waiting[method] -= 1
         self._costs[method].append(seconds)
 
     @property
     def left_s(self) -> float | None:
-        """Seconds until the end; None if nothing tells."""
+        """Seconds left; None while unknown."""
         waiting = {method: count for method, count in self._waiting.items() if count}
         if not waiting:
             return 0.0
@@ -88,7 +88,7 @@ class Progress:
     Args:
         run: the run's name in the store.
         slug: data set and scale, for the artifact's key.
-        methods: the method of every row that the run will have.
+        methods: the method of every row of the run.
     """
 
     def __init__(self, run: str, slug: str, methods: Sequence[str]) -> None:
@@ -104,7 +104,7 @@ class Progress:
             self._artifact = cast("UUID", made)  # a coroutine only in async flows
 
     def step(self, state: str, seconds: float) -> None:
-        """One more step has finished, in a state of this name, after so many seconds in this run or before."""
+        """Count a finished step, with its state's name and the seconds it took, in this run or earlier."""
         self._steps += 1
         if state == "Cached":
             self._cached += 1
@@ -113,7 +113,7 @@ class Progress:
         self._tell()
 
     def row(self, result: Result) -> None:
-        """One more row has finished."""
+        """Count a finished row."""
         self._rows += 1
         self._forecast.finished(result.method.name, result.seconds)
         self._tell()
@@ -122,7 +122,7 @@ class Progress:
             self._show(self._rows / self._of)
 
     def close(self) -> None:
-        """All rows are done."""
+        """Show that all rows are finished."""
         self._show(1.0)
 
     def _tell(self) -> None:
@@ -138,8 +138,8 @@ class Progress:
 
 @contextmanager
 def only_shown(what: str) -> Iterator[None]:
-    """What is only shown never ends a run: whatever goes wrong with it, log a warning."""
+    """Errors in what is only displayed never end a run: log a warning instead."""
     try:
         yield
     except Exception as fault:
-        get_run_logger().warning("the %s of this run cannot be shown: %s: %s", what, type(fault).__name__, fault)
+        get_run_logger().warning("cannot show the %s of this run: %s: %s", what, type(fault).__name__, fault)

@@ -1,4 +1,4 @@
-"""`mkgan retry`: run again what failed in an earlier run, and nothing else."""
+"""`mkgan retry`: rerun only what failed in an earlier run."""
 
 from __future__ import annotations
 
@@ -19,33 +19,35 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Earlier:
-    """What an earlier run was asked to do, and which flow run did it."""
+    """The configuration of an earlier run, and its flow run."""
 
     flow_run_id: UUID
     config: BenchmarkConfig
 
 
 def find(run: str, store_uri: str) -> Earlier:
-    """The run of a run id, or of the URI of its report.
+    """The run with a run id, or with the URI of its report.
 
     Raises:
-        ConfigError: if there is none, or it is of a version that did not note what was asked for.
+        ConfigError: if there is none, or its `run.json` is damaged.
     """
     folder = RunFolder.of(run, store_uri)
     try:
         facts = json.loads(folder.store.read(RUN_FILE))
         return Earlier(UUID(facts["flow_run_id"]), BenchmarkConfig(**facts["config"]))
     except StorageError as fault:
-        raise ConfigError(f"no run '{run}' that can be retried in {store_uri} (runs there: {folder.recent})") from fault
+        raise ConfigError(
+            f"{store_uri} has no run '{run}' to retry; name one of its runs ({folder.recent}), or another --store"
+        ) from fault
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ValidationError) as fault:
         raise ConfigError(f"{folder.store.uri_of(RUN_FILE)} is damaged: {fault}; start the run again") from fault
 
 
 def read_flow_run(earlier: Earlier) -> FlowRun:
-    """The run as the server knows it.
+    """The run's flow run on the server.
 
     Raises:
-        ConfigError: if it does not.
+        ConfigError: if the server does not know it.
     """
     from prefect.client.orchestration import get_client
     from prefect.exceptions import ObjectNotFound
@@ -58,7 +60,7 @@ def read_flow_run(earlier: Earlier) -> FlowRun:
     except ObjectNotFound as fault:
         raise ConfigError(
             f"the Prefect server at {api_url} does not know flow run {earlier.flow_run_id}; set PREFECT_API_URL to the "
-            "server that ran it, or start the same benchmark again: what is finished is not done twice"
+            "server that ran it, or start the same benchmark again: finished steps come from the cache"
         ) from fault
 
 
@@ -67,7 +69,7 @@ def put_back(earlier: Earlier, *, here: bool) -> FlowRun:
 
     Args:
         earlier: the run.
-        here: this process will run it, and owns the server: a run that has not ended died with its process.
+        here: whether this process will run it and owns the server; then a run that has not ended died with its process.
 
     Raises:
         ConfigError: if the server does not know the run, or it has not ended.
@@ -83,10 +85,11 @@ def put_back(earlier: Earlier, *, here: bool) -> FlowRun:
     going_on = (folder := own_state()) and own_runs.is_carried_out(folder, flow_run.id)
     if going_on or (not here and not (state and state.is_final())):
         raise ConfigError(
-            f"run '{flow_run.name}' is {state.name if state else 'new'}; retry it when it has ended, or cancel it first"
+            f"run '{flow_run.name}' has not ended (state {state.name if state else 'new'}); "
+            "wait for its end or cancel it, then retry"
         )
     with get_client(sync_client=True) as client:
         client.set_flow_run_state(flow_run.id, AwaitingRetry(message="mkgan retry"), force=True)
         if here:
-            client.set_flow_run_state(flow_run.id, Pending())  # what a worker does first: takes the deployment's place
+            client.set_flow_run_state(flow_run.id, Pending())  # as a worker does first: occupies the deployment's slot
         return client.read_flow_run(flow_run.id)

@@ -1,4 +1,4 @@
-"""How tasks run beside each other: threads, processes, or a Dask cluster."""
+"""How tasks run in parallel: threads, processes, or a Dask cluster."""
 
 from __future__ import annotations
 
@@ -25,58 +25,60 @@ if TYPE_CHECKING:
     from flows.config import BenchmarkConfig, UpscaleConfig
 
 THREADS = 32
-QUICK = 8  # threads that trainings, and steps that wait for a GPU slot, leave to others
+QUICK = 8  # threads that stay free for quick steps, when others train or wait for a GPU slot
 UNBOUNDED = 100_000
 
 
 def check(config: BenchmarkConfig | UpscaleConfig) -> None:
-    """Refuse a runner that cannot run here, before anything starts.
+    """Check before anything starts that the runner and the device can be used.
 
     Raises:
-        ConfigError: if its package is missing, its scheduler does not answer, its processes cannot share the store, or
-            the device is not here.
+        ConfigError: if the runner's package is missing, its scheduler does not answer, its processes cannot share the
+            store, or this machine lacks the device.
     """
-    if not config.dask_address:  # else the workers have it
+    if not config.dask_address:  # else the device is that of the workers
         check_device(config.device, "--device")
     if config.runner != "threads" and config.store.startswith("memory:"):
         raise ConfigError(
-            f"--store {config.store}: each process of --runner {config.runner} has a memory of its own; "
-            "choose a folder or URL that all of them reach"
+            f"--store {config.store}: the processes of --runner {config.runner} do not share memory; "
+            "choose a folder or URL that all of them can reach"
         )
     if config.runner == "dask":
         try:
             from flows import dask_runner
         except ImportError as fault:
-            raise ConfigError(f"--runner dask needs the extra 'dask' (package prefect-dask): {fault}") from fault
+            raise ConfigError(
+                f"--runner dask needs a package that is not installed ({fault}); pip install 'mkgan[dask]'"
+            ) from fault
         if config.dask_address:
             dask_runner.check_scheduler(config.dask_address)
 
 
 @contextmanager
 def running(config: BenchmarkConfig | UpscaleConfig) -> Iterator[None]:
-    """Have the tasks that are submitted inside run as the configuration says; call it in a flow.
+    """Inside a flow, run the tasks submitted during the block with the configured runner.
 
-    The flow's decorator cannot know: the configuration of a deployment's run arrives with the run.
+    The flow's decorator cannot choose the runner, because a deployment's configuration arrives only with the run.
     """
     flow = FlowRunContext.get()
     if flow is None:
-        raise RuntimeError("tasks are submitted in a flow run")
+        raise RuntimeError("running() was called outside a flow run; call it inside one")
     with make(config) as runner, flow.model_copy(update={"task_runner": runner}):
         try:
             yield
         except BaseException as fault:
-            if not isinstance(fault, Exception):  # stopped, cancelled: what still runs ends now, not when it is done
+            if not isinstance(fault, Exception):  # stopped or cancelled: end running steps now, do not wait for them
                 end_work()
             raise
 
 
 def _ignore_interrupts() -> None:
-    """Ctrl-C in a terminal reaches all of its processes; the first of them ends the others."""
+    """Ctrl-C in a terminal reaches all of its processes; the main process ends the others."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class _Threads(ThreadPoolTaskRunner[Any]):
-    """Does not wait for steps that are to end: some, such as a detector's, take a while to notice."""
+    """Does not wait for interrupted steps to end: some, such as a detector's, take a while to notice."""
 
     def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
         if exc_type and not issubclass(exc_type, Exception) and self._executor:
@@ -86,7 +88,7 @@ class _Threads(ThreadPoolTaskRunner[Any]):
 
 
 class _Processes(ProcessPoolTaskRunner):
-    """Takes the states of earlier steps for their futures, as the other runners do."""
+    """Accepts states of earlier steps in place of their futures, as the other runners do."""
 
     def submit(
         self, task: Task[..., Any], parameters: dict[str, Any], wait_for: Any = None, dependencies: Any = None
@@ -96,7 +98,7 @@ class _Processes(ProcessPoolTaskRunner):
 
 
 def _ended(state: State[Any]) -> PrefectConcurrentFuture[Any]:
-    """The future of a task that ended in this state."""
+    """A future that has ended in this state."""
     result: Future[Any] = Future()
     result.set_result(state)
     future = PrefectConcurrentFuture(state.state_details.task_run_id or UUID(int=0), result)
@@ -105,16 +107,17 @@ def _ended(state: State[Any]) -> PrefectConcurrentFuture[Any]:
 
 
 def end_work() -> None:
-    """End the steps that run, in this process and in the processes that it started."""
+    """End the running steps of this process and its child processes."""
     progress.stop()
     for child in multiprocessing.active_children():
         child.terminate()
 
 
 def make(config: BenchmarkConfig | UpscaleConfig) -> TaskRunner[Any]:
-    """More threads than cores: cached steps do not wait for trainings, and trainings find company for a batch.
+    """A runner with more threads than cores, so that cached steps need not wait and trainings can share a batch.
 
-    What computes is bounded by `environment.computing`. Processes, which cannot share a batch, are one per core.
+    `machine.cores.computing` limits how many steps compute at a time. Processes cannot share a batch, so there is one
+    per core.
     """
     if config.runner == "dask":
         from flows import dask_runner
@@ -126,12 +129,12 @@ def make(config: BenchmarkConfig | UpscaleConfig) -> TaskRunner[Any]:
 
 
 def places(config: BenchmarkConfig | UpscaleConfig) -> int:
-    """How many steps that train, or wait for a GPU slot, the runner is given at once.
+    """The largest number of steps that train or wait for a GPU slot to submit at a time.
 
-    A runner takes tasks in the order in which they came: steps that are cached or quick must find somebody free.
+    A runner takes tasks in the order of submission, so some of its threads must stay free for cached and quick steps.
     """
     if config.runner == "dask":
-        return UNBOUNDED  # the scheduler knows the workers, and which of them have a GPU
+        return UNBOUNDED  # the scheduler knows its workers and their GPUs
     if config.runner == "processes":
         return cores()
     on_gpus = 0 if config.device == "cpu" else gpus.slots()

@@ -1,8 +1,7 @@
 """Blind super-resolution by internal learning: kernels, regions, upscalers.
 
-The door to it, for Python: `super_resolve` enlarges an image, `estimate_kernel` finds its blur, `segment` splits it
-into regions, `list_methods` names the methods. They are loaded when they are first used, so that ``import mkgan_core``
-costs next to nothing.
+Main functions: `super_resolve` enlarges an image, `estimate_kernel` estimates its blur, `segment` splits it into
+regions, and `list_methods` names the methods. They are loaded on first use, so that ``import mkgan_core`` is fast.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""The Python door: one image in, its enlargement, its kernel or its regions out.
+"""The Python interface: takes one image, returns its enlargement, its kernel or its regions.
 
 An image is
 
@@ -40,17 +40,17 @@ from mkgan_core.segmenters.base import Segmentation
 
 @dataclass(frozen=True)
 class SuperResolution:
-    """An enlarged image, and how it came about.
+    """An enlarged image, and how it was made.
 
     Attributes:
-        picture: the enlarged pixels, with the colour profile, EXIF and resolution of the image that came in.
-        regions: what the image was split into; a single one named ``whole`` for an image in one piece.
-        kernels: of each region; None for methods that use none.
-        notes: what was not done as asked, and why: a kernel or a part that was replaced, an image left in one piece;
-            and what of the file was converted or not kept.
+        picture: the enlarged pixels, with the colour profile, EXIF and resolution of the input.
+        regions: the regions of the image; a single one named ``whole`` if it was not split.
+        kernels: one per region; None for methods that use none.
+        notes: what differs from the request, and why: a kernel or a part that was replaced, an image that was not
+            split; also what was converted or lost from the file.
         summary: the kernels in one line, as ``kernel 1.9 x 1.6 px``: standard deviations along a kernel's long and
             short axis, in enlarged pixels.
-        form: makes `image` of ``picture``.
+        form: converts ``picture`` to `image`.
 
     Example:
         >>> import numpy as np
@@ -68,11 +68,11 @@ class SuperResolution:
 
     @cached_property
     def image(self) -> Any:
-        """The enlarged image, of the kind, type, range and channels of the one that came in.
+        """The enlarged image, of the same class, type, range and channels as the input.
 
-        For a path it is a Pillow image, with ``icc_profile``, ``exif`` and ``dpi`` in its ``info``; but an array
-        (H, W, C), uint16 or float32, where Pillow cannot hold the pixels: several channels of more than 8 bits.
-        A Pillow image with a palette, or in CMYK or another mode that cannot be enlarged, gives one in RGB or RGBA.
+        For a path it is a Pillow image, with ``icc_profile``, ``exif`` and ``dpi`` in its ``info``. If Pillow cannot
+        hold the pixels (several channels of more than 8 bits), it is an array (H, W, C), uint16 or float32. A Pillow
+        image with a palette, or in CMYK or another mode that cannot be enlarged, gives one in RGB or RGBA.
         """
         return self.form(self.picture)
 
@@ -89,7 +89,7 @@ class SuperResolution:
         return encode(self.picture, format, quality)
 
     def save(self, path: str | PathLike[str], quality: int | None = None) -> None:
-        """Write the enlarged image to a file, in the format that its name's ending says (`encode`).
+        """Write the enlarged image to a file; the ending of its name selects the format (`encode`).
 
         Raises:
             ConfigError: for an ending other than .png, .jpg, .jpeg, .webp, .tif and .tiff; and as `encode`.
@@ -111,9 +111,9 @@ class RegionKernels:
     """The blur kernels of an image's regions.
 
     Attributes:
-        regions: a single one named ``whole`` for an image in one piece.
-        kernels: of each region.
-        notes: what was not done as asked, and why.
+        regions: the regions; a single one named ``whole`` if the image was not split.
+        kernels: one per region.
+        notes: what differs from the request, and why.
     """
 
     regions: tuple[Region, ...]
@@ -136,24 +136,24 @@ def super_resolve(
 ) -> SuperResolution:
     """Enlarge an image.
 
-    There is always a result: a kernel that cannot be used is replaced (second seed, the whole image's, bicubic), and
-    so is a part for which the image is too small (`Method.fitting`); ``notes`` says so.
+    There is always a result. An unusable kernel is replaced (by one from a second seed, the whole image's, or bicubic),
+    and so is a part for which the image is too small (`Method.fitting`); ``notes`` says so.
 
     Args:
         image: path or URL, Pillow image, or array.
         scale: 2 or 4.
         method: a name such as ``auto+zssr``, ``kernelgan+zssr``, ``multi-spectral+zssr`` or ``bicubic``.
         preset: ``fast``, ``best`` or ``paper``.
-        seed: source of chance; the same seed on the same machine gives the same image.
-        masks: one mask per object, (H, W) arrays or paths, true or white on it; they replace the segmenter.
-        real: the image is a photograph with noise of its own.
-        per_object: one region for each object that the segmenter finds, not their union.
-        feather: std in enlarged pixels over which regions are blended, up to 256; 0 for hard borders.
+        seed: random seed; the same seed on the same machine gives the same image.
+        masks: one mask per object, (H, W) arrays or paths, true or white on the object; they replace the segmenter.
+        real: whether the image is a noisy photograph.
+        per_object: whether each detected object becomes its own region; otherwise their union is one region.
+        feather: standard deviation in enlarged pixels over which regions are blended, up to 256; 0 for hard borders.
         device: ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
-        DatasetError: if the image cannot be read, or has values of no known range.
-        ConfigError: for a method, scale, preset, seed, feather or device that cannot be used.
+        DatasetError: if the image cannot be read, or the range of its values is unknown.
+        ConfigError: for an invalid method, scale, preset, seed, feather or device.
         RegionError: for a mask that does not have the image's size.
         WeightsError: if the segmenter's network weights are missing or damaged.
 
@@ -178,7 +178,7 @@ def super_resolve(
     with _prepared(image, chosen, scale, masks, preset, device) as (store, photo, common):
         fitted, replaced = chosen.fitting(photo.spec.shape)
         result = walk.run(walk.enlarge(photo.spec, fitted, seed, common), strict=True)
-        assert result.composed is not None  # strict: a fault would have come out as it is
+        assert result.composed is not None  # strict: a failure would have raised
         pixels = images.decode_raw(store.fetch(result.composed["output"]))
         regions, kernels = _loaded(result, store)
     summary = summarise(
@@ -203,17 +203,17 @@ def estimate_kernel(
     Args:
         image: path or URL, Pillow image, or array.
         estimator: ``auto``, ``spectral``, ``kernelgan``, ``michaeli-irani`` or ``bicubic``.
-        scale: 2 or 4: the kernel is that of the reduction from an image so many times as large.
+        scale: 2 or 4; the kernel describes the reduction from an image this many times as large.
         preset: ``fast``, ``best`` or ``paper``.
-        seed: source of chance.
+        seed: random seed.
         device: ``auto``, ``cpu`` or ``cuda``.
 
     Returns:
-        The kernel; its ``note`` says if it is not the estimator's, and why.
+        The kernel; if it replaces the estimator's, its ``note`` says why.
 
     Raises:
         DatasetError: if the image cannot be read, or is too small for the estimator.
-        ConfigError: for an estimator, scale, preset, seed or device that cannot be used.
+        ConfigError: for an invalid estimator, scale, preset, seed or device.
 
     Example:
         >>> import numpy as np
@@ -236,7 +236,7 @@ def estimate_kernels(
 ) -> RegionKernels:
     """The blur kernel of each region of an image.
 
-    Regions whose blur does not differ are joined, where the estimator can tell. Otherwise as `estimate_kernel`.
+    Regions with the same blur are joined, if the estimator can compare blurs. Otherwise as `estimate_kernel`.
 
     Raises:
         RegionError: for a mask that does not have the image's size.
@@ -263,17 +263,18 @@ def segment(
 
     Args:
         image: path or URL, Pillow image, or array.
-        segmenter: a name from `mkgan methods`; ``auto`` for the best that can run here, ``mask`` for ``masks``.
+        segmenter: a name from `mkgan methods`; ``auto`` for the best that can run on this machine, ``mask`` for
+            ``masks``.
         masks: one mask per object, (H, W) arrays or paths, for the segmenter ``mask``.
         preset: ``fast``, ``best`` or ``paper``.
-        per_object: one region for each object, not their union.
+        per_object: whether each object becomes its own region; otherwise their union is one region.
         device: ``auto``, ``cpu`` or ``cuda``.
 
     Returns:
-        The regions, and why the image is in one piece if it could not be split.
+        The regions; and if the image could not be split, the reason.
 
     Raises:
-        ConfigError: for a segmenter, preset or device that cannot be used.
+        ConfigError: for an invalid segmenter, preset or device.
         DatasetError: if the image cannot be read.
         RegionError: for a mask that does not have the image's size.
         WeightsError: if network weights are missing or damaged.
@@ -298,7 +299,7 @@ def segment(
 
 
 def list_methods() -> list[str]:
-    """The names of the methods that are compared in the tables; any other ``[segmenter/]estimator+upscaler`` runs too.
+    """The names of the methods in our tables; any other ``[segmenter/]estimator+upscaler`` is possible too.
 
     Example:
         >>> "auto+zssr" in list_methods()
@@ -311,11 +312,11 @@ def list_methods() -> list[str]:
 def _prepared(
     image: Any, method: Method, scale: int, masks: Sequence[Any], preset: str, device: str
 ) -> Iterator[tuple[Store, Photo, walk.Common]]:
-    """Everything checked, and what a walk needs: a store of its own, the image, and what jobs share."""
+    """Check the arguments, and set up a walk: a temporary store, the image, and the settings that all jobs share."""
     if not isinstance(scale, Integral) or scale not in SCALES:
         raise ConfigError(f"scale {scale!r} is not supported; choose {' or '.join(map(str, SCALES))}")
     if preset not in parts.PRESETS:
-        raise ConfigError(f"there is no preset '{preset}'; choose {', '.join(parts.PRESETS)}")
+        raise ConfigError(f"unknown preset '{preset}'; choose {', '.join(parts.PRESETS)}")
     check_device(device)
     check_single_image(method, with_masks=len(masks) > 0)
     with scratch() as store:

@@ -1,14 +1,14 @@
-"""Errors a user can act on: each message says what was wrong, where, and what to do."""
+"""Errors that a user can act on: each message says what is wrong, where, and what to do."""
 
 from __future__ import annotations
 
 
 class MkganError(Exception):
-    """Root of every error that bad input or a broken environment can cause."""
+    """Base class of all errors caused by bad input or a broken environment."""
 
 
 class ConfigError(MkganError):
-    """An option, method name or setting that cannot be used."""
+    """An invalid option, method name or setting."""
 
 
 class DatasetError(MkganError):
@@ -16,7 +16,7 @@ class DatasetError(MkganError):
 
 
 class RegionError(MkganError):
-    """A mask or region that cannot be used."""
+    """An unusable mask or region."""
 
 
 class KernelError(MkganError):
@@ -24,7 +24,7 @@ class KernelError(MkganError):
 
     Args:
         fault: what is wrong, as a sentence with a subject.
-        remedy: what a person can do about it; left out where another kernel is used instead.
+        remedy: what the user can do about it; not shown if another kernel is used instead.
     """
 
     def __init__(self, fault: str, remedy: str = "") -> None:
@@ -40,7 +40,7 @@ class StorageError(MkganError):
 
 
 class ArtifactError(StorageError):
-    """A file that is missing from the store, cut or altered: the step that makes it counts as not done."""
+    """A file that is missing from the store, truncated or altered; the step that creates it counts as not done."""
 
 
 class WeightsError(MkganError):
@@ -48,7 +48,7 @@ class WeightsError(MkganError):
 
 
 def out_of_memory(fault: BaseException) -> bool:
-    """Whether an exception says that memory ran out, the machine's or a GPU's.
+    """Whether an exception means that the machine or a GPU ran out of memory.
 
     Example:
         >>> out_of_memory(RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"))

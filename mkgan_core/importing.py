@@ -1,8 +1,7 @@
-"""One thread at a time imports the large libraries that functions import when they need them.
+"""A lock for late imports, so that only one thread at a time imports the large libraries.
 
-Python locks each module while it is imported. But where modules import each other in a circle, as those of scipy,
-skimage and torch do, it lets a second thread in rather than wait for ever, and that one finds a module half imported.
-So::
+Python locks each module during its import. But if modules import each other in a circle, as in scipy, skimage and
+torch, it avoids a deadlock by letting a second thread continue, which then sees a partly imported module. So use::
 
     with importing:
         from scipy.ndimage import uniform_filter

@@ -1,4 +1,4 @@
-"""What segmenters, estimators and upscalers have in common: a version, settings, and what they need to run."""
+"""The base class of segmenters, estimators and upscalers: version, settings and requirements."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 @dataclass(frozen=True)
 class NoSettings:
-    """The settings of a part that has nothing to set."""
+    """Settings of a part without settings."""
 
 
 S = TypeVar("S")
@@ -19,14 +19,13 @@ class Part(Generic[S]):
     """A step of a method: a class with frozen settings.
 
     Attributes:
-        kind: which of a method's three names it can stand for.
+        kind: ``segmenter``, ``estimator`` or ``upscaler``.
         version: raise it when the same settings give another result; it is part of the key of every artifact.
-        settings_class: a frozen dataclass whose defaults are the settings of every preset that ``presets`` does not
-            name.
-        presets: whole settings by the preset's name.
+        settings_class: a frozen dataclass; its defaults are the settings of every preset that is not in ``presets``.
+        presets: complete settings by preset name.
         seeded: whether the result depends on the seed.
-        min_side: the least side of an image in pixels.
-        packages: names, as imported, of packages that mkgan does not install by itself.
+        min_side: minimum width and height of an image in pixels.
+        packages: import names of packages that mkgan does not install by default.
         weights: families of network weights (`mkgan_core.machine.weights.FAMILIES`).
     """
 

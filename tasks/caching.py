@@ -1,4 +1,4 @@
-"""The one task decorator of the project: persisted, keyed by content, retried only when that can help."""
+"""The project's only task decorator: results are stored and keyed by content; retries happen only if they can help."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ RETRY_DELAY_S = 3
 def artifact_task(name: str, *, gpu: bool = False) -> Callable[[Callable[..., Any]], Task[..., Any]]:
     """A task whose only parameter is a `mkgan_core.pipeline.jobs.Job`.
 
-    Its cache key is the job's key, which names everything the result depends on but not the run, together with the
-    store's URI: a finished step is `Cached` in every later run with the same store. The task run is named by the job's
+    Its cache key combines the store's URI with the job's key, which covers everything the result depends on, but not
+    the run. So a finished step is `Cached` in every later run with the same store. The task run's name is the job's
     label.
     """
     return task(
@@ -49,9 +49,7 @@ def _label() -> str:
 
 
 def _may_help(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
-    """Whether trying again can help: storage and memory come back, and so does a library that was half imported; bad
-    input does not get better.
-    """
+    """Whether a retry can help: yes for errors of storage, memory and half-finished imports, no for bad input."""
     try:
         state.result()
     except (StorageError, OSError, ImportError):

@@ -16,7 +16,7 @@ from mkgan_core.pipeline.steps.score import ComposeJob
 from mkgan_core.pipeline.steps.segment import SegmentJob
 from tasks.caching import artifact_task
 
-STORED = "stored"  # the tag of steps whose result is there already; not none, or they would keep the tag gpu
+STORED = "stored"  # the tag of steps whose result is already stored; with an empty list they would keep the tag gpu
 NAMES: dict[type[Job[Any]], str] = {
     SegmentJob: "segment",
     MergeJob: "merge",
@@ -30,7 +30,7 @@ def _task(kind: type[Job[Any]], name: str) -> Task[..., Any]:
     def run(job: Job[Any]) -> Record:
         return jobs.run(job)
 
-    run.__name__ = run.__qualname__ = name  # Prefect and Dask name what they run by its function
+    run.__name__ = run.__qualname__ = name  # Prefect and Dask show the function's name
     return artifact_task(name, gpu=kind.trains)(run)
 
 
@@ -42,9 +42,9 @@ def task_for(job: Job[Any], *, done: bool) -> Task[..., Any]:
 
     Args:
         job: a step for an image.
-        done: the job's record and its files are in the store, whole. Then it needs no GPU slot, which Prefect would
-            take before it looks into its cache: the step would queue behind trainings. Otherwise it runs even if
-            Prefect has it cached, for something of it is missing from the store, or damaged.
+        done: whether the store has the job's record and all its files, undamaged. Then the task asks for no GPU slot:
+            Prefect takes the slot before it reads its cache, so the step would queue behind trainings. Otherwise the
+            task runs even if Prefect has it cached, because something is missing from the store or damaged.
     """
     task = TASKS[type(job)]
     return task.with_options(tags=[STORED]) if done else task.with_options(refresh_cache=True)

@@ -1,4 +1,4 @@
-"""All commands under their names."""
+"""The command line: registers every command."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 from flows.cli import datasets, methods, photo, weights
 from mkgan_core.errors import ConfigError
 
-PIPELINE = ("prefect", "pandas", "pyarrow", "matplotlib")  # packages of the extra of that name
+PIPELINE = ("prefect", "pandas", "pyarrow", "matplotlib")  # packages of the extra `pipeline`
 
 
 def _refuse(context: typer.Context) -> None:

@@ -15,44 +15,54 @@ if TYPE_CHECKING:
     from mkgan_core.datasets.maker import Law
     from mkgan_core.datasets.object_masks import MaskSource
 
-app = typer.Typer(help="Make data sets of degraded photographs, and check data sets.", no_args_is_help=True)
+app = typer.Typer(help="Make data sets of degraded images, and check data sets.", no_args_is_help=True)
 
 Scales = Annotated[
     list[int] | None,
-    typer.Option("--scale", envvar="MKGAN_SCALE", parser=parse_scale, help="2 or 4; may be repeated; both by default"),
+    typer.Option("--scale", envvar="MKGAN_SCALE", parser=parse_scale, help="2 or 4; may be repeated; default: both"),
 ]
 
 
 @app.command()
 def make(
-    hr_dir: Annotated[str, typer.Argument(help="folder or URL of photographs")],
-    out: Annotated[str, typer.Argument(help="folder or URL of the data set: new, or begun with the same options")],
-    kind: Annotated[str, typer.Option(envvar="MKGAN_KIND", help="div2krk, two-blur or motion")],
+    hr_dir: Annotated[str, typer.Argument(help="folder or URL with high-resolution images")],
+    out: Annotated[
+        str, typer.Argument(help="folder or URL for the data set: a new one, or one started with the same options")
+    ],
+    kind: Annotated[str, typer.Option(envvar="MKGAN_KIND", help="kind of degradation: div2krk, two-blur or motion")],
     scale: Scales = None,
     seed: Seed = 0,
     masks: Annotated[
         str | None,
         typer.Option(
-            envvar="MKGAN_MASKS", help="two-blur: folder of <id>.png, of the photograph's size, white on the object"
+            envvar="MKGAN_MASKS",
+            help="two-blur: folder with one mask per image, <id>.png, same size as the image, white on the object",
         ),
     ] = None,
     weights: Annotated[
         Path | None,
-        typer.Option(envvar="MKGAN_OBJECT_WEIGHTS", help="two-blur: YOLO segmentation network to find objects with"),
+        typer.Option(
+            envvar="MKGAN_OBJECT_WEIGHTS",
+            help="two-blur: weights of a YOLO segmentation network that finds the objects",
+        ),
     ] = None,
     trust_weights: TrustWeights = False,
     kernels: Annotated[
         Path | None,
-        typer.Option(envvar="MKGAN_KERNELS", help="motion: .mat with a variable 'kernels'; random paths by default"),
+        typer.Option(
+            envvar="MKGAN_KERNELS", help="motion: .mat file with a variable 'kernels'; default: random motion paths"
+        ),
     ] = None,
-    noise: Annotated[float, typer.Option(envvar="MKGAN_NOISE", help="standard deviation of added noise, of 255")] = 0.0,
+    noise: Annotated[
+        float, typer.Option(envvar="MKGAN_NOISE", help="standard deviation of added noise, for values up to 255")
+    ] = 0.0,
     jpeg: Annotated[
         int | None, typer.Option(envvar="MKGAN_JPEG", help="JPEG quality of the low-resolution images")
     ] = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Degrade photographs into a data set in the DIV2KRK layout; started again, it goes on where it stopped."""
+    """Degrade images into a data set in the DIV2KRK layout; an interrupted command resumes when you repeat it."""
     from mkgan_core.datasets.layout import open_file
     from mkgan_core.datasets.maker import Law, read_motion_kernels
     from mkgan_core.machine import trust
@@ -88,11 +98,11 @@ def _make(hr_dir: str, out: str, law: Law, masks: MaskSource | None, motion_kern
     from mkgan_core.datasets.maker import DatasetMaker
     from mkgan_core.machine.progress import check as check_stopped
 
-    counts = {"made": 0, "there before": 0, "left out": 0}
+    counts = {"made": 0, "already present": 0, "left out": 0}
     progress = Progress()
 
     def note(record: dict[str, Any], was_done: bool) -> None:
-        counts["left out" if not record["files"] else "there before" if was_done else "made"] += 1
+        counts["left out" if not record["files"] else "already present" if was_done else "made"] += 1
         if record["note"]:
             display.line(f"{record['image']} left out: {record['note']}", style="yellow")
         progress.end(worked=not was_done)
@@ -105,7 +115,7 @@ def _make(hr_dir: str, out: str, law: Law, masks: MaskSource | None, motion_kern
 
     def work() -> str:
         nonlocal maker
-        progress.begin("reading the photographs")
+        progress.begin("reading the images")
         maker = DatasetMaker(hr_dir, out, law, masks, motion_kernels)
         progress.of = len(maker.photographs)
         begin()
@@ -115,7 +125,7 @@ def _make(hr_dir: str, out: str, law: Law, masks: MaskSource | None, motion_kern
     def kept() -> str:
         if not progress.of:
             return "nothing was made"
-        return f"{progress.done} of {progress.of} photographs are done, in {out}. The same command goes on"
+        return f"{progress.done} of {progress.of} images are finished, in {out}. To continue, repeat the command"
 
     maker: Any = None
     uri = attended(work, display, progress.standing, kept)
@@ -128,7 +138,7 @@ def check(
     uri: Annotated[str, typer.Argument(help="folder or URL in the DIV2KRK layout")],
     scale: Scales = None,
 ) -> None:
-    """Check every image: pairs, sizes, alpha, kernel convention, and whether the low resolution can be made again.
+    """Check every image: pairs, sizes, alpha, kernel convention, and whether the low resolution can be reproduced.
 
     Exit code 1 if an image has a problem.
     """

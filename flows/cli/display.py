@@ -19,21 +19,23 @@ if TYPE_CHECKING:
 
 PLAIN_EVERY_S = 10.0
 Shown = tuple[str, float, float | None]
-"""What is being done, in words; a share for the bar, 0 to 1; seconds until the end, None if nothing tells."""
+"""What is being done; the finished share, 0 to 1; seconds left, None if unknown."""
 
 Quiet = Annotated[
     bool,
-    typer.Option("--quiet", "-q", envvar="MKGAN_QUIET", help="print errors only; results are written all the same"),
+    typer.Option("--quiet", "-q", envvar="MKGAN_QUIET", help="print only errors; results are still written"),
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", envvar="MKGAN_VERBOSE", help="print a line for each step")]
 
 
 class Display:
-    """Results on the standard output, errors and progress on the standard error (or above each other in a terminal).
+    """Prints results on standard output, and errors and progress on standard error.
+
+    In a terminal, results appear above the progress line.
 
     Args:
-        quiet: print errors only.
-        verbose: print the log lines of the steps too.
+        quiet: print only errors.
+        verbose: also print the log lines of the steps.
     """
 
     def __init__(self, quiet: bool = False, verbose: bool = False) -> None:
@@ -44,7 +46,7 @@ class Display:
         self._last_plain = time.monotonic()
 
     def line(self, text: str, style: str | None = None) -> None:
-        """Print a result as it is, however narrow the terminal."""
+        """Print a result unchanged and as one line, even if the terminal is narrower."""
         if not self.quiet:
             print_line(self.console, text, style)
 
@@ -57,7 +59,7 @@ class Display:
         print(heading, *(f"  {one_line(message)}" for message in messages), sep="\n", file=sys.stderr)
 
     def show(self, standing: Shown) -> None:
-        """Show how far the work is; to be called a few times a second."""
+        """Show the progress; call it a few times a second."""
         what, share, left = one_line(standing[0]), standing[1], _left(standing[2])
         if self._live:
             self._live.update(self._live.task_ids[0], description=what, completed=share, left=left)
@@ -77,7 +79,7 @@ class Display:
                 self.close()
 
     def close(self) -> None:
-        """Take the progress line away."""
+        """Remove the progress line."""
         if self._live:
             self._live.stop()
             self._live = None
@@ -107,7 +109,7 @@ class Display:
 
     @contextmanager
     def _logged(self) -> Iterator[None]:
-        """Print the core's log lines during the block, if they are wanted."""
+        """Print the core's log lines during the block if ``verbose`` is set."""
         if not self._verbose:
             yield
             return
@@ -123,7 +125,7 @@ class Display:
 
 
 class _Lines(logging.Handler):
-    """Prints what is logged on the standard error, above the progress line."""
+    """Prints log messages on standard error, above the progress line."""
 
     def __init__(self, display: Display) -> None:
         super().__init__()
@@ -134,7 +136,7 @@ class _Lines(logging.Handler):
 
 
 def _left(seconds: float | None) -> str:
-    """A time to wait, in words.
+    """The remaining time in words.
 
     Example:
         >>> _left(12.3), _left(200), _left(9000), _left(None)

@@ -1,4 +1,4 @@
-"""What the single-image commands write: files next to each other in a folder."""
+"""The files that `mkgan segment` and `mkgan estimate` write."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mkgan_core.segmenters.pictures import mask_files
 
 
 def save_masks(store: Store, stem: str, address: str, regions: Sequence[Region], scale: int) -> list[str]:
-    """Write the masks and the overlay of an image (`mask_files`) into a folder of its name; returns their names."""
+    """Write the masks and the overlay of an image (`mask_files`) into a folder named after it; return their names."""
     with scratch() as own:
         image = load_low(describe(address, scale, (), own).spec)
     files = mask_files(image, regions, scale)
@@ -24,7 +24,7 @@ def save_masks(store: Store, stem: str, address: str, regions: Sequence[Region],
 
 
 def save_kernel(store: Store, name: str, kernel: Kernel) -> list[str]:
-    """Write the kernel as `.npy`, `.mat` (key `Kernel`) and, magnified, `.png`; returns the files' names."""
+    """Write the kernel as `.npy`, `.mat` (key `Kernel`) and magnified `.png`; return the files' names."""
     shown = np.clip(kernel.array / kernel.array.max(), 0, 1).repeat(16, axis=0).repeat(16, axis=1)
     return [
         _save(store, f"{name}.npy", kernel_files.encode_npy(kernel.array)),

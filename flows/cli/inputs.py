@@ -1,4 +1,4 @@
-"""What a person names on the command line, as image files: files, folders, globs, and URLs of each."""
+"""Finds the image files that the command line names: files, folders, globs, and URLs of each."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Input:
 
     Attributes:
         address: path or URL, as it is opened and shown.
-        uri: its full URI, the same for the same file however it was named.
-        below: its folder, seen from the folder that was named; empty for a file that was named itself.
+        uri: its full URI, independent of how the file was named.
+        below: its folder, relative to the folder on the command line; empty for a file named directly.
     """
 
     address: str
@@ -40,7 +40,7 @@ class Input:
 
     @cached_property
     def name(self) -> str:
-        """The file's name; of an image on the web without its query."""
+        """The file's name; for a URL, without its query."""
         split = urlsplit(self.uri)
         return posixpath.basename(unquote(split.path) if split.scheme in WEB else self.uri) or "image"
 
@@ -50,20 +50,20 @@ class Input:
 
     @property
     def suffix(self) -> str:
-        """Of the file's name, without the dot."""
+        """The suffix of the file's name, without the dot."""
         return posixpath.splitext(self.name)[1].removeprefix(".")
 
 
 def find(given: Sequence[str], *, recursive: bool = False, leave_out: str = "") -> tuple[list[Input], list[MkganError]]:
-    """The image files that are meant, each once.
+    """The image files that the arguments name, each once.
 
     Args:
-        given: files, folders and globs, by path or fsspec URL.
-        recursive: take the folders in folders too.
-        leave_out: URI of a folder of results: what lies in it is no input of folders and globs around it.
+        given: files, folders and globs, as paths or fsspec URLs.
+        recursive: search subfolders too.
+        leave_out: URI of a folder with results; folders and globs that contain it skip its files.
 
     Returns:
-        The files, in the order given and in natural order in folders; and what is wrong with the others.
+        The files, in the order given and in natural order within folders; and an error for each other argument.
     """
     found: dict[str, Input] = {}
     faults: list[MkganError] = []
@@ -84,7 +84,7 @@ def find(given: Sequence[str], *, recursive: bool = False, leave_out: str = "") 
 
 
 def natural(path: str) -> list[tuple[int, str]]:
-    """Sort key that puts im_2 before im_13.
+    """Sort key for natural order, which puts im_2 before im_13.
 
     Example:
         >>> sorted(["im_13.png", "im_2.png", "a/b.png"], key=natural)
@@ -95,33 +95,34 @@ def natural(path: str) -> list[tuple[int, str]]:
 
 
 def _expand(given: str, recursive: bool, leave_out: str) -> list[Input]:
-    """The files that one argument means.
+    """The files that one argument names.
 
     Raises:
-        MkganError: if there are none, with what to do.
+        MkganError: if there are none, with a remedy.
     """
     place = Store(given if "://" in given else os.path.expanduser(given), patient=False)
     kind = _kind(place, given)
     if kind == "file":
         return [Input(given, place.uri)]
     if kind == "directory":
-        wanted = f"{given} has no images{'' if recursive else '; add --recursive for its subfolders'}"
+        remedy = "name another folder" if recursive else "add --recursive to search its subfolders"
+        wanted = f"the folder {given} contains no images; {remedy}"
         return _pick(place, given, place.root, None if recursive else 1, leave_out, wanted)
     if kind is not None:
-        raise DatasetError(f"{given} is a device or pipe; name an image file, a folder or a glob")
+        raise DatasetError(f"{given} is a device or pipe, not an image; name an image file, a folder or a glob")
     magic = MAGIC_ON_THE_WEB if place.fs.protocol in (WEB, *WEB) else MAGIC
     if not magic.search(place.root):
         raise DatasetError(f"'{given}' does not exist; name an image file, a folder or a glob")
-    return _pick(place, given, None, None, leave_out, f"{given} matches no image; check the pattern")
+    return _pick(place, given, None, None, leave_out, f"the pattern {given} matches no image; check it")
 
 
 def _pick(place: Store, given: str, folder: str | None, depth: int | None, leave_out: str, nothing: str) -> list[Input]:
-    """The images in a folder, or those that a glob matches if there is none."""
+    """The images in a folder, or without a folder those that a glob matches."""
     if folder is None:
         entries = _read(given, lambda: place.fs.glob(place.root, detail=True))
         top = posixpath.dirname(MAGIC.split(place.root, maxsplit=1)[0])
         endings = posixpath.splitext(place.root)[1].lower()
-        endings = PICTURES if not endings or MAGIC.search(endings) else (endings,)  # *.gif means what it says
+        endings = PICTURES if not endings or MAGIC.search(endings) else (endings,)  # a suffix in the glob wins
     else:
         entries = _read(given, lambda: place.fs.find(place.root, maxdepth=depth, detail=True))
         top, endings = folder, PICTURES
@@ -141,7 +142,7 @@ def _pick(place: Store, given: str, folder: str | None, depth: int | None, leave
 
 
 def _kind(place: Store, given: str) -> str | None:
-    """``file``, ``directory``, another word for a device or pipe, or None where there is nothing."""
+    """``file``, ``directory``, another word for a device or pipe, or None if nothing exists there."""
 
     def look() -> str | None:
         try:
@@ -156,7 +157,7 @@ def _read(given: str, look: Callable[[], T]) -> T:
     """Look at a file system.
 
     Raises:
-        StorageError: for whatever goes wrong: file systems raise errors of their own.
+        StorageError: for any error, since each file system raises its own kinds.
     """
     try:
         return look()

@@ -1,4 +1,4 @@
-"""Work that is interrupted at once, whatever it is doing."""
+"""Runs work so that Ctrl-C interrupts it at once."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from flows.cli.signals import Interrupted, end_now
 from mkgan_core.machine import progress
 
 T = TypeVar("T")
-GRACE_S = 1.2  # how long interrupted work may take to end in order
-EXIT_S = 5  # and after that the process, with servers and threads
+GRACE_S = 1.2  # how long interrupted work may take to shut down cleanly
+EXIT_S = 5  # how long the process, with its servers and threads, may take after that
 TICK_S = 0.2
 
 
 def attended(work: Callable[[], T], display: Display, standing: Callable[[], Shown], kept: Callable[[], str]) -> T:
-    """Do work in a thread of its own, show its progress, and answer signals in this one, which is the main thread.
+    """Do work in a new thread, and meanwhile show progress and handle signals in the main thread.
 
-    Python answers signals between two operations of the main thread: a training or a decoder would keep them waiting.
+    Python handles signals only between two operations of the main thread, so work done there, such as training or
+    decoding, would delay them.
 
     Args:
-        work: what to do; its result or exception is passed on.
-        display: shows how far it is.
-        standing: tells how far it is.
-        kept: called when it is interrupted, says what is kept and how to go on.
+        work: what to do; its result is returned, its exception raised.
+        display: shows the progress.
+        standing: gives the progress.
+        kept: called on an interruption; says what is kept and how to continue.
 
     Raises:
         Interrupted: after a signal.
@@ -52,7 +53,7 @@ def attended(work: Callable[[], T], display: Display, standing: Callable[[], Sho
                 display.show(standing())
     except Interrupted as interrupted:
         print(f"interrupted: {kept()}", file=sys.stderr, flush=True)
-        logging.disable()  # a step that is cut short is no error to show
+        logging.disable()  # the interrupted step would log an error
         progress.stop()
         interrupted.told = True
         if not ended.wait(GRACE_S):

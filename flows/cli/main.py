@@ -9,12 +9,12 @@ from flows.cli.signals import EXIT_CODE, Interrupted, answer_signals, end_soon, 
 
 
 def main() -> None:
-    """Run a command; bad input ends with one line on stderr and exit code 2, Ctrl-C with exit code 130."""
-    for stream in (sys.stdout, sys.stderr):  # no name of a file, whatever its letters, breaks what is printed
+    """Run a command; bad input gives one line on stderr and exit code 2, Ctrl-C gives exit code 130."""
+    for stream in (sys.stdout, sys.stderr):  # file names may hold characters that the terminal cannot encode
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     answer_signals()
-    end_soon(1)  # of an exception that nobody expected
+    end_soon(1)  # the exit code of an unexpected exception
     try:
         _run()
         end_soon(0)
@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def _run() -> None:
-    # takes a second, in which a signal is answered already
+    # these imports take a second; the signal handlers are already installed
     from flows.cli.app import app
     from mkgan_core.errors import MkganError
     from mkgan_core.machine.cores import share_memory

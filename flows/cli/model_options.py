@@ -1,4 +1,4 @@
-"""Options made of a configuration's fields. Only for commands that need the extra `pipeline`: it imports pydantic."""
+"""Turns the fields of a configuration into options. It imports pydantic: only for commands of the extra `pipeline`."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def options_of(model: type[BaseModel], flags: Mapping[str, str] | None = None) -> Callable[[Callable[..., Any]], Any]:
-    """Turn a configuration's fields into a command's options: each is declared once, in the model.
+    """Turn a configuration's fields into a command's options, so that each is declared once, in the model.
 
-    The command is called with the checked configuration as its first argument; its other parameters stay options of
-    their own. A field's description is the option's help, its name in capitals behind ``MKGAN_`` the variable that
-    gives it, and ``--<its name>`` the flag.
+    The command receives the checked configuration as its first argument; its other parameters stay options. The flag
+    is ``--`` and the field's name, the environment variable ``MKGAN_`` and the name in capitals, and the help text the
+    field's description.
 
     Args:
         model: the configuration.
-        flags: names of fields -> flags that differ from the field's name.
+        flags: field name -> flag, for flags that differ from the field's name.
     """
     renamed = dict(flags or {})
 
@@ -68,13 +68,13 @@ def _option(name: str, field: FieldInfo, renamed: Mapping[str, str]) -> inspect.
 
 
 def _help(field: FieldInfo) -> str:
-    """The field's description, with the values to choose from where it takes no others."""
+    """The field's description, followed by its choices if it has a fixed set of values."""
     choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
     return (field.description or "") + (f": {' or '.join(map(str, choices))}" if choices else "")
 
 
 def _type(annotation: Any) -> tuple[Any, dict[str, Any]]:
-    """The option's type without None, and what Typer is told besides."""
+    """The option's type without None, and further arguments for Typer."""
     if get_origin(annotation) in (Union, types.UnionType):
         (annotation,) = (part for part in get_args(annotation) if part is not type(None))
     if get_origin(annotation) is Literal:

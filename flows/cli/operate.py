@@ -22,14 +22,14 @@ _COLOURS = {"ok": "green", "note": "yellow", "wrong": "bold red"}
 def serve(
     settings: DeploySettings,
     host: Annotated[str, typer.Option(envvar="MKGAN_HOST", help="address to listen on")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(envvar="MKGAN_PORT", min=1, max=65535, help="port of API and UI")] = 4200,
-    runs: Annotated[int, typer.Option(envvar="MKGAN_RUNS", min=1, help="runs at once; the others wait")] = 2,
+    port: Annotated[int, typer.Option(envvar="MKGAN_PORT", min=1, max=65535, help="port of the API and UI")] = 4200,
+    runs: Annotated[int, typer.Option(envvar="MKGAN_RUNS", min=1, help="largest number of runs at a time")] = 2,
 ) -> None:
-    """Run Prefect server, UI and worker on this machine, with all deployments, until Ctrl-C."""
+    """Run a Prefect server with its UI, a worker and all deployments on this machine, until Ctrl-C."""
     from deployments import serve as serving
 
     def set_up() -> list[str]:
-        from deployments import set_up  # imports Prefect, now that the server's address is known
+        from deployments import set_up  # imports Prefect, which reads the server's address: only now is it known
 
         return set_up.set_up(settings)
 
@@ -38,19 +38,19 @@ def serve(
 
 @options_of(DeploySettings)
 def deploy(settings: DeploySettings) -> None:
-    """Put pool, queues, GPU slots, result storage, automations and deployments on an existing Prefect server."""
+    """Create the pool, queues, GPU slots, result storage, automations and deployments on an existing Prefect server."""
     api_url = _server()
     from deployments import set_up
 
     for line in set_up.set_up(settings) or ["nothing to do"]:
         _say(line)
-    _say(f"deployed to {api_url}; on each machine: prefect worker start --pool {set_up.POOL}")
+    _say(f"deployed to {api_url}; start a worker on each machine: prefect worker start --pool {set_up.POOL}")
 
 
 def retry(run: RunName, store: StoreUri = None, quiet: Quiet = False, verbose: Verbose = False) -> None:
-    """Run the failed regions of an earlier run again and score their images; everything else is cached.
+    """Rerun the failed regions of an earlier run and score their images; everything else comes from the cache.
 
-    A deployment's run goes back to its work pool, as with the UI's Retry button; any other is run here and now.
+    A deployment's run goes back to its work pool, as with the UI's Retry button; any other run starts here at once.
     """
     from deployments.server import ensure_prefect_api
     from flows import retry as retrying
@@ -58,11 +58,11 @@ def retry(run: RunName, store: StoreUri = None, quiet: Quiet = False, verbose: V
 
     earlier = retrying.find(run, store or default_store())
     server = ensure_prefect_api()
-    from flows.cli.run import run_benchmark  # imports Prefect, now that the server's address is known
+    from flows.cli.run import run_benchmark  # imports Prefect, which reads the server's address: only now is it known
 
     if server is None and retrying.read_flow_run(earlier).deployment_id:
         flow_run = retrying.put_back(earlier, here=False)
-        console.print(f"'{flow_run.name}' is scheduled again; a worker of {flow_run.work_pool_name} takes it")
+        console.print(f"'{flow_run.name}' is scheduled again; a worker of pool {flow_run.work_pool_name} will run it")
         return
     display = Display(quiet, verbose)
     code = run_benchmark(earlier.config, server, display, lambda: retrying.put_back(earlier, here=server is not None))
@@ -71,7 +71,7 @@ def retry(run: RunName, store: StoreUri = None, quiet: Quiet = False, verbose: V
 
 @options_of(DataSettings)
 def doctor(settings: DataSettings) -> None:
-    """Check this machine and its Prefect server, and say what to do about each fault. Exit code 1 if there is one."""
+    """Check this machine and its Prefect server, and give a remedy for each problem. Exit code 1 if there is one."""
     from rich.table import Table
     from rich.text import Text
 
@@ -86,7 +86,7 @@ def doctor(settings: DataSettings) -> None:
             wrong += finding.state == "wrong"
     finally:
         console.print(table)
-    console.print(f"{wrong} thing{'s' * (wrong != 1)} wrong" if wrong else "nothing is wrong")
+    console.print(f"{wrong} problem{'s' * (wrong != 1)} found" if wrong else "no problems found")
     raise typer.Exit(1 if wrong else 0)
 
 
@@ -105,8 +105,8 @@ def _server() -> str:
     api_url = use_configured_api()
     if api_url is None:
         raise ConfigError(
-            "mkgan deploy needs a Prefect server, and none is configured; set PREFECT_API_URL (http://HOST:4200/api) "
-            "or start mkgan serve"
+            "mkgan deploy needs a Prefect server, but none is configured; set PREFECT_API_URL to its address "
+            "(http://HOST:4200/api), or run mkgan serve instead"
         )
     check_configured(api_url)
     return api_url

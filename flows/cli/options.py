@@ -24,7 +24,7 @@ def parse_scale(text: str) -> int:
         4
     """
     if str(text) not in ("2", "4"):
-        raise ConfigError(f"--scale {text}: choose 2 or 4; x3 and factors that are no whole numbers are not supported")
+        raise ConfigError(f"--scale {text}: only 2 and 4 are supported; choose one of them")
     return int(text)
 
 
@@ -32,7 +32,7 @@ def parse_seed(text: str) -> int:
     """A seed.
 
     Raises:
-        ConfigError: for anything but a whole number from 0 on.
+        ConfigError: for anything but a non-negative whole number.
 
     Example:
         >>> parse_seed("7")
@@ -75,19 +75,19 @@ def parse_pair(text: str, methods: Iterable[str]) -> tuple[str, str]:
     names = [name.strip() for name in text.split(",")]
     known = list(methods)
     if len(names) != 2 or not set(names) <= set(known):
-        raise ConfigError(f"--pair {text}: give two of the report's methods, with a comma between: {', '.join(known)}")
+        raise ConfigError(f"--pair {text}: give two of the report's methods, separated by a comma: {', '.join(known)}")
     return names[0], names[1]
 
 
 Scale = Annotated[int, typer.Option(envvar="MKGAN_SCALE", parser=parse_scale, help="enlargement factor: 2 or 4")]
-Seed = Annotated[int, typer.Option(envvar="MKGAN_SEED", parser=parse_seed, help="the (first) seed, from 0 on")]
-StoreUri = Annotated[str | None, typer.Option(envvar="MKGAN_STORE", help="where artifacts and reports go")]
+Seed = Annotated[int, typer.Option(envvar="MKGAN_SEED", parser=parse_seed, help="(first) random seed, 0 or larger")]
+StoreUri = Annotated[str | None, typer.Option(envvar="MKGAN_STORE", help="folder or URL for artifacts and reports")]
 RunName = Annotated[str, typer.Argument(help="a run id, or the URI of its report.parquet")]
 Html = Annotated[
     Path | None,
     typer.Option(
         envvar="MKGAN_HTML",
-        help="write a page with tables, plots and pictures to this file; its folder is made if need be",
+        help="also write an HTML page with tables, plots and images to this file; creates missing folders",
     ),
 ]
 Feather = Annotated[
@@ -96,36 +96,40 @@ Feather = Annotated[
         envvar="MKGAN_FEATHER",
         parser=parse_feather,
         metavar="PIXELS",
-        help="blend regions over so many pixels; 0 for hard borders",
+        help="blend neighbouring regions over this many pixels; 0 for hard borders",
     ),
 ]
 Pairs = Annotated[
     list[str] | None,
-    typer.Option("--pair", envvar="MKGAN_PAIR", help="two methods to compare, A,B; may be repeated"),
+    typer.Option("--pair", envvar="MKGAN_PAIR", help="two methods to compare, as A,B; may be repeated"),
 ]
-Preset = Annotated[str, typer.Option(envvar="MKGAN_PRESET", help="fast, best or paper")]
-Device = Annotated[str, typer.Option(envvar="MKGAN_DEVICE", help="auto, cpu or cuda")]
+Preset = Annotated[str, typer.Option(envvar="MKGAN_PRESET", help="settings: fast, best or paper")]
+Device = Annotated[str, typer.Option(envvar="MKGAN_DEVICE", help="device for training: auto, cpu or cuda")]
 Images = Annotated[list[Path], typer.Argument(help="image files")]
 Out = Annotated[Path, typer.Option(envvar="MKGAN_OUT", help="folder for the results")]
 Masks = Annotated[
     list[Path] | None,
-    typer.Option("--mask", envvar="MKGAN_MASK", help="mask of an object, white on it, of the image's size"),
+    typer.Option(
+        "--mask", envvar="MKGAN_MASK", help="mask image, white on the object, same size as the image; may be repeated"
+    ),
 ]
 WeightFiles = Annotated[
     str | None,
-    typer.Option("--weights", envvar="MKGAN_WEIGHTS", help="network weights: files or folders, separated like PATH"),
+    typer.Option(
+        "--weights", envvar="MKGAN_WEIGHTS", help="files or folders with network weights, separated as in PATH"
+    ),
 ]
 TrustWeights = Annotated[
     bool,
     typer.Option(
         "--trust-weights",
         envvar=TRUST,
-        help="load pickled weights (.pt, .pkl) that are no published ones: loading runs whatever their maker put in",
+        help="also load pickled weights (.pt, .pkl) that are not published ones; such a file can run any code",
     ),
 ]
 PerObject = Annotated[
     bool,
     typer.Option(
-        envvar="MKGAN_PER_OBJECT", help="yolo-sam, yolo-seg, yolo-grabcut: one region per object, not their union"
+        envvar="MKGAN_PER_OBJECT", help="yolo-sam, yolo-seg, yolo-grabcut: one region per object, not one for all"
     ),
 ]

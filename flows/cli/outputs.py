@@ -1,4 +1,4 @@
-"""Where results go: names that are unique, and nothing is overwritten that was not meant to be."""
+"""Where results go: gives every result a unique name, and never overwrites a file without being told to."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Folder:
     """A writable folder or URL for results.
 
     Attributes:
-        given: how the person calls it.
-        store: what is there.
+        given: the path or URL as the user typed it.
+        store: access to its files.
     """
 
     given: str
@@ -35,12 +35,12 @@ class Folder:
 
 @dataclass(frozen=True)
 class Target:
-    """What becomes of an input.
+    """An input and the names of its results.
 
     Attributes:
         source: the input.
-        stem: what the names of its results begin with; subfolders included.
-        present: those results that exist already and are to be kept.
+        stem: prefix of the results' names, subfolders included.
+        present: the results that exist and will be kept.
     """
 
     source: Input
@@ -50,14 +50,14 @@ class Target:
 
 @dataclass(frozen=True)
 class Policy:
-    """What to do with results that exist already: by default nothing is started."""
+    """What to do with results that exist already; by default they are an error, before any work starts."""
 
     overwrite: bool = False
     skip_existing: bool = False
 
     def __post_init__(self) -> None:
         if self.overwrite and self.skip_existing:
-            raise ConfigError("--overwrite and --skip-existing: give one of them")
+            raise ConfigError("--overwrite and --skip-existing exclude each other; give only one of them")
 
 
 def split(file: str) -> tuple[str, str]:
@@ -68,17 +68,17 @@ def split(file: str) -> tuple[str, str]:
         (('.', 'large.png'), ('a/b', 'large.png'), ('memory://', 'large.png'))
     """
     folder, _, name = file.rpartition("/")
-    if folder.endswith(":/") or not folder:  # nothing but a protocol, or a root
+    if folder.endswith(":/") or not folder:  # only a protocol, or a root
         return file[: -len(name)] or ".", name
     return folder, name
 
 
 def open_folder(given: str) -> Folder:
-    """A folder that can be written.
+    """Open a folder for results, and check that it is writable.
 
     Raises:
-        StorageError: if it cannot.
-        DatasetError: for a name that a terminal cannot show in one line.
+        StorageError: if it is not.
+        DatasetError: for a name that a terminal cannot show on one line.
     """
     check_name(hide(given))
     store = Store(given if "://" in given else os.path.expanduser(given), patient=False)
@@ -93,17 +93,17 @@ def open_folder(given: str) -> Folder:
 def targets(
     inputs: Sequence[Input], folder: Folder, results: Callable[[str], Sequence[str]], policy: Policy
 ) -> list[Target]:
-    """What becomes of the inputs; everything that can be checked before work starts is checked.
+    """Plan the names of all results, and check them before any work starts.
 
     Args:
         inputs: the images.
         folder: for the results.
-        results: a stem -> the names of the results that may come of it.
+        results: a stem -> the names of the results that it may have.
         policy: for results that exist already.
 
     Raises:
-        ConfigError: if a result exists already and is to be neither replaced nor left, or would replace an input, or a
-            folder is in its place.
+        ConfigError: if a result exists and the policy neither replaces nor skips it, if a result would replace an
+            input, or if a folder has its name.
     """
     names = {one.uri: results(stem) for one, stem in zip(inputs, stems(inputs), strict=True)}
     sources = {_identity(one.uri): one for one in inputs}
@@ -112,21 +112,19 @@ def targets(
         present = tuple(name for name in names[one.uri] if folder.store.exists(name))
         for name in present:
             if folder.store.fs.isdir(folder.store.path(name)):
-                raise ConfigError(f"{folder.shown(name)}, where a result belongs, is a folder; change --out or -o")
+                raise ConfigError(f"cannot write the result {folder.shown(name)}: it is a folder; change --out or -o")
             if hit := sources.get(_identity(folder.store.fs.unstrip_protocol(folder.store.path(name)))):
                 raise ConfigError(f"the result of {one.address} would replace the input {hit.address}; change --out")
         blocked += [folder.shown(name) for name in present]
         planned.append(Target(one, stem, present if policy.skip_existing else ()))
     if blocked and not (policy.overwrite or policy.skip_existing):
         others = f" (and {len(blocked) - 1} more)" if len(blocked) > 1 else ""
-        raise ConfigError(
-            f"{blocked[0]} exists{others}; replace it with --overwrite, or leave it and go on with --skip-existing"
-        )
+        raise ConfigError(f"{blocked[0]} exists{others}; add --overwrite to replace it, or --skip-existing to keep it")
     return planned
 
 
 def picture_format(output: str | None, wanted: str | None, quality: int | None) -> Format:
-    """The format that results are written in: that of ``-o``, else that of ``--format``, else PNG.
+    """The format of the results: that of ``-o``, else that of ``--format``, else PNG.
 
     Raises:
         ConfigError: if they are unknown or contradict each other.
@@ -143,16 +141,17 @@ def picture_format(output: str | None, wanted: str | None, quality: int | None) 
     if chosen is None:
         raise ConfigError(f"--format {wanted}: choose {', '.join(dict.fromkeys(SUFFIXES.values()))}")
     if given and given != chosen:
-        raise ConfigError(f"-o {output} and --format {wanted} contradict each other; leave --format out")
+        raise ConfigError(f"-o {output} and --format {wanted} contradict each other; leave out --format")
     if quality is not None and chosen not in ("jpg", "webp"):
-        raise ConfigError(f"--quality {quality}: {chosen} has none; choose --format jpg or webp")
+        raise ConfigError(f"--quality {quality}: {chosen} files have no quality setting; choose --format jpg or webp")
     return chosen
 
 
 def stems(inputs: Sequence[Input]) -> list[str]:
-    """What the names of each input's results begin with; no two the same, also where case does not count.
+    """A prefix for each input's results, unique even on file systems that ignore case.
 
-    An input's own name without its suffix; with it where two would be the same; if that does not help, with its folder.
+    It is the input's name without the suffix. If two inputs share that name, it includes the suffix; if that is not
+    enough, also the folder.
 
     Example:
         >>> stems([Input(name, f"file:///{name}") for name in ("a.jpg", "a.png", "x/b.png", "y/b.png", "c.png")])
@@ -180,7 +179,7 @@ def _stem(one: Input, level: int, top: str) -> str:
 
 
 def _numbered(names: Sequence[str]) -> list[str]:
-    """The names, numbered where they are the same but for case."""
+    """The names, with a number added where they differ only in case."""
     found: dict[str, str] = {}
     for name in names:
         unique, number = name, 1
@@ -192,7 +191,7 @@ def _numbered(names: Sequence[str]) -> list[str]:
 
 
 def _identity(uri: str) -> object:
-    """What tells a file from others, by whatever link or spelling it was named."""
+    """Identifies a file regardless of links and spelling: its device and inode, or its URI."""
     if uri.startswith("file://"):
         try:
             status = os.stat(uri.removeprefix("file://"))

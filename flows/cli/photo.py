@@ -1,4 +1,4 @@
-"""`mkgan upscale`, `segment` and `estimate`: images that are no data set, by the same steps as a benchmark's."""
+"""`mkgan upscale`, `segment` and `estimate`: single images, processed by the same steps as a benchmark."""
 
 from __future__ import annotations
 
@@ -20,14 +20,17 @@ from mkgan_core.pipeline.method import DEFAULT_METHOD
 if TYPE_CHECKING:
     from flows.cli.outputs import Folder, Policy, Target
 
-Images = Annotated[list[str], typer.Argument(help="image files, folders, globs in quotes, or URLs of these")]
+Images = Annotated[list[str], typer.Argument(help="image files, folders or quoted globs, as paths or URLs")]
 Out = Annotated[str, typer.Option(envvar="MKGAN_OUT", help="folder or URL for the results")]
 Recursive = Annotated[
-    bool, typer.Option("--recursive", "-r", envvar="MKGAN_RECURSIVE", help="take the subfolders of folders too")
+    bool, typer.Option("--recursive", "-r", envvar="MKGAN_RECURSIVE", help="also search subfolders for images")
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", envvar="MKGAN_OVERWRITE", help="replace results that exist")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", envvar="MKGAN_OVERWRITE", help="replace existing results")]
 SkipExisting = Annotated[
-    bool, typer.Option("--skip-existing", envvar="MKGAN_SKIP_EXISTING", help="leave results that exist, do the others")
+    bool,
+    typer.Option(
+        "--skip-existing", envvar="MKGAN_SKIP_EXISTING", help="keep existing results and process only the other images"
+    ),
 ]
 
 
@@ -35,21 +38,23 @@ def upscale(
     images: Images,
     out: Out = "out",
     scale: Scale = 2,
-    method: Annotated[str, typer.Option(envvar="MKGAN_METHOD", help="a method's name")] = DEFAULT_METHOD,
+    method: Annotated[
+        str, typer.Option(envvar="MKGAN_METHOD", help="name of the method, see `mkgan methods`")
+    ] = DEFAULT_METHOD,
     output: Annotated[
         str | None,
         typer.Option(
             "-o",
             envvar="MKGAN_OUTPUT",
             metavar="FILE",
-            help="write the only image's result here: .png, .jpg, .webp, .tif",
+            help="output file, if there is one image: .png, .jpg, .webp or .tif",
         ),
     ] = None,
     format: Annotated[
-        str | None, typer.Option(envvar="MKGAN_FORMAT", help="png, jpg, webp or tif; png by default")
+        str | None, typer.Option(envvar="MKGAN_FORMAT", help="output format: png (the default), jpg, webp or tif")
     ] = None,
     quality: Annotated[
-        int | None, typer.Option(envvar="MKGAN_QUALITY", min=1, max=100, help="of jpg and webp, 1 to 100")
+        int | None, typer.Option(envvar="MKGAN_QUALITY", min=1, max=100, help="quality of jpg and webp files, 1 to 100")
     ] = None,
     recursive: Recursive = False,
     overwrite: Overwrite = False,
@@ -57,7 +62,11 @@ def upscale(
     mask: Masks = None,
     preset: Preset = "fast",
     real: Annotated[
-        bool, typer.Option(envvar="MKGAN_REAL", help="a photograph with noise: noisy sons, no back-projection")
+        bool,
+        typer.Option(
+            envvar="MKGAN_REAL",
+            help="settings for noisy images: ZSSR adds noise to its training inputs and skips back-projection",
+        ),
     ] = False,
     seed: Seed = 0,
     per_object: PerObject = False,
@@ -68,17 +77,20 @@ def upscale(
         Path | None,
         typer.Option(
             envvar="MKGAN_HTML",
-            help="write a page with before and after to this file; its folder is made if need be",
+            help="also write an HTML page that compares before and after to this file; creates missing folders",
         ),
     ] = None,
     max_memory: Annotated[
         str | None,
-        typer.Option(envvar=VARIABLE, help="such as 3G; large images go in strips; half of what is free by default"),
+        typer.Option(
+            envvar=VARIABLE,
+            help="memory limit, such as 3G; large images are processed in strips; default: half of the free memory",
+        ),
     ] = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Enlarge images; writes <name>_x<scale>.png, or the file that -o names."""
+    """Enlarge images and write each as <name>_x<scale>.png, or one image to the file given with -o."""
     from flows.cli import outputs, photo_html
     from mkgan_core import super_resolve
     from mkgan_core.pipeline.method import parse
@@ -118,7 +130,7 @@ def upscale(
         written = name or f"{target.stem}_x{scale}.{ending}"
         try:
             folder.store.write(written, result.encode(ending, quality))
-        except ConfigError as fault:  # too large for the format, which others may not be
+        except ConfigError as fault:  # too large for the format; other images may still fit
             raise DatasetError(f"{target.source.address}: {fault}") from fault
         height, width = result.regions[0].mask.shape
         sizes = f"{width}x{height} -> {scale * width}x{scale * height}"
@@ -136,7 +148,9 @@ def upscale(
 
 def segment(
     images: Images,
-    segmenter: Annotated[str, typer.Option(envvar="MKGAN_SEGMENTER", help="a segmenter's name")],
+    segmenter: Annotated[
+        str, typer.Option(envvar="MKGAN_SEGMENTER", help="name of the segmenter, see `mkgan methods`")
+    ],
     out: Out = "out",
     scale: Scale = 2,
     preset: Preset = "fast",
@@ -150,7 +164,7 @@ def segment(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Split images into object and background; writes four masks and an overlay per image."""
+    """Split images into object and background; write four masks and an overlay for each."""
     from flows.cli import files, outputs
     from mkgan_core import segment as split
     from mkgan_core.pipeline import parts
@@ -178,7 +192,9 @@ def segment(
 
 def estimate(
     images: Images,
-    estimator: Annotated[str, typer.Option(envvar="MKGAN_ESTIMATOR", help="an estimator's name")],
+    estimator: Annotated[
+        str, typer.Option(envvar="MKGAN_ESTIMATOR", help="name of the estimator, see `mkgan methods`")
+    ],
     scale: Scale = 2,
     preset: Preset = "fast",
     seed: Seed = 0,
@@ -190,7 +206,7 @@ def estimate(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Estimate the blur kernel of images, or of each masked region; writes .npy, .mat and .png."""
+    """Estimate the blur kernel of images, or of each masked region; write it as .npy, .mat and .png."""
     from flows.cli import files, outputs
     from mkgan_core import estimate_kernels
 
@@ -222,13 +238,13 @@ def _plan(
     recursive: bool,
     only_one: str | None = None,
 ) -> tuple[Folder, list[Target], list[MkganError]]:
-    """The folder of the results, what becomes of each image, and what is wrong with the other arguments."""
+    """The output folder, the images with their output names, and an error for each argument that names no image."""
     from flows.cli import inputs, outputs
 
     folder = outputs.open_folder(out)
     sources, faults = inputs.find(images, recursive=recursive, leave_out=folder.store.uri)
     if only_one and len(sources) > 1:
-        raise ConfigError(f"-o {only_one} is one file, and there are {len(sources)} images; use --out FOLDER")
+        raise ConfigError(f"-o {only_one} names one file for {len(sources)} images; use --out FOLDER instead")
     return folder, outputs.targets(sources, folder, results, policy), faults
 
 
@@ -239,16 +255,17 @@ def _each(
     display: Display,
     folder: Folder,
 ) -> None:
-    """Do the work for all that has no result yet."""
+    """Do the work for every image that has no result yet."""
     from flows.cli import pictures
 
     for target in planned:
         for name in target.present:
-            display.line(f"skipped: {target.source.address}, {folder.shown(name)} exists")
+            display.line(f"skipped: {target.source.address}, because {folder.shown(name)} exists")
     wanted = [target for target in planned if not target.present]
 
     def kept(done: int) -> str:
-        what = f"{done} of {len(wanted)} images are done, their results are in {folder.given}"
-        return f"{what}. The same command with --skip-existing goes on" if done else "no image was done; start again"
+        what = f"{done} of {len(wanted)} images are finished; their results are in {folder.given}"
+        hint = "To continue, repeat the command with --skip-existing"
+        return f"{what}. {hint}" if done else "no image was finished; start again"
 
     pictures.each(wanted, faults, work, display, kept, skipped=len(planned) - len(wanted))

@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 
 
 class Show(Protocol):
-    """Puts an enlarged photograph on the page, with the seconds that it took."""
+    """Adds an enlarged image to the page, with the seconds that it took."""
 
     def __call__(self, source: Input, result: SuperResolution, seconds: float) -> None: ...
 
 
 @contextmanager
 def page(file: Path | None, count: int, method: str, preset: str, seed: int, display: Display) -> Iterator[Show]:
-    """The page is written when the block ends, also by an interruption, with the photographs that were shown by then.
+    """Collect images during the block and write the page when it ends, also after an interruption.
 
     Args:
-        file: the page; None for none.
-        count: of photographs.
-        method: by which they are enlarged.
-        preset: of its parts.
-        seed: source of chance.
-        display: says where the page is.
+        file: the page; None to write none.
+        count: number of images.
+        method: name of the method that enlarges them.
+        preset: settings of its parts.
+        seed: random seed.
+        display: prints where the page is.
 
     Raises:
         StorageError: before anything is enlarged, if the file cannot be written.
@@ -46,7 +46,7 @@ def page(file: Path | None, count: int, method: str, preset: str, seed: int, dis
     made = PhotoPage(count)
 
     def show(source: Input, result: SuperResolution, seconds: float) -> None:
-        _, data = open_file(source.uri)  # again: the result does not keep what it was made of
+        _, data = open_file(source.uri)  # read again, because the result does not keep its input
         made.add(
             Enlarged(
                 source.name,

@@ -1,4 +1,4 @@
-"""Doing the same for one picture after the other: progress, faults, interruption, exit code."""
+"""Process images one after another: progress, errors, interruption, exit code."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from mkgan_core.machine.progress import listening
 
 @dataclass
 class Progress:
-    """How far one picture after the other is, and how long the rest takes.
+    """How many images are done, and how long the rest will take.
 
     Attributes:
-        of: how many pictures there are; 0 while that is not known.
+        of: number of images; 0 while unknown.
         clock: the time in seconds.
     """
 
@@ -36,40 +36,40 @@ class Progress:
     _label_began: float = 0.0
 
     def begin(self, name: str) -> None:
-        """The next picture is begun."""
+        """Note that the next image was started."""
         self.name, self.label, self.share, self._began = name, "", 0.0, self.clock()
 
     def hear(self, label: str, share: float) -> None:
-        """Take what is being done to the picture, and the share of that which is done."""
+        """Note the current step and its finished share, 0 to 1."""
         if label != self.label or share == 0:
             self.label, self._label_began = label, self.clock()
         self.share = share
 
     def end(self, worked: bool) -> None:
-        """The picture is done; or it was bad, which tells nothing of the others."""
+        """Note that the image is done; the time of a bad one (``worked`` false) does not count for the forecast."""
         self.done += 1
         if worked:
             self._times.append(self.clock() - self._began)
 
     def standing(self) -> Shown:
-        """How far it all is."""
+        """Description, finished share and seconds left."""
         return self.what, self.bar, self.left_s
 
     @property
     def what(self) -> str:
-        """What is being done, in words."""
+        """What is being done, for the progress line."""
         number = f"{min(self.done + 1, self.of)}/{self.of} " if self.of > 1 else ""
         share = f" {self.share:.0%}" if self.share else ""
         return f"{number}{self.name}" + (f": {self.label}{share}" if self.label else "")
 
     @property
     def bar(self) -> float:
-        """The share of all pictures that is done; of a single one, of the step at work."""
+        """The finished share of all images; for a single image, that of its current step."""
         return self.done / self.of if self.of > 1 else self.share
 
     @property
     def left_s(self) -> float | None:
-        """Seconds until the end of all pictures, as long as those before took; of the first, until the step's end."""
+        """Seconds left: the mean time of the finished images; for a single image, until the end of its step."""
         now = self.clock()
         step = (now - self._label_began) * (1 - self.share) / self.share if self.share else None
         if not self._times:
@@ -87,23 +87,23 @@ def each(
     kept: Callable[[int], str],
     skipped: int = 0,
 ) -> None:
-    """Do the work for every picture; a bad one costs only itself.
+    """Do the work for every image; a bad image does not stop the others.
 
     Args:
-        planned: the pictures.
-        faults: what was wrong with other inputs.
-        work: what to do with one.
-        display: for progress, and for what is wrong.
-        kept: says, of how many pictures are done, what an interruption leaves and how to go on.
-        skipped: how many pictures were done before.
+        planned: the images.
+        faults: errors of other inputs.
+        work: processes one image.
+        display: shows progress and errors.
+        kept: number of finished images -> what an interruption leaves, and how to continue.
+        skipped: number of images that were finished before.
 
     Raises:
-        ConfigError, WeightsError: for what would stop every picture.
-        typer.Exit: with code 2 if nothing could be done, 1 if some pictures failed.
+        ConfigError, WeightsError: for an error that would stop every image.
+        typer.Exit: with code 2 if no image could be processed, 1 if some failed.
         Interrupted: after a signal.
     """
     progress, told, done = Progress(len(planned)), [], 0
-    bad_input = True  # all that failed so far
+    bad_input = True  # whether all failures so far were bad input
 
     def fail(message: str) -> None:
         told.append(" ".join(message.split()))
@@ -137,5 +137,5 @@ def each(
 
 
 def _about(source: Input, message: str) -> str:
-    """A fault that names the picture it is about."""
+    """The message, with the image's address in front unless it names the image already."""
     return message if source.name in message else f"{source.address}: {message}"

@@ -33,18 +33,18 @@ def run_benchmark(
     display: Display,
     flow_run: Callable[[], FlowRun] | None = None,
 ) -> int:
-    """Check, run, print; returns the exit code: 0 done, 1 some regions failed.
+    """Check the configuration, run it and print the result; return the exit code: 0 success, 1 some regions failed.
 
-    If the server dies and cannot be started again, the process ends at once, with exit code 2.
+    If the server dies and cannot be restarted, the process ends at once with exit code 2.
 
     Args:
         config: what to run.
-        server: the server that is starting, None where one is there already.
-        display: what the terminal shows.
-        flow_run: called when the server is there, gives the flow run to go on with; None for a new one.
+        server: the server that is starting; None if one is running already.
+        display: the terminal.
+        flow_run: called once the server answers; returns the flow run to continue. None starts a new one.
 
     Raises:
-        MkganError: for bad input, before anything is started.
+        MkganError: for bad input, before anything starts.
         Interrupted: after a signal.
     """
     specs, methods = plan(config, patient=False)
@@ -55,17 +55,17 @@ def run_benchmark(
         server.tell(display.line)
 
     def work() -> State:
-        for module in ("fastapi", "scipy.ndimage"):  # the flow will need them: load them while the server starts
+        for module in ("fastapi", "scipy.ndimage"):  # the flow needs them; load them while the server starts
             with importing:
                 importlib.import_module(module)
         if server:
             server.wait()
             own_runs.mark_crashed(server.state)
-            display.line(f"watch it at {server.api_url.removesuffix('/api')} while it runs")
+            display.line(f"watch the run at {server.api_url.removesuffix('/api')}")
         on_progress.set(watched.stand)
         run = flow_run() if flow_run else _new(config)
         with _noted(run), listening(watched.hear):
-            # not by calling the flow: it would make a run that nobody has noted yet
+            # calling the flow directly would create a run that is not noted yet
             return cast("State", run_flow(benchmark, run, parameters={"config": config}, return_type="state"))
 
     def shown() -> Shown:
@@ -77,7 +77,7 @@ def run_benchmark(
         state = attended(work, display, shown, watched.kept)
     except _ServerLost as fault:
         display.error(str(fault))
-        end_now(2)  # in order it would take minutes: everything asks for the server
+        end_now(2)  # a clean shutdown would take minutes, because everything waits for the server
     return _finish(config, state, watched.standing, display)
 
 
@@ -88,7 +88,7 @@ def _new(config: BenchmarkConfig) -> FlowRun:
 
 @contextmanager
 def _noted(run: FlowRun) -> Iterator[None]:
-    """During the block, other commands of this home see that the run has a process."""
+    """During the block, other commands with the same home folder see that the run has a process."""
     if state := own_state():
         with own_runs.noted(state, run.id):
             yield
@@ -97,26 +97,26 @@ def _noted(run: FlowRun) -> Iterator[None]:
 
 
 class _ServerLost(Exception):
-    """There is no server any more, and what runs would ask for it for minutes."""
+    """The server is gone, and running steps would wait for it for minutes."""
 
 
 class _Watched:
-    """What is known of the run while it runs."""
+    """The state of the run while it runs."""
 
     def __init__(self) -> None:
         self._step = ""
         self.standing: Standing | None = None
 
     def stand(self, standing: Standing) -> None:
-        """Take how many rows are finished."""
+        """Note how many rows are finished."""
         self.standing = standing
 
     def hear(self, label: str, share: float) -> None:
-        """Take what a step is doing."""
+        """Note what a step is doing."""
         self._step = f"{label} {share:.0%}" if share else label
 
     def shown(self) -> Shown:
-        """What the terminal shows."""
+        """The progress line for the terminal."""
         now = self.standing
         if now is None:
             return "starting", 0.0, None
@@ -126,18 +126,18 @@ class _Watched:
         return f"{now.rows}/{now.of} rows: {step}", now.rows / now.of, now.left_s
 
     def kept(self) -> str:
-        """What is left of an interrupted run."""
+        """What an interrupted run leaves, and how to continue."""
         now = self.standing
         if not now:
             return "nothing was started"
         return (
-            f"{now.rows} of {now.of} rows are finished; finished steps are kept. "
-            f"The same command goes on, and so does: mkgan retry {now.run}"
+            f"{now.rows} of {now.of} rows are finished, and finished steps are kept. "
+            f"To continue, repeat the command or run: mkgan retry {now.run}"
         )
 
 
 def _finish(config: BenchmarkConfig, state: State, standing: Standing | None, display: Display) -> int:
-    if "report: " not in (state.message or ""):  # the flow itself broke, not a region
+    if "report: " not in (state.message or ""):  # the flow itself failed, not a region
         state.result()
         raise RuntimeError(f"the flow ended {state.name} without a report")
     folder = RunFolder.of(run_id(config, str(state.state_details.flow_run_id)), config.store)

@@ -1,6 +1,6 @@
-"""Ctrl-C and SIGTERM: the first ends a command in order, a second ends its process on the spot.
+"""Ctrl-C and SIGTERM: the first shuts a command down cleanly, the second ends its process at once.
 
-Imports nothing that takes time: it comes before all that does.
+This module is imported first, so it must not import anything slow.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from types import FrameType
 from typing import NoReturn
 
 EXIT_CODE = 130
-_codes: list[int] = []  # with which the process will end; the last one counts
+_codes: list[int] = []  # exit codes so far; the process ends with the last one
 
 
 class Interrupted(SystemExit):
-    """A signal asked the command to end. Like SystemExit no Exception, so that nothing on the way takes it for its own.
+    """A signal asked the command to end. Not an `Exception`, so that no handler on the way catches it.
 
     Attributes:
-        told: the person knows what was kept.
+        told: whether the command has already printed what was kept.
     """
 
     def __init__(self) -> None:
@@ -44,26 +44,26 @@ def answer_signals() -> None:
 
 
 def end_soon(code: int) -> None:
-    """End the process with this code when all that registered for its end is done: Python would take a second more to
-    take torch apart. To be called first of all; later calls change the code.
+    """End the process with this code right after the other exit handlers: Python would need a second more to unload
+    torch. Call it before any other exit handler is registered; later calls change the code.
     """
     if not _codes:
-        atexit.register(lambda: end_now(_codes[-1]))  # what is registered first is done last
+        atexit.register(lambda: end_now(_codes[-1]))  # exit handlers run in reverse order
     _codes.append(code)
 
 
 def leave_on_signal() -> None:
-    """From now on a signal ends the process: the command is done, and only takes itself apart."""
+    """From now on a signal ends the process at once, because the command is done and only cleans up."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: end_now())
 
 
 def end_now(code: int = EXIT_CODE) -> NoReturn:
-    """End this process and those that it started, with no further word."""
+    """End this process and its child processes without further output."""
     if "multiprocessing.process" in sys.modules:
         for child in sys.modules["multiprocessing.process"].active_children():
             child.kill()
-    with suppress(OSError, ValueError):  # nobody listens any more
+    with suppress(OSError, ValueError):  # nobody reads the output any more
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(code)

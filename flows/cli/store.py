@@ -13,30 +13,31 @@ from flows.cli.terminal import make_console, print_line
 from mkgan_core.errors import ArtifactError
 from mkgan_core.machine.places import default_store
 
-app = typer.Typer(help="The artifact store: is it whole, and what in it does nobody need?", no_args_is_help=True)
+app = typer.Typer(help="Check the artifact store, and remove what no report needs.", no_args_is_help=True)
 OlderThan = Annotated[
-    float, typer.Option(envvar="MKGAN_OLDER_THAN", min=0, max=100_000, help="days; what is younger stays")
+    float,
+    typer.Option(envvar="MKGAN_OLDER_THAN", min=0, max=100_000, help="remove only files older than this many days"),
 ]
-DryRun = Annotated[bool, typer.Option(envvar="MKGAN_DRY_RUN", help="say what would be removed, and remove nothing")]
+DryRun = Annotated[bool, typer.Option(envvar="MKGAN_DRY_RUN", help="list what would be removed, but remove nothing")]
 
 
 @app.command()
 def check(store: StoreUri = None) -> None:
-    """Read every artifact and compare it with its hash; changes nothing. Exit code 1 if a step would be done again."""
+    """Compare every artifact with its hash, without changing anything. Exit code 1 if one is damaged or missing."""
     from mkgan_core.machine.storage import Store
     from mkgan_core.reports import upkeep
 
     place = Store(store or default_store())
     found = upkeep.check(place)
-    lines = [f"would be made again: {name} ({fault})" for name, fault in found.damaged.items()]
-    lines += [f"run {run} has no report that can be read: {fault}" for run, fault in found.runs.items() if fault]
+    lines = [f"damaged, to be computed again: {name} ({fault})" for name, fault in found.damaged.items()]
+    lines += [f"the report of run {run} cannot be read: {fault}" for run, fault in found.runs.items() if fault]
     _say(lines)
     files = sum(map(len, found.whole.values()))
     _say(
         [
-            f"{place.uri}: {len(found.whole)} finished steps and their {files} files are whole, all content compared; "
-            f"{len(found.damaged)} steps would be made again; {len(found.left)} files belong to no finished step "
-            "(`mkgan store prune` removes them when they are old enough)"
+            f"{place.uri}: {len(found.whole)} finished steps and their {files} files match their hashes; "
+            f"{len(found.damaged)} steps are damaged and would be computed again; {len(found.left)} files belong to no "
+            "finished step (`mkgan store prune` removes them when they are old enough)"
         ]
     )
     raise typer.Exit(1 if found.damaged else 0)
@@ -44,7 +45,7 @@ def check(store: StoreUri = None) -> None:
 
 @app.command()
 def prune(store: StoreUri = None, older_than: OlderThan = 14, dry_run: DryRun = False) -> None:
-    """Remove artifacts that no report of the store needs. Reports and data sets stay."""
+    """Remove artifacts that no report in the store needs. Reports and data sets stay."""
     from mkgan_core.machine.storage import Store
     from mkgan_core.reports import upkeep
 
@@ -52,7 +53,7 @@ def prune(store: StoreUri = None, older_than: OlderThan = 14, dry_run: DryRun = 
     names = upkeep.unneeded(place, timedelta(days=older_than))
     size = 0
     for name in names:
-        with suppress(ArtifactError):  # somebody else was quicker
+        with suppress(ArtifactError):  # another process removed it first
             size += place.size(name)
         if not dry_run:
             place.remove(name)

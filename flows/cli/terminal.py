@@ -18,21 +18,21 @@ WIDE = 130  # columns of a terminal that shows the RGB scores too
 
 
 def make_console(*, stderr: bool = False) -> Console:
-    """The terminal; output that goes to a file or pipe is not cut at 80 columns.
+    """A console for the terminal; output to a file or pipe is 200 columns wide instead of 80.
 
-    What is printed is never read as markup: names and messages may hold brackets.
+    Text is never parsed as markup, because names and messages may contain brackets.
     """
     console = Console(stderr=stderr, markup=False, emoji=False)
     return console if console.is_terminal else Console(width=200, stderr=stderr, markup=False, emoji=False)
 
 
 def print_line(console: Console, text: str, style: str | None = None) -> None:
-    """Print a text on one line as it is, however narrow the terminal."""
+    """Print a text unchanged and as one line, even if the terminal is narrower."""
     console.print(one_line(text), style=style, soft_wrap=True, highlight=False)
 
 
 def print_comparison(rows: pd.DataFrame, console: Console, title: str | None = None) -> None:
-    """The comparison table, then what a mean would hide: images behind bicubic, fallbacks, failures."""
+    """Print the comparison table, then what its means hide: images worse than bicubic, segmenters used, failures."""
     from mkgan_core.reports.tables import COLUMNS, comparison, failures, figure
 
     means = comparison(rows).to_dict("records")
@@ -60,7 +60,7 @@ def print_comparison(rows: pd.DataFrame, console: Console, title: str | None = N
 
 
 def print_statistics(run: Run, console: Console) -> None:
-    """The paired comparisons that a run is about, each with its splits by kind of image."""
+    """Print the paired comparisons of a run, each also split by kind of image."""
     from mkgan_core.reports import statistics
     from mkgan_core.reports.tables import PAIR_HEADINGS, pair_cells, split_label
 

@@ -13,7 +13,7 @@ app = typer.Typer(help="Network weights of the segmenters: list, download, verif
 
 @app.command("list")
 def show() -> None:
-    """List the published weights, and the files that are here."""
+    """List the published weights and the files on this machine."""
     from mkgan_core.machine import weights
     from mkgan_core.machine.places import cache_folder
 
@@ -21,7 +21,7 @@ def show() -> None:
     for entry in weights.REGISTRY.values():
         about = f"{entry.family}, {entry.size / 1e6:.0f} MB, {entry.licence}, {entry.address}, sha256 {entry.sha256}"
         print_line(console, f"{entry.name}: {about}")
-    print_line(console, f"looked for in MKGAN_WEIGHTS and {cache_folder()}; here:")
+    print_line(console, f"found in MKGAN_WEIGHTS and {cache_folder()}:")
     for family in weights.FAMILIES:
         found = weights.available(family)
         paths = ", ".join(str(path) for path in found) or "none"
@@ -30,7 +30,7 @@ def show() -> None:
 
 @app.command()
 def pull(names: Annotated[list[str], typer.Argument(help="names from `mkgan weights list`")]) -> None:
-    """Download published weights into the cache, going on where an earlier download stopped."""
+    """Download published weights into the cache; an interrupted download resumes."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
     from mkgan_core.machine import downloads
@@ -48,7 +48,7 @@ def pull(names: Annotated[list[str], typer.Argument(help="names from `mkgan weig
 
 @app.command()
 def check() -> None:
-    """Verify every weights file that is here."""
+    """Verify every weights file on this machine."""
     from mkgan_core.errors import WeightsError
     from mkgan_core.machine import weights
     from mkgan_core.machine.trust import VARIABLE
@@ -65,7 +65,7 @@ def check() -> None:
         try:
             weights.verify(path)
         except WeightsError:
-            about += f", a pickle: loads only with --trust-weights or {VARIABLE}=1"
+            about += f", a pickle, which loads only with --trust-weights or {VARIABLE}=1"
         print_line(console, f"{path}: {about}, sha256 {sha256}")
     if damaged:
         raise WeightsError("; ".join(damaged))

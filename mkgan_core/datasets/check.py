@@ -1,5 +1,5 @@
-"""Checking a data set in the DIV2KRK layout, image by image: does it hold together, and is its low resolution what the
-ground truth and the kernels say it is?
+"""Checks a data set in the DIV2KRK layout, image by image: whether its files match, and whether ground truth and kernel
+reproduce the low-resolution image.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from mkgan_core.imaging.scores import psnr_rgb
 
 CLEAN_DB = 40.0  # DIV2KRK regenerates at 42.4 dB (im_33, x2) or better; unshifted kernels give about 39 (method.md §1)
 _NOISE_MARGIN_DB = 1.0
-_SURE_DB = 50.0  # near the rounding limit: no need to try other readings of the kernel
-_PROOF_DB = 1.0  # another reading must be so much better to be believed
+_SURE_DB = 50.0  # near the rounding limit: no need to try other conventions of the kernel
+_PROOF_DB = 1.0  # another convention must be better by this much to count
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found about one image at one scale.
+    """The result for one image at one scale.
 
     Attributes:
-        size: (H, W) of the low-resolution image, None where it cannot be read.
+        size: (H, W) of the low-resolution image; None if it cannot be read.
         alpha: whether the low-resolution file has an alpha channel (it is dropped).
         convention: of the kernel file (`kernels.convention`), ``other``, or None without a kernel.
-        regeneration: PSNR in dB over RGB of the low-resolution image made again, infinite where it is the same to the
-            last bit; None where it cannot be made.
-        problem: what makes the image unusable or doubtful, None if nothing does.
+        regeneration: PSNR in dB over RGB between the low-resolution image and the degraded ground truth; infinite if
+            they are identical, None if the latter cannot be computed.
+        problem: what makes the image unusable or doubtful; None if nothing does.
     """
 
     image: str
@@ -61,7 +61,7 @@ def check(uri: str, scales: Sequence[int] = ()) -> Iterator[Finding]:
 
     Args:
         uri: the folder.
-        scales: only these; empty means those that have a folder.
+        scales: the scales to check; empty means those that have a folder.
 
     Raises:
         DatasetError: if there is no data set at all, or its manifest is damaged.
@@ -84,9 +84,9 @@ def check(uri: str, scales: Sequence[int] = ()) -> Iterator[Finding]:
 
 
 def _floor(manifest: Manifest) -> float:
-    """The regeneration that a data set's law allows to expect, in dB."""
+    """The regeneration to expect in dB, given the noise and compression of the data set."""
     if manifest.jpeg:
-        return 0.0  # what JPEG costs depends on the picture
+        return 0.0  # the loss from JPEG depends on the image
     return min(CLEAN_DB, -20 * np.log10(max(manifest.noise, 1e-6) / 255) - _NOISE_MARGIN_DB)
 
 
@@ -99,9 +99,7 @@ def _examine(dataset: Dataset, name: str, scale: int, hashes: dict[str, str], fl
         found = Finding(name, scale, spec.shape, alpha, _conventions(spec))
         changed = [ref.uri for ref in _files(spec) if hashes.get(_inside(dataset, ref), ref.sha256) != ref.sha256]
         if changed:
-            return replace(
-                found, problem=f"{', '.join(changed)} is not what the manifest says; make the data set again"
-            )
+            return replace(found, problem=f"{', '.join(changed)} differs from the manifest; make the data set again")
         if not spec.truth:
             return found
         psnr = _psnr(_again(spec, high), low)
@@ -109,7 +107,7 @@ def _examine(dataset: Dataset, name: str, scale: int, hashes: dict[str, str], fl
         if problem is None and psnr < floor:
             problem = (
                 f"regenerates at {psnr:.1f} dB, {floor:.1f} expected: the kernel does not belong to this image, or the "
-                "image was made otherwise; replace one of them"
+                "image was degraded in another way; replace one of them"
             )
         return replace(found, regeneration=psnr, problem=problem)
     except MkganError as fault:
@@ -117,7 +115,7 @@ def _examine(dataset: Dataset, name: str, scale: int, hashes: dict[str, str], fl
 
 
 def _again(spec: ImageSpec, high: Image) -> Image:
-    """The low-resolution image made again from the ground truth and the kernels, without noise."""
+    """The low-resolution image, computed from the ground truth and the kernels without noise."""
     if "background" not in spec.truth:
         raise DatasetError(f"image {spec.image} has no kernel for its background; add kernel_<n>.mat")
     mask = images.decode_mask(read_reference(spec.mask), spec.mask.uri) if spec.mask else None
@@ -126,15 +124,15 @@ def _again(spec: ImageSpec, high: Image) -> Image:
 
 
 def _better_reading(spec: ImageSpec, low: Image, high: Image, psnr: float) -> str | None:
-    """Whether the kernel as it is stored, or turned by 180 degrees, explains the image clearly better."""
+    """Whether the kernel explains the image clearly better if it is not converted, or rotated by 180 degrees."""
     if "object" in spec.truth:
         return None
     stored = _stored(spec.truth["background"])
     stored = np.pad(stored, ((0, 1 - len(stored) % 2),) * 2)
     readings = {
         "as it is stored": stored,
-        "turned by 180 degrees": kernels.centre(stored[::-1, ::-1], spec.scale),
-        "as it is stored, turned by 180 degrees": stored[::-1, ::-1],
+        "rotated by 180 degrees": kernels.centre(stored[::-1, ::-1], spec.scale),
+        "as it is stored, rotated by 180 degrees": stored[::-1, ::-1],
     }
     psnrs = {how: _psnr(degrade(high, k.copy(), spec.scale), low) for how, k in readings.items()}
     best = max(psnrs, key=lambda how: psnrs[how])
@@ -142,14 +140,17 @@ def _better_reading(spec: ImageSpec, low: Image, high: Image, psnr: float) -> st
         return None
     return (
         f"regenerates at {psnr:.1f} dB, but at {psnrs[best]:.1f} with the kernel {best}: image and kernel follow "
-        "different conventions; make one of them again"
+        "different conventions; create one of them again"
     )
 
 
 def _psnr(image: Image, truth: Image) -> float:
-    """PSNR in dB over RGB of the image made again."""
+    """PSNR in dB over RGB between the computed and the stored image."""
     if image.shape != truth.shape:
-        raise DatasetError(f"the image made again is {image.shape}, the stored one {truth.shape}; sizes must agree")
+        raise DatasetError(
+            f"the degraded ground truth has shape {image.shape}, but the low-resolution image {truth.shape}; "
+            "replace one of them"
+        )
     return psnr_rgb(image, truth)
 
 

@@ -1,4 +1,4 @@
-"""The files of a data set in the DIV2KRK layout: how each is called, and what is in it."""
+"""Names and contents of the files of a data set in the DIV2KRK layout."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def low_folder(scale: int) -> str:
 
 
 def low_file(image: str, scale: int) -> str:
-    """Where a low-resolution image belongs in a data set."""
+    """Name of a low-resolution image in a data set."""
     return f"{low_folder(scale)}/{image}.png"
 
 
 def truth_file(image: str) -> str:
-    """Where a ground truth belongs."""
+    """Name of a ground truth."""
     return f"gt/{image}.png"
 
 
 def mask_file(image: str) -> str:
-    """Where the mask of an image's object belongs.
+    """Name of the mask of an image's object.
 
     Example:
         >>> mask_file("im_13")
@@ -48,7 +48,7 @@ def kernel_folder(scale: int) -> str:
 
 
 def kernel_file(image: str, scale: int, region: str = "background") -> str:
-    """Where the true kernel of a region belongs: of the whole image, or of what is not ``object``.
+    """Name of a region's true kernel: that of ``object``, or that of the background or the whole image.
 
     Example:
         >>> kernel_file("im_13", 4, "object")
@@ -83,28 +83,28 @@ def image_files(
 
 
 def check_name(name: str) -> None:
-    r"""Raise for a file's name, path or URL that reports and terminals cannot show in one line.
+    r"""Check that reports and terminals can show a file's name, path or URL on one line.
 
     Raises:
-        DatasetError: for control characters, such as a newline, and for bytes that are no UTF-8.
+        DatasetError: for control characters, such as a newline, and for bytes that are not UTF-8.
 
     Example:
         >>> check_name("été/im_1.png")
         >>> check_name("im_1\n.png")
         Traceback (most recent call last):
         ...
-        mkgan_core.errors.DatasetError: the name 'im_1\n.png' holds a control character; rename the file
+        mkgan_core.errors.DatasetError: the name 'im_1\n.png' contains a control character; rename the file
     """
-    # surrogates stand for bytes that are no UTF-8; Zl and Zp break lines too
+    # surrogates stand for bytes that are not UTF-8; Zl and Zp break lines too
     kinds = {unicodedata.category(character) for character in name}
     if "Cs" in kinds:
         raise DatasetError(f"the name {name!r} is not in UTF-8; rename the file")
     if kinds & {"Cc", "Zl", "Zp"}:
-        raise DatasetError(f"the name {name!r} holds a control character; rename the file")
+        raise DatasetError(f"the name {name!r} contains a control character; rename the file")
 
 
 def stays_inside(name: str) -> bool:
-    """Whether a file's name, as a manifest gives it, is one in the data set's own folder.
+    """Whether a file name from a manifest stays inside the data set's folder.
 
     Example:
         >>> [stays_inside(name) for name in ("gt/im_1.png", "/etc/passwd", "gt/../../x.png", "http://host/x.png")]

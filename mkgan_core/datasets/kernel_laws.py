@@ -1,4 +1,4 @@
-"""The random kernels of the data sets that this project makes: DIV2KRK's law, and a shaken camera's (method.md §7)."""
+"""Random kernels for data sets: DIV2KRK's distribution, and camera shake (method.md §7)."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import numpy as np
 
 from mkgan_core.imaging import kernels
 
-_WANDER, _JOLTS = 0.1, 0.01  # of a hand: change of direction per step in radians, and chance of a sudden turn
+_WANDER, _JOLTS = 0.1, 0.01  # of a hand: change of direction per step in radians, and probability of a sudden turn
 _PATH_STEPS = 200
-_APERTURE_STD = 0.6  # px: what a sensor blurs anyway; without it the path would be sampled too coarsely
+_APERTURE_STD = 0.6  # px: the blur of any sensor; without it the path would be sampled too coarsely
 
 
 def random_kernel(rng: np.random.Generator, scale: int, size: int = 11) -> np.ndarray:
-    """A kernel by DIV2KRK's law: variances U(0.6, 5), angle uniform, up to 25 % noise per entry; centred.
+    """A kernel from DIV2KRK's distribution: variances U(0.6, 5), uniform angle, up to 25 % noise per entry; centred.
 
     At x4 it is the x2 kernel applied twice, uncropped.
     """
@@ -28,7 +28,7 @@ def random_kernel(rng: np.random.Generator, scale: int, size: int = 11) -> np.nd
 def random_motion_kernel(rng: np.random.Generator, scale: int, size: int = 13) -> np.ndarray:
     """The blur of a shaken camera: a random path with inertia and rare sudden turns; centred.
 
-    The path's longer extent is U(4, size - 4) high-resolution pixels. A law of our own, in the spirit of Boracchi &
+    The path's longer extent is U(4, size - 4) high-resolution pixels. The distribution is ours, similar to Boracchi &
     Foi, "Modeling the Performance of Image Restoration from Motion Blur", IEEE TIP 2012. At x4 it is the x2 kernel
     applied twice, as everywhere in this project.
 

@@ -1,8 +1,8 @@
-"""Data sets: any folder in the DIV2KRK layout, by path or fsspec URL, and how its images are checked and loaded.
+"""Data sets: checks and loads the images of any folder in the DIV2KRK layout, by path or fsspec URL.
 
 Layout: ``gt/<id>.png``, ``lr_x2/<id>.png``, ``lr_x4/<id>.png``, ``gt_k_x2/kernel_<n>.mat``, ``gt_k_x4/...`` where
-``<n>`` is ``<id>`` without a leading ``im_``. Optional: ``masks/img<n>/obj_hr_mask.png`` (white on the object), and
-where object and background are blurred differently ``kernel_<n>_obj.mat`` for the object.
+``<n>`` is ``<id>`` without a leading ``im_``. Optional: ``masks/img<n>/obj_hr_mask.png`` (white on the object), and if
+object and background are blurred differently, ``kernel_<n>_obj.mat`` for the object.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SCALES = (2, 4)
 
 @dataclass(frozen=True)
 class FileRef:
-    """A file and the SHA-256 of what was in it when the run was planned."""
+    """A file, and the SHA-256 of its content when the run was planned."""
 
     uri: str
     sha256: str
@@ -42,12 +42,12 @@ class ImageSpec:
         image: ID, the file's stem.
         scale: 2 or 4.
         low: the low-resolution image.
-        high: its ground truth, None where there is none.
+        high: its ground truth; None if there is none.
         truth: true kernels, keyed ``background`` (or the only one) and ``object``.
         mask: object mask at high resolution.
         shape: (H, W) of the low-resolution image.
-        masks: a person's own masks at low resolution, by name; they come before ``mask``.
-        depth: bits per colour with which its enlargement is stored, 8 or 16.
+        masks: the user's masks at low resolution, by name; they take precedence over ``mask``.
+        depth: bits per colour of the stored enlargement, 8 or 16.
     """
 
     dataset: str
@@ -79,7 +79,7 @@ class Dataset:
             raise DatasetError(f"cannot read data set {uri}: {fault}") from fault
         if not entries:
             raise DatasetError(
-                f"data set '{uri}' does not exist or is empty; expected folders gt, lr_x2, gt_k_x2 in it"
+                f"data set '{uri}' does not exist or is empty; name a folder that contains gt, lr_x2, gt_k_x2"
             )
         self.name = name or posixpath.basename(self.store.uri) or "dataset"
 
@@ -87,7 +87,7 @@ class Dataset:
         """IDs of the images at a scale, in natural order.
 
         Raises:
-            DatasetError: for an unknown scale, or when there is no image.
+            DatasetError: for an unknown scale, or if there is no image.
         """
         return list(self._pictures(scale))
 
@@ -96,20 +96,20 @@ class Dataset:
 
         Args:
             scale: 2 or 4.
-            ids: only these, each once; empty means all.
-            limit: at most so many.
+            ids: IDs of the images, each once; empty means all.
+            limit: largest number of images.
 
         Raises:
             DatasetError: naming the file, for anything that would stop the run later: unknown IDs, two files for one
-                image, unprintable names, files that are no images, sizes that do not fit, missing ground truth.
-            KernelError: naming the file, for a true kernel that is none.
+                image, unprintable names, files that are not images, sizes that do not fit, missing ground truth.
+            KernelError: naming the file, for an invalid true kernel.
         """
         available = self._pictures(scale)
         unknown = [name for name in ids if name not in available]
         if unknown:
             raise DatasetError(
                 f"no image {', '.join(unknown)} in {self.store.uri_of(low_folder(scale))}; "
-                f"it has {_some(list(available))}"
+                f"choose from {_some(list(available))}"
             )
         chosen = list(dict.fromkeys(ids)) or list(available)
         truths = _by_stem(self.store.list("gt"))
@@ -133,12 +133,12 @@ class Dataset:
         low, low_data = self._reference(self._only(low_folder(scale), low_names))
         shape = images.picture_size(low_data, low.uri)
         if not high_names:
-            raise DatasetError(f"{self.store.uri_of('gt')} has no image {name}; a benchmark needs the ground truth")
+            raise DatasetError(f"{self.store.uri_of('gt')} has no image {name}; add it, or leave the image out")
         high, high_data = self._reference(self._only("gt", high_names))
         size = images.picture_size(high_data, high.uri)
         if any(not 0 <= side * scale - full < scale for side, full in zip(shape, size, strict=True)):
             raise DatasetError(
-                f"{high.uri} is {size[1]}x{size[0]} but {low.uri} is {shape[1]}x{shape[0]}; "
+                f"{high.uri} is {size[1]}x{size[0]}, but {low.uri} is {shape[1]}x{shape[0]}; "
                 f"at scale {scale} the ground truth must be {scale} times as large"
             )
         truth = {}
@@ -151,11 +151,13 @@ class Dataset:
         if self.store.exists(mask_name):
             mask, data = self._reference(mask_name)
             if images.picture_size(data, mask.uri) != size:
-                raise DatasetError(f"{mask.uri} does not have the size of {high.uri} ({size[1]}x{size[0]})")
+                raise DatasetError(
+                    f"{mask.uri} does not have the size of {high.uri} ({size[1]}x{size[0]}); replace the mask"
+                )
         if "object" in truth and mask is None:
             raise DatasetError(
-                f"{truth['object'].uri} is the kernel of an object without a mask; add {self.store.uri_of(mask_name)}, "
-                "or remove the kernel"
+                f"{truth['object'].uri} is the kernel of an object, but the mask is missing; add "
+                f"{self.store.uri_of(mask_name)}, or remove the kernel"
             )
         return ImageSpec(self.name, name, scale, low, high, truth, mask, shape)
 
@@ -168,7 +170,7 @@ class Dataset:
         check_name(self.store.uri_of(f"{folder}/{names[0]}"))
         if len(names) > 1:
             raise DatasetError(
-                f"{' and '.join(names)} in {self.store.uri_of(folder)} are one image; remove all but one"
+                f"{' and '.join(names)} in {self.store.uri_of(folder)} have the same image ID; remove all but one"
             )
         return f"{folder}/{names[0]}"
 
@@ -181,7 +183,7 @@ class Dataset:
 
 
 def open_file(uri: str) -> tuple[FileRef, bytes]:
-    """An image file that belongs to no data set, and its content.
+    """An image file outside a data set, and its content.
 
     Raises:
         DatasetError: if it cannot be read, or its name cannot be shown.
@@ -200,12 +202,12 @@ def read_reference(reference: FileRef) -> bytes:
     """The bytes of a planned file.
 
     Raises:
-        DatasetError: if it is gone, or is no longer what was planned.
+        DatasetError: if it is gone or has changed.
     """
     folder, name = reference.uri.rsplit("/", 1)
     data = Store(folder).read(name)
     if sha256(data) != reference.sha256:
-        raise DatasetError(f"{reference.uri} changed while the run was going on; start the run again")
+        raise DatasetError(f"{reference.uri} changed during the run; start the run again")
     return data
 
 
@@ -221,14 +223,14 @@ def load_high(spec: ImageSpec) -> images.Image:
         DatasetError: without ground truth.
     """
     if spec.high is None:
-        raise DatasetError(f"image {spec.image} has no ground truth")
+        raise DatasetError(f"image {spec.image} has no ground truth; add it to the data set's folder gt")
     return images.decode(read_reference(spec.high), spec.high.uri)
 
 
 def given_masks(spec: ImageSpec) -> dict[str, np.ndarray]:
-    """The masks that come with an image, name -> bool (H, W) at low resolution; empty where it has none.
+    """The masks given with an image, name -> bool (H, W) at low resolution; empty if there are none.
 
-    A person's own masks, or the data set's, of which every ``scale``-th pixel is taken.
+    These are the user's masks, or every ``scale``-th pixel of the data set's mask.
     """
     if spec.masks:
         return {name: images.decode_mask(read_reference(ref), ref.uri) for name, ref in spec.masks.items()}
@@ -239,9 +241,9 @@ def given_masks(spec: ImageSpec) -> dict[str, np.ndarray]:
 
 
 def true_kernel(spec: ImageSpec, region: Region) -> Kernel | None:
-    """The true kernel of a region in our convention: where the blur differs over the image, that of most of its pixels.
+    """The true kernel of a region in our convention; if the region has several blurs, that of most of its pixels.
 
-    Files may follow any of the conventions in circulation (`kernels.adopt`).
+    Files may follow any of the common conventions (`kernels.adopt`).
 
     Raises:
         KernelError: naming the file, for a kernel that cannot be used.
@@ -253,7 +255,7 @@ def true_kernel(spec: ImageSpec, region: Region) -> Kernel | None:
         return None
     kernel = adopted(spec.truth[name], spec.scale)
     half = None
-    if spec.scale == 4:  # the x2 kernel behind it, where the data set has it: x4 is x2 applied twice
+    if spec.scale == 4:  # also its x2 kernel, if the data set has it: x4 is x2 applied twice
         folder, file = spec.truth[name].uri.rsplit("/", 1)
         sibling = Store(folder.removesuffix(kernel_folder(4)) + kernel_folder(2))
         if sibling.exists(file):
@@ -275,11 +277,11 @@ def _adopted(data: bytes, uri: str, scale: int) -> np.ndarray:
     try:
         return kernels.adopt(kernel, scale)
     except KernelError as fault:
-        raise KernelError(f"{uri} is no blur kernel: {fault.fault}", "replace the file") from fault
+        raise KernelError(f"{uri} is not a blur kernel: {fault.fault}", "replace the file") from fault
 
 
 def stem(name: str) -> str:
-    """The ID of the image in a file of this name."""
+    """The image ID for a file's name."""
     return posixpath.splitext(name)[0]
 
 
@@ -291,7 +293,7 @@ def natural(name: str) -> tuple[str, int, str]:
 
 
 def _by_stem(names: Iterable[str]) -> dict[str, list[str]]:
-    """The pictures among a folder's files, by the IDs of their images."""
+    """The image files of a folder, by ID."""
     found: dict[str, list[str]] = {}
     for name in names:
         if name.lower().endswith(PICTURES) and not name.startswith("."):

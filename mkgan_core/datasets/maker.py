@@ -1,8 +1,8 @@
 """Making data sets in the DIV2KRK layout from any folder of photographs (method.md §7), seeded and resumable.
 
-An image's chance depends on the seed and on its own name only, so photographs can be added later without changing the
-others. What was finished is told by ``records/<id>.json``, written after an image's files; ``law.json`` is the first
-file of a data set and ``manifest.json`` the last.
+Random draws depend only on the seed and the image's name, so adding images later does not change the others. An image
+is finished when ``records/<id>.json`` exists, which is written after its files. ``law.json`` is the first file of a
+data set and ``manifest.json`` the last.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ KINDS = {
     "two-blur": "two kernels of the law div2krk per image: one on the object, one behind it",
     "motion": "one motion blur per image",
 }
-FORMAT = 1  # of law.json, the records and the manifest; raise it when what is made from the same options changes
-_MULTIPLE = 4  # photographs are cut to multiples of this, so that both scales cover them exactly
+FORMAT = 1  # of law.json, the records and the manifest; raise it when the same options give another data set
+_MULTIPLE = 4  # images are cropped to multiples of this, so that both scales cover them exactly
 _MIN_SIDE = 64
 
 
 @dataclass(frozen=True)
 class Law:
-    """What is done to the photographs.
+    """How the images are degraded.
 
     Attributes:
         kind: a key of `KINDS`.
         scales: any of 2 and 4.
-        seed: source of all chance.
+        seed: random seed.
         noise: standard deviation of white noise on the low-resolution images, on the 0-255 scale.
-        jpeg: their JPEG quality, None for none.
-        motion_kernels: SHA-256 of the file that motion kernels are drawn from, None for the random law.
-        masks: where object masks come from, in words and hashes; None without.
+        jpeg: their JPEG quality; None for no compression.
+        motion_kernels: SHA-256 of the file with motion kernels; None for random paths.
+        masks: the source of object masks, in words and hashes; None without masks.
 
     Raises:
-        ConfigError: for values that cannot be used.
+        ConfigError: for invalid values.
     """
 
     kind: str
@@ -68,17 +68,17 @@ class Law:
         if self.jpeg is not None and not 1 <= self.jpeg <= 95:
             raise ConfigError(f"--jpeg {self.jpeg}: give a quality between 1 and 95")
         if self.seed < 0:
-            raise ConfigError(f"--seed {self.seed}: give a number from 0 on")
+            raise ConfigError(f"--seed {self.seed}: give a whole number, 0 or larger")
         if (self.kind == "two-blur") != (self.masks is not None):
-            remedy = "needs --masks or --weights" if self.masks is None else "takes no --masks and no --weights"
-            raise ConfigError(f"--kind {self.kind} {remedy}; object masks make sense with two-blur alone")
+            remedy = "needs --masks or --weights" if self.masks is None else "does not use --masks or --weights"
+            raise ConfigError(f"--kind {self.kind} {remedy}; only --kind two-blur uses object masks")
         if self.motion_kernels and self.kind != "motion":
-            raise ConfigError(f"--kernels: only --kind motion draws kernels from a file, this is {self.kind}")
+            raise ConfigError(f"--kernels works only with --kind motion, not {self.kind}; leave out one of them")
 
 
 @dataclass(frozen=True)
 class Photograph:
-    """A picture to be degraded: its ID, its file's name and the file's SHA-256."""
+    """A high-resolution image: its ID, its file's name and the file's SHA-256."""
 
     image: str
     name: str
@@ -89,14 +89,14 @@ class DatasetMaker:
     """Makes one data set.
 
     Args:
-        photographs: folder or URL of the high-resolution pictures.
-        out: folder or URL of the data set, new or begun with the same law.
-        law: what is done.
+        photographs: folder or URL of the high-resolution images.
+        out: folder or URL of the data set: a new one, or one started with the same law.
+        law: how the images are degraded.
         masks: the object masks of a two-blur set.
-        motion_kernels: (K, K) kernels to draw from, K odd; empty for the random law.
+        motion_kernels: (K, K) kernels to draw from, K odd; empty for random paths.
 
     Raises:
-        DatasetError: if there are no photographs, one cannot be read, or ``out`` holds something else.
+        DatasetError: if there are no images, one cannot be read, or ``out`` contains something else.
     """
 
     def __init__(
@@ -151,23 +151,24 @@ class DatasetMaker:
             check_name(name)
             data = self.source.read(name)
             image, (height, width) = stem(name), images.picture_size(data, self.source.uri_of(name))
-            # the names of an image's files must not be another's, nor those of its object's kernel
+            # no two images may share a file name, not even with the kernel of an object
             clash = next((f.name for f in found.values() if _own_files(f.image) & _own_files(image)), None)
             if clash:
                 raise DatasetError(f"{clash} and {name} in {self.source.uri} would share a kernel file; rename one")
             if min(height, width) < _MIN_SIDE:
                 raise DatasetError(
-                    f"{self.source.uri_of(name)} is {width}x{height} pixels; at least {_MIN_SIDE} each way are needed"
+                    f"{self.source.uri_of(name)} is {width}x{height} pixels, but at least {_MIN_SIDE} each way are "
+                    "needed; remove it"
                 )
             found[image] = Photograph(image, name, sha256(data))
         if not found:
-            raise DatasetError(f"no photographs in {self.source.uri}; name a folder of {', '.join(PICTURES)} files")
+            raise DatasetError(f"no images in {self.source.uri}; name a folder with {', '.join(PICTURES)} files")
         if self.masks is not None:
             self.masks.check(list(found))
         return list(found.values())
 
     def _check_target(self) -> None:
-        """A folder is ours if it says so with the same law; one that holds other files is left alone."""
+        """Check that the folder is new, or a data set with the same law; folders with other files are left alone."""
         present = [name for name in self.target.list("") if not name.endswith(".part")]
         if "law.json" in present:
             before = read_json(self.target.read("law.json"), self.target.uri_of("law.json"))
@@ -177,11 +178,11 @@ class DatasetMaker:
                     f"{n} {before.get(n)} (now {wanted.get(n)})" for n in names if before.get(n) != wanted.get(n)
                 ]
                 raise DatasetError(
-                    f"{self.target.uri} holds a data set made with {'; '.join(changed)}; "
-                    "give the same options to go on with it, or choose another folder"
+                    f"{self.target.uri} contains a data set made with {'; '.join(changed)}; "
+                    "use the same options to continue it, or choose another folder"
                 )
         elif present:
-            raise DatasetError(f"{self.target.uri} is not empty and was not begun by mkgan; choose another folder")
+            raise DatasetError(f"{self.target.uri} is not empty and not a data set of mkgan; choose another folder")
 
     def _law(self) -> dict[str, Any]:
         about = KINDS[self.law.kind]
@@ -197,7 +198,7 @@ class DatasetMaker:
         return f"records/{photograph.image}.json"
 
     def _finished(self, photograph: Photograph, key: str) -> dict[str, Any] | None:
-        """The record of an image that was made from the same things, if it and the image's files are whole."""
+        """The record of an image made from the same inputs, if the record and the image's files are undamaged."""
         name = self._record_name(photograph)
         try:
             record = read_json(self.target.read(name), name)
@@ -208,7 +209,7 @@ class DatasetMaker:
         return record if is_whole(self.target, record["files"]) else None
 
     def _make(self, photograph: Photograph) -> dict[str, Any]:
-        """Write an image's files; the record without its key."""
+        """Write an image's files; return the record without its key."""
         data = self.source.read(photograph.name)
         high = images.decode(data, self.source.uri_of(photograph.name))
         record: dict[str, Any] = {
@@ -219,7 +220,7 @@ class DatasetMaker:
             "note": None,
         }
         if sha256(data) != photograph.sha256:
-            raise DatasetError(f"{self.source.uri_of(photograph.name)} changed meanwhile; start again")
+            raise DatasetError(f"{self.source.uri_of(photograph.name)} changed during the command; start again")
         mask = None
         if self.masks is not None:
             mask, record["note"] = self.masks.mask(photograph.image, high)
@@ -256,7 +257,7 @@ class DatasetMaker:
         return recording.record(low, self._chance(image, f"noise x{scale}"), self.law.noise, self.law.jpeg)
 
     def _kernel(self, image: str, region: str, scale: int) -> np.ndarray:
-        """A region's kernel; at x2 and x4 from the same chance, so that x4 is the x2 one applied twice."""
+        """A region's kernel; x2 and x4 use the same random draws, so that x4 is the x2 kernel applied twice."""
         rng = self._chance(image, f"kernel {region}")
         if self.law.kind != "motion":
             return random_kernel(rng, scale)
@@ -270,7 +271,7 @@ class DatasetMaker:
 
 
 def read_motion_kernels(data: bytes, name: str) -> list[np.ndarray]:
-    """The kernels in a ``.mat`` file (variable ``kernels``) that are motion blurs: those that are no Gaussians.
+    """The motion kernels in a ``.mat`` file (variable ``kernels``): all that are not Gaussian.
 
     Raises:
         KernelError: if the file cannot be read.
@@ -278,7 +279,7 @@ def read_motion_kernels(data: bytes, name: str) -> list[np.ndarray]:
     """
     found = [kernel for kernel in kernel_files.decode_collection(data, name) if not kernels.is_gaussian(kernel)]
     if not found:
-        raise DatasetError(f"{name} has Gaussian kernels only; leave --kernels out for random motion, or use div2krk")
+        raise DatasetError(f"{name} has only Gaussian kernels; leave out --kernels for random motion, or use div2krk")
     return found
 
 

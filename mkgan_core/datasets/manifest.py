@@ -1,4 +1,4 @@
-"""What a data set's ``manifest.json`` says: the hashes of its files, and the noise and JPEG of its law."""
+"""A data set's ``manifest.json``: the hashes of its files, and its noise and JPEG quality."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ NAME = "manifest.json"
 
 @dataclass(frozen=True)
 class Manifest:
-    """What is used of a manifest.
+    """The parts of a manifest that are used.
 
     Attributes:
-        hashes: file -> SHA-256; names are relative to the data set's folder and do not lead out of it.
+        hashes: file -> SHA-256; names are relative to the data set's folder and stay inside it.
         noise: standard deviation of white noise on the low-resolution images, 0 to 255.
-        jpeg: their JPEG quality, 0 for none.
+        jpeg: their JPEG quality; 0 for no compression.
     """
 
     hashes: dict[str, str] = field(default_factory=dict)
@@ -37,17 +37,17 @@ def read_json(data: bytes, name: str) -> dict[str, Any]:
     try:
         content = json.loads(data)
     except (ValueError, RecursionError) as fault:
-        raise DatasetError(f"{name} is no JSON document ({fault}); remove it, or make the data set again") from fault
+        raise DatasetError(f"{name} is not valid JSON ({fault}); remove it, or make the data set again") from fault
     if not isinstance(content, dict):
         raise _wrong(name, "the whole document", "an object")
     return content
 
 
 def read_manifest(store: Store) -> Manifest:
-    """The manifest of a data set; an empty one where there is none.
+    """The manifest of a data set; an empty one if there is none.
 
     Raises:
-        DatasetError: naming the file, if it is damaged, of another shape, or names files outside the data set.
+        DatasetError: naming the file, if it is damaged, has another structure, or names files outside the data set.
     """
     if not store.exists(NAME):
         return Manifest()
@@ -63,19 +63,19 @@ def read_manifest(store: Store) -> Manifest:
             raise _wrong(name, "an entry of 'images'", "an object whose 'files' have their SHA-256")
         hashes |= files
     if outside := next((file for file in hashes if not stays_inside(file)), None):
-        raise DatasetError(f"{name} names {outside!r}, which is not in the data set; make the data set again")
+        raise DatasetError(f"{name} names {outside!r}, which is outside the data set; make the data set again")
     return Manifest(hashes, _number(content, "noise", name, 255), _number(content, "jpeg", name, 100))
 
 
 def is_whole(store: Store, files: Any) -> bool:
-    """Whether files are in a data set as they were written.
+    """Whether the files of a data set exist and are unchanged.
 
     Args:
         store: the data set's folder.
-        files: file -> SHA-256, from a document that may be damaged; what is no such mapping is not whole.
+        files: file -> SHA-256, from a document that may be damaged; anything else gives False.
 
     Raises:
-        StorageError: if the folder cannot be read: that does not tell.
+        StorageError: if the folder cannot be read, so that the answer is unknown.
     """
     if not isinstance(files, dict):
         return False

@@ -1,4 +1,4 @@
-"""Where the object masks of a two-blur set come from: files, or YOLO on the high-resolution photograph."""
+"""Sources of the object masks of a two-blur set: files, or YOLO on the high-resolution image."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from mkgan_core.machine.weights import verify
 from mkgan_core.segmenters.rules import clean
 from mkgan_core.segmenters.ultralytics_api import bgr, yolo
 
-MIN_SHARE, MAX_SHARE = 0.05, 0.9  # of the image: less, or more, and one of the two blurs can hardly be seen
-MIN_PIECE = 0.005  # pieces and holes below this share of the image go
-CONFIDENCE = 0.3  # 8-bit weights score low: a cow 0.35, a cat 0.44, people 0.4 to 0.7; wrong finds lie below 0.3
+MIN_SHARE, MAX_SHARE = 0.05, 0.9  # of the image: outside this range, one of the two blurs is hardly visible
+MIN_PIECE = 0.005  # pieces and holes below this share of the image are removed
+CONFIDENCE = 0.3  # 8-bit weights score low: a cow 0.35, a cat 0.44, people 0.4 to 0.7; false detections are below 0.3
 
 
 class MaskSource(Protocol):
-    """Gives each photograph its object mask."""
+    """Provides an object mask for each image."""
 
     about: str
     """The source in words and hashes, for the data set's law."""
 
     def check(self, names: Sequence[str]) -> None:
-        """Raise before anything is written if these photographs cannot be served at all."""
+        """Check before anything is written that there can be masks for these images."""
         ...
 
     def identity(self, image: str) -> str | None:
-        """What an image's mask depends on besides ``about`` and the photograph."""
+        """What an image's mask depends on, besides ``about`` and the image."""
         ...
 
     def mask(self, image: str, photograph: Image) -> tuple[np.ndarray | None, str | None]:
-        """The mask, bool (H, W), true on the object; or None and why there is none."""
+        """The mask, bool (H, W), true on the object; or None and the reason."""
         ...
 
 
 class MaskFolder(MaskSource):
-    """Masks drawn by hand or by another program: ``<id>.png`` of the photograph's size, white on the object."""
+    """Masks drawn by hand or by another program: ``<id>.png`` of the image's size, white on the object."""
 
     def __init__(self, uri: str) -> None:
         self.store = Store(uri)
@@ -52,27 +52,25 @@ class MaskFolder(MaskSource):
 
     def check(self, names: Sequence[str]) -> None:
         """Raises:
-        DatasetError: if there is no mask for any photograph.
+        DatasetError: if there is no mask for any image.
         """
         if not self._names.intersection(names):
-            raise DatasetError(
-                f"no masks in {self.store.uri}; expected files such as {names[0]}.png, white on the object"
-            )
+            raise DatasetError(f"no masks in {self.store.uri}; add files such as {names[0]}.png, white on the object")
 
     def identity(self, image: str) -> str | None:
         return sha256(self.store.read(f"{image}.png")) if image in self._names else None
 
     def mask(self, image: str, photograph: Image) -> tuple[np.ndarray | None, str | None]:
         """Raises:
-        DatasetError: if the mask's size is not the photograph's.
+        DatasetError: if the mask does not have the image's size.
         """
         if image not in self._names:
-            return None, f"no mask {image}.png in the folder of masks"
+            return None, f"the mask folder has no {image}.png"
         name = self.store.uri_of(f"{image}.png")
         mask = images.decode_mask(self.store.read(f"{image}.png"), name)
         if mask.shape != photograph.shape[:2]:
             (height, width), (rows, columns) = photograph.shape[:2], mask.shape
-            raise DatasetError(f"{name} is {columns}x{rows}, its photograph {width}x{height}; masks must have its size")
+            raise DatasetError(f"{name} is {columns}x{rows}, but its image {width}x{height}; use a mask of its size")
         return _usable(mask)
 
 
@@ -81,11 +79,11 @@ class YoloMasks(MaskSource):
 
     Args:
         weights: file of the network: an ultralytics ``.pt``, or ``.tflite`` (which needs ``ai-edge-litert``).
-        confidence: least score of an object.
+        confidence: minimum score of an object.
 
     Raises:
-        WeightsError: if the file or the packages are missing, the file is no segmentation network, or it is a pickle
-            that nobody vouches for.
+        WeightsError: if the file or the packages are missing, the file is not a segmentation network, or it is an
+            untrusted pickle.
     """
 
     def __init__(self, weights: Path, confidence: float = CONFIDENCE) -> None:
@@ -96,7 +94,7 @@ class YoloMasks(MaskSource):
 
     @override
     def check(self, names: Sequence[str]) -> None:
-        """Any photograph may hold an object."""
+        """Any image may contain an object."""
 
     @override
     def identity(self, image: str) -> str | None:
@@ -125,15 +123,15 @@ def _load(weights: Path, sha256: str) -> Any:
         ) from fault
     except MkganError:
         raise
-    except Exception as fault:  # the loaders of damaged or foreign files raise anything
+    except Exception as fault:  # loaders raise many types for damaged or foreign files
         raise WeightsError(f"{weights} is not a YOLO segmentation network ({fault}); name another file") from fault
     return network
 
 
 def _usable(mask: np.ndarray) -> tuple[np.ndarray | None, str | None]:
-    """The mask without specks, if it is neither too small nor too large."""
+    """The mask without specks; or None and the reason, if it is too small or too large."""
     mask = clean(mask, round(MIN_PIECE * mask.size))
     share = float(mask.mean())
     if not MIN_SHARE <= share <= MAX_SHARE:
-        return None, f"the object covers {share:.1%} of the image; {MIN_SHARE:.0%} to {MAX_SHARE:.0%} are of use"
+        return None, f"the object covers {share:.1%} of the image, outside {MIN_SHARE:.0%} to {MAX_SHARE:.0%}"
     return mask, None

@@ -1,6 +1,6 @@
 """The built-in data sets ``sample`` and ``sample-two-blur``, written into a store in the DIV2KRK layout.
 
-Photographs come from scikit-image's own package, masks and kernel seeds from the folder ``sample_files``.
+The images come from the package scikit-image, masks and kernel seeds from the folder ``sample_files``.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from mkgan_core.machine.storage import Store, sha256
 
 NAMES = ("sample", "sample-two-blur")
 FOLDER = Path(__file__).parent / "sample_files"
-BUILT = "built.json"  # image -> file -> SHA-256 of what was written; files that differ are made again
+BUILT = "built.json"  # image -> file -> SHA-256 of its content; files that differ are written again
 
 
 def open_sample(name: str, store: Store) -> Dataset:
-    """The data set, built on first use, and again where a file is missing or damaged.
+    """The data set; builds it on first use, and missing or damaged files again.
 
-    Its folder's name holds a hash of what it was built from.
+    Its folder's name contains a hash of its sources.
 
     Raises:
         DatasetError: if the folder ``sample_files`` is missing.
@@ -61,7 +61,7 @@ def open_sample(name: str, store: Store) -> Dataset:
 
 
 def _built(target: Store) -> dict[str, Any]:
-    """What was written before; nothing where that is not known."""
+    """The hashes of what was written earlier; empty if unknown."""
     try:
         return read_json(target.read(BUILT), BUILT)
     except (ArtifactError, DatasetError):

@@ -1,4 +1,4 @@
-"""The frequencies that sampling folds onto one another, and what a kernel lets through of them."""
+"""Aliases: which frequencies subsampling maps onto the same one, and how much of them a kernel passes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def response(kernel: np.ndarray, rows: np.ndarray, columns: np.ndarray, scale: i
 
 
 def aliasing(kernel: np.ndarray, scale: int) -> float:
-    """Of the power that the low-resolution grid cannot hold, the share that a kernel leaves in as aliases, 0 to 1.
+    """The share of the power above the low-resolution band that a kernel leaves in as aliases, 0 to 1.
 
     Args:
         kernel: (K, K) by the convention.

@@ -1,4 +1,4 @@
-"""Where to train: crops drawn by image structure and by region."""
+"""Training crops, drawn by image structure and region."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ MIN_FILL = 0.6  # method.md §2: crops only where the region fills this much of 
 
 
 def gradient_map(image: Image) -> np.ndarray:
-    """Where the image has structure worth learning from (method.md §2), (H, W), sum 1.
+    """Probability map of the image's structure (method.md §2), (H, W), sum 1.
 
-    |gx|, |gy| and the magnitude, each reduced to what exceeds its 97th percentile, normalised, summed, 5 x 5 box.
+    |gx|, |gy| and the magnitude, each clipped to its values above the 97th percentile, normalised, summed, 5 x 5 box.
     """
     with importing:
         from scipy.ndimage import uniform_filter
 
     gy, gx = gradients(grey(image))
     total = np.zeros(image.shape[:2])
-    for part in range(3):  # one after the other: a large image must not be there many times
+    for part in range(3):  # one after another, to save memory for large images
         excess = np.abs((gx, gy)[part]) if part < 2 else np.hypot(gx, gy)
         excess -= np.percentile(excess, 97)
         np.maximum(excess, 0, out=excess)
@@ -43,14 +43,14 @@ def draw_crops(
 ) -> np.ndarray:
     """Corners (count, 2) of crops, drawn in proportion to the weights around their centres, inside the image.
 
-    Only crops that the mask fills to 60 % are drawn; when there is none, the best-filled ones.
+    Only crops that the mask covers to at least 60 % are drawn; if there are none, those with the largest coverage.
 
     Args:
         weights: (H, W), not negative.
         mask: bool (H, W), the region.
         crop: side of a crop.
-        count: how many.
-        rng: source of chance.
+        count: number of crops.
+        rng: random generator.
         step: corners are multiples of this.
     """
     with importing:
@@ -65,7 +65,7 @@ def draw_crops(
     fill = filled[np.ix_(below, behind)] - filled[np.ix_(above, behind)] - filled[np.ix_(below, before)]
     fill = (fill + filled[np.ix_(above, before)]) / crop**2
     probability[fill < min(MIN_FILL, fill.max())] = 0
-    if probability.sum() <= 0:  # a region without any structure: every allowed crop is as good
+    if probability.sum() <= 0:  # no structure in the region: all allowed crops are equally good
         probability = (fill >= min(MIN_FILL, fill.max())).astype(np.float64)
     chosen = rng.choice(probability.size, size=count, p=(probability / probability.sum()).ravel())
     return np.stack([tops[chosen // len(lefts)], lefts[chosen % len(lefts)]], axis=1)

@@ -1,4 +1,4 @@
-"""Many crops of many pictures at once, cut on the device that holds them."""
+"""Cuts many crops of many images at a time, on the device that holds the images."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import torch
 
 
 class Cutter:
-    """Knows where the crops of every step lie; nothing of a step waits for the host.
+    """Holds the positions of all steps' crops on the device, so that no step waits for the host.
 
     Args:
-        shapes: (H, W) of each picture.
-        which: (steps, K), the picture of each crop.
+        shapes: (H, W) of each image.
+        which: (steps, K), the image of each crop.
         corners: (steps, K, 2), top and left.
         size: side of the crops.
-        device: where the pictures are.
+        device: device of the images.
 
     Example:
         >>> pictures = [torch.arange(12.0).reshape(1, 3, 4).repeat(3, 1, 1), torch.zeros(3, 2, 2)]
@@ -38,10 +38,10 @@ class Cutter:
         self._channels = torch.arange(3, device=device)
 
     def places(self, step: torch.Tensor) -> torch.Tensor:
-        """Where a step's crops are in pictures `laid_out`, (K, 3, size, size).
+        """Indices of a step's crops in the values of `laid_out`, (K, 3, size, size).
 
         Args:
-            step: its number, (1,), on the device.
+            step: the step's number, (1,), on the device.
         """
         first, width, plane = self._tables.index_select(0, step)[0]
         rows = first[:, None, None] + plane[:, None, None] * self._channels[:, None] + width[:, None, None] * self._side
@@ -49,5 +49,5 @@ class Cutter:
 
 
 def laid_out(pictures: Sequence[torch.Tensor]) -> torch.Tensor:
-    """The values of pictures (3, H, W) of any sizes, one after the other."""
+    """The values of images (3, H, W) of any sizes, concatenated."""
     return torch.cat([picture.reshape(-1) for picture in pictures])

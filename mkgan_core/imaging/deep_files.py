@@ -1,4 +1,4 @@
-"""PNG, TIFF and PPM files with more than 8 bits per colour, which Pillow reads or writes only with 8, or not at all."""
+"""PNG, TIFF and PPM files with more than 8 bits per colour, which Pillow cannot read or write with full precision."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ PNG = b"\x89PNG\r\n\x1a\n"
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PPM = re.compile(rb"P6\s+(?:#[^\n]*\n\s*)*(\d+)\s+(\d+)\s+(\d+)\s")
 _PNG_COLOURS = {1: 0, 2: 4, 3: 2, 4: 6}  # colour type by the number of channels
-_STRIP = 2**22  # values that are filtered at a time
-logging.getLogger("tifffile").addHandler(logging.NullHandler())  # else it tells the terminal what it raises anyway
+_STRIP = 2**22  # number of values to filter at a time
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # else it prints what it raises anyway
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Deep:
 
     Attributes:
         kind: ``png``, ``tiff`` or ``ppm``.
-        size: (H, W) as stored, before any turning.
-        pages: how many pictures the file holds.
+        size: (H, W) as stored, before any rotation.
+        pages: number of images in the file.
     """
 
     kind: str
@@ -42,7 +42,7 @@ class Deep:
 
 
 def header(data: bytes) -> Deep | None:
-    """What a file with more than 8 bits per colour holds; None for all others, which Pillow can read."""
+    """The header of a file with more than 8 bits per colour; None for all others, which Pillow can read."""
     if data.startswith(PNG) and len(data) > 24 and data[24] == 16:
         width, height = struct.unpack(">II", data[16:24])
         return Deep("png", (height, width))
@@ -61,10 +61,10 @@ def header(data: bytes) -> Deep | None:
 
 
 def read(data: bytes, name: str) -> np.ndarray:
-    """The pixels of a file that has a `header`: (H, W, C), uint16 or float32, not turned; alpha is not premultiplied.
+    """The pixels of a file with a `header`: (H, W, C), uint16 or float32, not rotated; alpha is not premultiplied.
 
     Raises:
-        DatasetError: for a number of bits that has no agreed range.
+        DatasetError: for a number of bits without a standard range.
         Exception: of many kinds, for damaged files.
     """
     if data.startswith(PNG):
@@ -73,7 +73,7 @@ def read(data: bytes, name: str) -> np.ndarray:
 
 
 def png_exif(data: bytes) -> bytes | None:
-    """The EXIF of a PNG file, wherever in the file it is."""
+    """The EXIF of a PNG file, at any position in the file."""
     return next((bytes(content) for kind, content in _chunks(data) if kind == b"eXIf"), None)
 
 
@@ -96,15 +96,15 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
 
 
 def _read_png(data: bytes) -> np.ndarray:
-    # OpenCV gives what it could read of a damaged file, so all checksums are verified first; and it complains of
-    # texts and profiles, so it gets the pixels alone
+    # OpenCV returns partial pixels for a damaged file, so verify all checksums first; and it prints complaints about
+    # texts and profiles, so pass it only the pixels
     chunks = list(_chunks(data))
     wanted = [(kind, content) for kind, content in chunks if kind in (b"IHDR", b"tRNS", b"IDAT", b"IEND")]
     pixels = _opencv(data if len(wanted) == len(chunks) else _png(wanted))  # (H, W, 1), but RGBA for grey with alpha
     transparent = next((content for kind, content in wanted if kind == b"tRNS"), None)
     if data[25] == _PNG_COLOURS[2]:
         return np.ascontiguousarray(pixels[..., ::3])
-    if transparent is not None and pixels.shape[2] == 1:  # one grey value stands for transparency
+    if transparent is not None and pixels.shape[2] == 1:  # one grey value means transparent
         opaque = pixels != struct.unpack(">H", transparent)[0]
         return np.concatenate([pixels, opaque * np.uint16(65535)], axis=2)
     return pixels
@@ -112,7 +112,7 @@ def _read_png(data: bytes) -> np.ndarray:
 
 def _read_ppm(data: bytes) -> np.ndarray:
     match = _PPM.match(data)
-    assert match is not None  # else it had no header
+    assert match is not None  # it has a header
     width, height, peak = map(int, match.groups())
     values = np.frombuffer(data, ">u2", height * width * 3, match.end()).reshape(height, width, 3)
     return np.round(np.minimum(values, peak) * np.float32(65535 / peak)).astype(np.uint16)
@@ -132,7 +132,7 @@ def _read_tiff(data: bytes, name: str) -> np.ndarray:
             )
         try:
             pixels = page.asarray()
-        except ValueError:  # tifffile decodes LZW and some others only with a package of its own
+        except ValueError:  # tifffile needs another package for LZW and some others
             pixels = _opencv(_unturned(data, file.byteorder, page))
         else:
             planar = page.planarconfig == 2 and page.samplesperpixel > 1
@@ -142,14 +142,14 @@ def _read_tiff(data: bytes, name: str) -> np.ndarray:
     pixels = pixels.astype(np.uint16 if kind.kind == "u" else np.float32, copy=False)
     if inverted:
         pixels = (65535 if kind.kind == "u" else 1) - pixels
-    if not alpha or pixels.shape[2] == colours:  # other channels are no alpha unless the file says so
+    if not alpha or pixels.shape[2] == colours:  # extra channels are alpha only if the file says so
         return np.ascontiguousarray(pixels[..., :colours])
     pixels = np.ascontiguousarray(pixels[..., : colours + 1])
     return _divided(pixels) if alpha == 1 else pixels
 
 
 def _divided(pixels: np.ndarray) -> np.ndarray:
-    """Colours that are not multiplied by alpha, of those that are."""
+    """Divides premultiplied colours by alpha."""
     peak = 65535 if pixels.dtype == np.uint16 else 1
     alpha = pixels[..., -1:].astype(np.float32)
     colours = np.minimum(pixels[..., :-1] * (peak / np.maximum(alpha, 1e-4)), peak)
@@ -158,11 +158,11 @@ def _divided(pixels: np.ndarray) -> np.ndarray:
 
 
 def _opencv(data: bytes | bytearray | memoryview) -> np.ndarray:
-    """Pixels (H, W, C) of an encoded picture, as they are stored, in the order R, G, B, alpha."""
+    """Pixels (H, W, C) of an encoded image as stored, in the order R, G, B, alpha."""
     with importing:
         import cv2
 
-    level = cv2.utils.logging.setLogLevel(0)  # it would tell the terminal what is wrong with the file
+    level = cv2.utils.logging.setLogLevel(0)  # it would print errors to the terminal
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     finally:
@@ -171,14 +171,14 @@ def _opencv(data: bytes | bytearray | memoryview) -> np.ndarray:
         raise ValueError("the pixels cannot be decoded")
     if pixels.ndim == 2:
         return pixels[..., None]
-    red = pixels[..., 2].copy()  # swapped in place: a large picture must not be there twice
+    red = pixels[..., 2].copy()  # swapped in place, to save memory for large images
     pixels[..., 2] = pixels[..., 0]
     pixels[..., 0] = red
     return pixels
 
 
 def _unturned(data: bytes, order: str, page: Any) -> bytes | bytearray:
-    """A TIFF file that says its pixels are upright: some versions of OpenCV turn them."""
+    """The TIFF file with its orientation set to upright, because some versions of OpenCV rotate the pixels."""
     tag = page.tags.get(ORIENTATION)
     if tag is None:
         return data
@@ -190,12 +190,12 @@ def _unturned(data: bytes, order: str, page: Any) -> bytes | bytearray:
 def encode_png(pixels: np.ndarray, chunks: Mapping[bytes, bytes] | None = None) -> bytes:
     """PNG bytes of uint16 pixels.
 
-    Written here, strip by strip: OpenCV, which writes 16 bits too, wants a copy in the order B, G, R, which takes a
-    photograph of 24 megapixels beyond 3 GB, and no colour profile.
+    We write the strips ourselves. OpenCV can write 16 bits too, but it writes no colour profile, and it needs a copy in
+    the order B, G, R, which takes an image of 24 megapixels beyond 3 GB.
 
     Args:
         pixels: (H, W) or (H, W, C), C = 1 to 4.
-        chunks: ancillary chunks by their four letters, which come before the pixels.
+        chunks: ancillary chunks by their four letters; they precede the pixels.
 
     Example:
         >>> read(encode_png(np.full((2, 3, 3), 40000, np.uint16)), "example")[0, 0]
@@ -210,9 +210,9 @@ def encode_png(pixels: np.ndarray, chunks: Mapping[bytes, bytes] | None = None) 
 
 
 def _packed(planes: np.ndarray) -> Iterator[bytes]:
-    """The content of the chunks IDAT for pixels (H, W, C)."""
+    """The content of the IDAT chunks for pixels (H, W, C)."""
     height, width, channels = planes.shape
-    packer = zlib.compressobj(1)  # as for 8 bits: higher levels take several times as long for little
+    packer = zlib.compressobj(1)  # as for 8 bits: higher levels take several times as long and gain little
     rows = max(1, _STRIP // (width * channels))
     for top in range(0, height, rows):
         values = planes[top : top + rows].astype(">u2").view(np.uint8).reshape(-1, width * channels * 2)
@@ -225,7 +225,7 @@ def _packed(planes: np.ndarray) -> Iterator[bytes]:
 
 
 def _png(chunks: Iterable[tuple[bytes, bytes | memoryview]]) -> bytes:
-    """A PNG file of chunks, their four letters and contents."""
+    """A PNG file made of chunks, given by their four letters and contents."""
     out = io.BytesIO()
     out.write(PNG)
     for kind, content in chunks:

@@ -33,7 +33,7 @@ def degrade_tensor(image: torch.Tensor, kernel: np.ndarray, scale: int) -> torch
     margin = len(kernel) // 2
     weight = torch.as_tensor(kernel, dtype=image.dtype, device=image.device)[None, None]
     planes = image.reshape(-1, 1, *image.shape[-2:])
-    # reflection needs more pixels than the margin; tiny images take the rest by repeating the edge
+    # reflection needs more pixels than the margin; for tiny images, the rest repeats the edge
     reflect = min(margin, min(image.shape[-2:]) - 1)
     planes = F.pad(planes, (reflect,) * 4, mode="reflect")
     if reflect < margin:
@@ -50,7 +50,7 @@ def degrade(image: Image, kernel: np.ndarray, scale: int) -> Image:
 def degrade_two_blurs(
     image: Image, object_mask: np.ndarray, object_kernel: np.ndarray, background_kernel: np.ndarray, scale: int
 ) -> Image:
-    """One blur on the object, another behind it; each low-resolution pixel takes the blur of its own sample.
+    """One blur on the object, another on the background; each low-resolution pixel has the blur of its own sample.
 
     Args:
         image: (H, W, 3) in [0, 1], high resolution.
@@ -67,12 +67,12 @@ def degrade_two_blurs(
 def degrade_by_region(
     image: Image, object_mask: np.ndarray | None, blurs: Mapping[str, np.ndarray], scale: int
 ) -> Image:
-    """The low-resolution image by one blur, or by two where ``blurs`` has one for the object.
+    """The low-resolution image by one blur, or by two if ``blurs`` has one for the object.
 
     Args:
         image: (s H, s W, 3).
-        object_mask: bool (s H, s W); may be None where there is one blur.
-        blurs: ``background`` (or the only one) and perhaps ``object``, each (K, K).
+        object_mask: bool (s H, s W); may be None for a single blur.
+        blurs: ``background`` (or the only one) and optionally ``object``, each (K, K).
         scale: s.
     """
     if "object" in blurs and object_mask is not None:

@@ -1,4 +1,4 @@
-"""Whole pictures as files: the one encoder; `pictures` has the one decoder."""
+"""The encoder for image files; `pictures` is the decoder."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ SUFFIXES: dict[str, Format] = {
     ".tiff": "tif",
 }
 JPEG_QUALITY = 95
-_MOST = {"jpg": 65535, "webp": 16383}  # pixels per side that the formats can hold
+_MOST = {"jpg": 65535, "webp": 16383}  # largest side of the formats, in pixels
 _JPEG_EXIF = 65527  # bytes that fit into a JPEG file's segment
 
 
 def format_of(name: str) -> Format:
-    """The format that the ending of a file's name asks for.
+    """The format for the ending of a file's name.
 
     Raises:
-        ConfigError: for an ending that stands for none.
+        ConfigError: for an unknown ending.
 
     Example:
         >>> format_of("large.JPEG")
@@ -41,42 +41,44 @@ def format_of(name: str) -> Format:
     """
     ending = posixpath.splitext(name)[1].lower()
     if ending not in SUFFIXES:
-        raise ConfigError(f"cannot save a picture as {name}; choose an ending of {', '.join(SUFFIXES)}")
+        raise ConfigError(f"cannot save an image as {name}; choose one of the endings {', '.join(SUFFIXES)}")
     return SUFFIXES[ending]
 
 
 def encode(picture: Picture, format: str = "png", quality: int | None = None) -> bytes:
-    """A picture as a file, with its colour profile, EXIF and resolution.
+    """Encode an image as a file, with its colour profile, EXIF and resolution.
 
     ========  ===============  ======================================================================================
-    format    bits             what it does not keep
+    format    bits             what is lost
     ========  ===============  ======================================================================================
     ``png``   8, 16            floats, which become 16 bits
     ``tif``   8, 16, float 32
-    ``jpg``   8                alpha: the picture is put on white; more than 8 bits
-    ``webp``  8                more than 8 bits; resolution, but for what the EXIF says of it; grey is stored as RGB
+    ``jpg``   8                alpha: the image is put on white; more than 8 bits
+    ``webp``  8                more than 8 bits; the resolution, unless EXIF contains it; grey is stored as RGB
     ========  ===============  ======================================================================================
 
     Args:
         picture: what is encoded.
         format: ``png``, ``jpg``, ``webp`` or ``tif``.
-        quality: 1 to 100. For ``jpg`` 95 unless given; ``webp`` is lossless unless given. The other two are always
-            lossless, and do not use it.
+        quality: 1 to 100. Without it, ``jpg`` uses 95 and ``webp`` is lossless. The other two are always lossless and
+            ignore it.
 
     Raises:
-        ConfigError: for another format or quality, or a picture too large for the format.
+        ConfigError: for another format or quality, or an image too large for the format.
 
     Example:
         >>> encode(Picture(np.zeros((2, 3, 3), np.uint16)), "png")[1:4]
         b'PNG'
     """
     if format not in (formats := tuple(dict.fromkeys(SUFFIXES.values()))):
-        raise ConfigError(f"there is no format '{format}'; choose {', '.join(formats)}")
+        raise ConfigError(f"unknown format '{format}'; choose {', '.join(formats)}")
     if quality is not None and not 1 <= quality <= 100:
-        raise ConfigError(f"quality {quality} is not possible; choose 1 to 100")
+        raise ConfigError(f"quality {quality} is out of range; choose 1 to 100")
     height, width = picture.pixels.shape[:2]
     if max(height, width) > (most := _MOST.get(format, max(height, width))):
-        raise ConfigError(f"{width}x{height} pixels do not fit into {format} ({most} each way); choose png or tif")
+        raise ConfigError(
+            f"{width}x{height} pixels are too large for {format} (at most {most} each way); choose png or tif"
+        )
     if format in ("png", "tif"):
         return _png(picture) if format == "png" else _tif(picture)
     return _jpg(picture, quality or JPEG_QUALITY) if format == "jpg" else _webp(picture, quality)
@@ -89,7 +91,7 @@ def _png(picture: Picture) -> bytes:
         return images.encode(_flat(picture.pixels), "PNG", compress_level=1, **_properties(picture))
     chunks = {}
     if picture.profile:
-        chunks[b"iCCP"] = b"ICC\0\0" + zlib.compress(picture.profile)  # its name, and the one way to compress it
+        chunks[b"iCCP"] = b"ICC\0\0" + zlib.compress(picture.profile)  # an empty name, and the only compression method
     if picture.dpi:
         x, y = (round(value / 0.0254) for value in picture.dpi)
         chunks[b"pHYs"] = struct.pack(">IIB", x, y, 1)  # per metre
@@ -103,7 +105,7 @@ def _jpg(picture: Picture, quality: int) -> bytes:
     properties = _properties(picture)
     if len(properties.get("exif", b"")) > _JPEG_EXIF:
         del properties["exif"]
-    # colours as sharp as brightness: they were enlarged for that
+    # no chroma subsampling: the colours were enlarged, too
     return images.encode(_flat(_on_white(_eight(picture.pixels))), "JPEG", quality=quality, subsampling=0, **properties)
 
 
@@ -148,9 +150,9 @@ def _tif(picture: Picture) -> bytes:
 
 
 def _add_folders(file: io.BytesIO, folders: dict[int, dict[int, Any]]) -> None:
-    """Add EXIF's own lists of tags to a TIFF file, which tifffile cannot write; not to one beyond 4 GB.
+    """Add EXIF's tag lists to a TIFF file, because tifffile cannot write them; files beyond 4 GB stay without them.
 
-    The lists go to the file's end, and after them a copy of the file's first list that names them.
+    The lists are appended to the file, followed by a copy of its first tag list that refers to them.
     """
     with importing:
         from PIL.TiffImagePlugin import ImageFileDirectory_v2
@@ -169,7 +171,7 @@ def _add_folders(file: io.BytesIO, folders: dict[int, dict[int, Any]]) -> None:
         end = file.seek(0, io.SEEK_END)
         entries.append(struct.pack("<HHII", tag, 4, 1, end))
         data = listed.tobytes(end)
-        file.write(data + b"\0" * (len(data) % 2))  # lists begin at even places
+        file.write(data + b"\0" * (len(data) % 2))  # lists begin at even offsets
     end = file.seek(0, io.SEEK_END)
     entries.sort(key=lambda entry: struct.unpack_from("<H", entry))
     file.write(struct.pack("<H", len(entries)) + b"".join(entries) + struct.pack("<I", 0))
@@ -178,7 +180,7 @@ def _add_folders(file: io.BytesIO, folders: dict[int, dict[int, Any]]) -> None:
 
 
 def _properties(picture: Picture) -> dict[str, Any]:
-    """What Pillow takes as options for saving."""
+    """Pillow's options for saving."""
     known = {"icc_profile": picture.profile, "exif": picture.exif, "dpi": picture.dpi}
     return {name: value for name, value in known.items() if value}
 
@@ -200,7 +202,7 @@ def _eight(pixels: np.ndarray) -> np.ndarray:
 
 
 def _on_white(pixels: np.ndarray) -> np.ndarray:
-    """uint8 colours without alpha: as they are seen on white paper."""
+    """uint8 colours without alpha, blended onto white."""
     if pixels.shape[2] in (1, 3):
         return pixels
     alpha = pixels[..., -1:].astype(np.uint32)

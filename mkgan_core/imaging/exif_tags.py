@@ -1,4 +1,4 @@
-"""EXIF: what of it still holds for an enlarged picture, and which way up the pixels are."""
+"""EXIF: the tags that are still valid for an enlarged image, and the orientation of the pixels."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from PIL.Image import Exif
 
 ORIENTATION = 274
-FOLDERS = (34665, 34853)  # lists of tags within the tags: of the photograph, of its place
-# What a picture's EXIF keeps: what describes the photograph, not how the file stored its pixels. Texts, resolution,
-# host, rating, copyright, the fields of Windows.
+FOLDERS = (34665, 34853)  # nested tag lists: EXIF and GPS
+# Tags to keep: those that describe the photograph, not the storage of its pixels. Texts, resolution, host, rating,
+# copyright, the fields of Windows.
 _KEPT = (270, 271, 272, 282, 283, 296, 305, 306, 315, 316, 18246, 33432, *range(40091, 40096))
 _STALE = (40962, 40963)  # width and height in pixels
 
 
 def load(data: bytes | None) -> Exif:
-    """Encoded EXIF, or a whole TIFF file, whose tags are laid out alike; empty for None."""
+    """Parses encoded EXIF, or a whole TIFF file, which has the same layout; empty for None."""
     with importing:
         from PIL import Image as Pillow
 
@@ -31,7 +31,7 @@ def load(data: bytes | None) -> Exif:
 
 
 def kept(exif: Exif, notes: list[str]) -> bytes | None:
-    """The encoded EXIF that still holds, None if there is nothing; a note is added if it is damaged."""
+    """The tags that are still valid, encoded; None if there are none. Adds a note if the EXIF is damaged."""
     found = load(None)
     try:
         for tag in _KEPT:
@@ -45,19 +45,19 @@ def kept(exif: Exif, notes: list[str]) -> bytes | None:
         if len(found):
             found[ORIENTATION] = 1
             return found.tobytes()
-    except Exception as fault:  # Pillow raises many types on damaged EXIF, which must not cost the picture
+    except Exception as fault:  # Pillow raises many types for damaged EXIF; the image is still usable
         notes.append(f"the EXIF is damaged and was not kept ({fault})")
     return None
 
 
 def orientation(exif: Exif) -> int:
-    """1 to 8; 1 is upright, and what every other value is taken for."""
+    """The orientation, 1 to 8; 1 is upright, and replaces invalid values."""
     value = exif.get(ORIENTATION, 1)
     return value if value in range(1, 9) else 1
 
 
 def upright(pixels: np.ndarray, exif: Exif) -> np.ndarray:
-    """Pixels (H, W, C), turned and mirrored as EXIF says."""
+    """Pixels (H, W, C), rotated and mirrored according to EXIF."""
     turn = orientation(exif)
     if turn >= 5:
         pixels = pixels.swapaxes(0, 1)

@@ -25,22 +25,22 @@ LUMA_WEIGHTS = np.array([65.481, 128.553, 24.966])  # ITU-R BT.601, for RGB in [
 
 
 def decode(data: bytes, name: str) -> Image:
-    """Decode an encoded picture (`pictures.read`): alpha is dropped, EXIF orientation applied, grey becomes RGB.
+    """Decode an image file (`pictures.read`): alpha is dropped, EXIF orientation applied, grey becomes RGB.
 
-    Pixels in numpy's own format (`encode_array`) are taken as they are.
+    Pixels in numpy's format (`encode_array`) are returned unchanged.
 
     Raises:
-        DatasetError: if the bytes are no picture; the message quotes ``name``.
+        DatasetError: if the bytes are not an image; the message quotes ``name``.
     """
     pixels = _colours(data, name)
     return pixels if pixels.dtype == np.float32 else to_floats(pixels)
 
 
 def decode_pixels(data: bytes, name: str) -> np.ndarray:
-    """As `decode`, but uint8 in [0, 255]: a quarter of the memory, for what is only shown.
+    """As `decode`, but uint8 in [0, 255], which takes a quarter of the memory; for images that are only displayed.
 
     Raises:
-        DatasetError: if the bytes are no picture.
+        DatasetError: if the bytes are not an image.
     """
     pixels = _colours(data, name)
     return pixels if pixels.dtype == np.uint8 else to_uint8(decode(data, name))
@@ -51,7 +51,7 @@ def _colours(data: bytes, name: str) -> np.ndarray:
     if data.startswith(_NUMPY):
         try:
             pixels = np.load(io.BytesIO(data), allow_pickle=False)
-        except Exception as fault:  # numpy raises many types on damaged files
+        except Exception as fault:  # numpy raises many types for damaged files
             raise DatasetError(f"{name} is not a readable image; replace or remove the file") from fault
         if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype not in (np.uint8, np.uint16, np.float32):
             raise DatasetError(f"{name} is an array {pixels.shape} of {pixels.dtype}, not an image; replace the file")
@@ -61,16 +61,16 @@ def _colours(data: bytes, name: str) -> np.ndarray:
 
 
 def picture_size(data: bytes, name: str) -> tuple[int, int]:
-    """Height and width of an encoded picture as `decode` returns it, from its header alone.
+    """Height and width of an image file after `decode`; reads only the header.
 
     Raises:
-        DatasetError: if the bytes are no picture.
+        DatasetError: if the bytes are not an image.
     """
     return pictures.size(data, name)
 
 
 def encode(pixels: np.ndarray, format: str, **options: Any) -> bytes:
-    """uint8 pixels, (H, W), (H, W, 3) or (H, W, 4), in one of Pillow's formats with its options for saving."""
+    """Encode uint8 pixels, (H, W), (H, W, 3) or (H, W, 4), in one of Pillow's formats with its options for saving."""
     with importing:
         from PIL import Image as Pillow
 
@@ -92,20 +92,20 @@ def encode_pixels_png(pixels: np.ndarray) -> bytes:
 
 
 def encode_array(pixels: np.ndarray) -> bytes:
-    """Colours (H, W, 3), uint8, uint16 or float32, as they are, without any rounding; for `decode`."""
+    """Encode colours (H, W, 3), uint8, uint16 or float32, without rounding; for `decode`."""
     out = io.BytesIO()
     np.save(out, pixels, allow_pickle=False)
     return out.getvalue()
 
 
 def decode_raw(data: bytes) -> np.ndarray:
-    """The pixels of an encoded picture as they are stored: (H, W), or (H, W, C) for several channels."""
+    """The pixels of an image file as stored: (H, W), or (H, W, C) for several channels."""
     pixels = pictures.read(data, "a picture").pixels
     return pixels[..., 0] if pixels.shape[2] == 1 else pixels
 
 
 def decode_mask(data: bytes, name: str) -> np.ndarray:
-    """Bool mask (H, W): true where the picture is brighter than half."""
+    """Bool mask (H, W): true where the image is brighter than half."""
     return grey(decode(data, name)) > 0.5
 
 
@@ -123,7 +123,7 @@ def to_pixels(image: Image, depth: int) -> np.ndarray:
     peak = 2**depth - 1
     pixels = np.empty(image.shape, np.uint8 if depth == 8 else np.uint16)
     rows = max(1, _STRIP * max(1, len(image)) // max(1, image.size))
-    for top in range(0, len(image), rows):  # in strips: a large image must not be there three times
+    for top in range(0, len(image), rows):  # in strips, to save memory for large images
         strip = np.clip(image[top : top + rows], 0, 1) * peak
         pixels[top : top + rows] = np.round(strip)
     return pixels
@@ -162,7 +162,7 @@ def luma(image: Image) -> np.ndarray:
 
 
 def grey(image: Image) -> np.ndarray:
-    """Mean of the colours (H, W), in the image's own range; for finding structure, where `luma` is for scores.
+    """Mean of the colours (H, W), in the image's range; used to find structure, while `luma` is for scores.
 
     Example:
         >>> float(grey(np.array([[[0.0, 0.5, 1.0]]]))[0, 0])
@@ -172,7 +172,7 @@ def grey(image: Image) -> np.ndarray:
 
 
 def gradients(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Central differences (H, W) of a plane down its rows and along its columns; none along a side of one pixel.
+    """Central differences (H, W) of a plane, down and along its rows; zero along a side of one pixel.
 
     Example:
         >>> down, along = gradients(np.array([[0.0, 1.0, 4.0]]))

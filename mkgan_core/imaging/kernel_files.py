@@ -1,4 +1,4 @@
-"""Kernels as files, ``.npy`` or MATLAB's ``.mat``, and what a file must hold to be a kernel."""
+"""Kernel files, ``.npy`` or MATLAB's ``.mat``: reading, checking, writing."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from mkgan_core.errors import KernelError
 from mkgan_core.imaging import mat_files
 from mkgan_core.importing import importing
 
-MAX_SIDE = 201  # of a kernel in a file: work grows with its square, and no blur of a photograph's is wider
-MAX_HALF_SIDE = 67  # of a x2 kernel that x4 ones are made of: those are three times as large
+MAX_SIDE = 201  # of a kernel in a file: work grows with its square, and no real blur is wider
+MAX_HALF_SIDE = 67  # of a x2 kernel for x4: the x4 kernel is three times as large
 _MAT_HEADER = b"MATLAB 5.0 MAT-file, written by mkgan".ljust(116)
 
 
@@ -25,9 +25,9 @@ def normalise(kernel: np.ndarray) -> np.ndarray:
     """
     kernel = np.asarray(kernel)
     if kernel.ndim != 2 or kernel.shape[0] != kernel.shape[1] or not kernel.size:
-        raise KernelError(f"a kernel must be a square matrix, this one has shape {kernel.shape}")
+        raise KernelError(f"a kernel must be a square matrix, but this one has shape {kernel.shape}")
     if kernel.dtype.kind not in "fiub":
-        raise KernelError(f"a kernel must hold real numbers, this one has values of type {kernel.dtype}")
+        raise KernelError(f"a kernel must contain real numbers, but this one has values of type {kernel.dtype}")
     with np.errstate(all="ignore"):
         kernel = kernel.astype(np.float64)
         total = kernel.sum()
@@ -41,15 +41,15 @@ def decode(data: bytes, name: str) -> np.ndarray:
     """A kernel from the bytes of a ``.mat`` (key ``Kernel``) or ``.npy`` file, sum 1, not yet centred.
 
     Raises:
-        KernelError: naming the file, if it holds no such kernel, or one of more than `MAX_SIDE` values each way.
+        KernelError: naming the file, if it contains no such kernel, or one with more than `MAX_SIDE` values each way.
     """
     if name.endswith(".npy"):
         try:
             content = np.load(io.BytesIO(data), allow_pickle=False)
-        except Exception as error:  # numpy raises many types on damaged files, and quotes its own objects
+        except Exception as error:  # numpy raises many types for damaged files, and quotes internal objects
             raise KernelError(f"{name} is not a readable kernel file; estimate it again") from error
         if not isinstance(content, np.ndarray):  # an archive of several arrays
-            raise KernelError(f"{name} is not a kernel file, but an archive; save the kernel alone")
+            raise KernelError(f"{name} is an archive, not a kernel file; save the kernel as a single array")
         return _checked(content, name, MAX_SIDE)
     with _faults(name, "Kernel"):
         array = _array(mat_files.find(data, "Kernel"), name, MAX_SIDE)
@@ -60,7 +60,7 @@ def decode_collection(data: bytes, name: str) -> list[np.ndarray]:
     """The kernels in a ``.mat`` file's variable ``kernels``: a cell array, or (K, K, N); sum 1, not yet centred.
 
     Raises:
-        KernelError: naming the file, if it holds no such kernels, or larger ones than `MAX_HALF_SIDE`.
+        KernelError: naming the file, if it contains no such kernels, or kernels larger than `MAX_HALF_SIDE`.
     """
     with _faults(name, "kernels"):
         found = mat_files.find(data, "kernels")
@@ -69,28 +69,30 @@ def decode_collection(data: bytes, name: str) -> list[np.ndarray]:
         else:
             listed = list(np.moveaxis(np.atleast_3d(_array(found, name, None)), -1, 0))
     if not listed:
-        raise KernelError(f"{name} has no kernels in its variable 'kernels'; name another file")
+        raise KernelError(f"the variable 'kernels' of {name} contains no kernels; use another file")
     return [_checked(kernel, name, MAX_HALF_SIDE) for kernel in listed]
 
 
 def _checked(content: np.ndarray, name: str, most: int) -> np.ndarray:
-    """`normalise`, whose faults name the file."""
+    """`normalise`, with errors that name the file."""
     _check_size(content.shape, name, most)
     try:
         return normalise(content)
     except KernelError as fault:
-        raise KernelError(f"{name} is no kernel: {fault.fault}", "replace the file") from fault
+        raise KernelError(f"{name} is not a kernel: {fault.fault}", "replace the file") from fault
 
 
 def _check_size(shape: Sequence[int], name: str, most: int) -> None:
     if max(shape, default=0) > most:
-        raise KernelError(f"{name} has a kernel of shape {tuple(shape)}, at most {most}x{most} is possible; crop it")
+        raise KernelError(
+            f"the kernel in {name} has shape {tuple(shape)}, but at most {most}x{most} is allowed; crop it"
+        )
 
 
 def _array(found: mat_files.Variable, name: str, most: int | None) -> np.ndarray:
-    """The values of a variable, if it is a full array of real numbers, of at most so many each way."""
+    """The values of a variable, if it is a full array of real numbers that is not too large."""
     if found.kind != "numbers":
-        raise KernelError(f"{name} holds MATLAB's type {found.kind} where a kernel should be; save a full real matrix")
+        raise KernelError(f"the kernel in {name} has MATLAB's type {found.kind}; save it as a full real matrix")
     if most is not None:
         _check_size(found.shape, name, most)
     return found.array()
@@ -105,7 +107,7 @@ def _faults(name: str, variable: str) -> Iterator[None]:
             f"{name} has no variable '{variable}' (it has {list(fault.args)}); save the kernels under that name"
         ) from fault
     except ValueError as fault:
-        raise KernelError(f"{name} is not a readable kernel file ({fault}); expected .mat with '{variable}'") from fault
+        raise KernelError(f"{name} is not a readable kernel file ({fault}); save a .mat with '{variable}'") from fault
 
 
 def encode_npy(kernel: np.ndarray) -> bytes:

@@ -1,8 +1,8 @@
 """Blur kernels: convention, conversion, comparison.
 
 A kernel is a float64 array ``(K, K)``, K odd, sum 1, applied by correlation and followed by keeping the top-left
-sample of every s x s block. Its centre of mass sits at ``K // 2 + (s - 1) / 2`` so that a plain enlargement of the
-low-resolution image lies exactly on the high-resolution one.
+sample of every s x s block. Its centre of mass is at ``K // 2 + (s - 1) / 2``, so that a plain enlargement of the
+low-resolution image is aligned with the high-resolution one.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Kernel:
 
     Attributes:
         array: (K, K), K odd, sum 1, centred by the convention of this module.
-        half: the x2 kernel behind a x4 kernel, where there is one: two-step enlargement needs it.
-        note: what was used instead of the kernel that was asked for, and why; None for that kernel itself.
-        why: why the estimator chose it, where it chooses between kinds of blur.
+        half: the x2 kernel from which a x4 kernel was composed, if there is one; two-step enlargement needs it.
+        note: if the kernel replaces the estimator's, what it is and why; otherwise None.
+        why: why the estimator chose it, if it chooses between kinds of blur.
     """
 
     array: np.ndarray
@@ -41,7 +41,7 @@ class Kernel:
 
     @classmethod
     def from_half(cls, half: np.ndarray, scale: int) -> Kernel:
-        """The kernel at a scale by an estimator that works at x2; its x4 kernel is composed of it (method.md §1)."""
+        """The kernel at a scale from an estimator that works at x2; at x4 it is composed (method.md §1)."""
         return cls(half) if scale == 2 else cls(compose_x4(half, crop=True), half)
 
     def save(self, path: str | Path) -> None:
@@ -60,7 +60,7 @@ class Kernel:
         encoders = {".npy": encode_npy, ".mat": encode_mat}
         path = Path(path)
         if path.suffix not in encoders:
-            raise KernelError(f"cannot save a kernel as {path.name}; choose an ending of {' or '.join(encoders)}")
+            raise KernelError(f"cannot save a kernel as {path.name}; choose the ending {' or '.join(encoders)}")
         path.write_bytes(encoders[path.suffix](self.array))
 
 
@@ -76,9 +76,9 @@ def centre_of_mass(kernel: np.ndarray) -> np.ndarray:
 
 
 def centre(kernel: np.ndarray, scale: int) -> np.ndarray:
-    """Shift a kernel (cubic spline) so that its centre of mass follows the convention; the size stays.
+    """Shift a kernel (cubic spline) so that its centre of mass follows the convention, without changing its size.
 
-    Even sizes are padded to odd first. Values that leave the support are lost, so the sum is restored to 1.
+    Even sizes are first padded to odd. Values shifted out of the support are lost; the sum is then restored to 1.
     """
     with importing:
         from scipy.ndimage import shift
@@ -93,9 +93,9 @@ def centre(kernel: np.ndarray, scale: int) -> np.ndarray:
 def convention(kernel: np.ndarray, scale: int) -> str | None:
     """The convention of method.md §1 that a kernel's centre of mass follows, None for none of them (or an even size).
 
-    ``mkgan``: ours. ``unshifted``: in the middle of the support, as DIV2KRK stores its kernels. ``half-pixel``: half a
-    pixel further than ours, as the published generator shifts. ``opposite``: shifted the other way, as FKP and USRNet
-    do, who convolve where we correlate.
+    ``mkgan``: ours. ``unshifted``: in the middle of the support, as in DIV2KRK's files. ``half-pixel``: half a pixel
+    beyond ours, as from the published generator. ``opposite``: shifted in the opposite direction, as in FKP and USRNet,
+    which convolve where we correlate.
     """
     if len(kernel) % 2 == 0:
         return None
@@ -105,10 +105,10 @@ def convention(kernel: np.ndarray, scale: int) -> str | None:
 
 
 def adopt(kernel: np.ndarray, scale: int) -> np.ndarray:
-    """A kernel from elsewhere in our convention: (K, K), K odd, sum 1.
+    """Convert a kernel from another source to our convention: (K, K), K odd, sum 1.
 
-    One that follows it already is kept to the last bit; ``opposite`` ones are turned by 180 degrees, which makes a
-    convolution a correlation and puts the centre right at once; all others are shifted (`centre`).
+    A kernel that already follows it is not changed. ``opposite`` kernels are rotated by 180 degrees, which turns the
+    convolution into a correlation and also corrects the centre. All others are shifted (`centre`).
     """
     kernel = normalise(kernel)
     found = convention(kernel, scale)
@@ -124,7 +124,7 @@ def covariance(kernel: np.ndarray) -> np.ndarray:
 
 
 def is_gaussian(kernel: np.ndarray) -> bool:
-    """Whether the Gaussian of a kernel's own moments explains it."""
+    """Whether a kernel is close to the Gaussian with the same moments."""
     offset = np.moveaxis(np.indices(kernel.shape) - centre_of_mass(kernel)[:, None, None], 0, -1)
     precision = np.linalg.inv(covariance(kernel) + 1e-9 * np.eye(2))  # a single pixel has no extent
     model = normalise(np.exp(-0.5 * np.einsum("ijk,kl,ijl->ij", offset, precision, offset)))
@@ -144,7 +144,7 @@ def widths(kernel: np.ndarray) -> tuple[float, float]:
 
 
 def describe(kernel: np.ndarray, scale: int) -> str:
-    """A kernel in a few words: ``bicubic``, or its `widths`.
+    """A short description of a kernel: ``bicubic``, or its `widths`.
 
     Example:
         >>> describe(gaussian(np.diag([4.0, 1.0]), 21, 2), 2), describe(bicubic(2), 2)
@@ -170,7 +170,7 @@ def compose_x4(half: np.ndarray, crop: bool) -> np.ndarray:
 
     Args:
         half: kernel at x2, (K, K).
-        crop: take K // 2 off each side, as KernelGAN does for its estimate (method.md §1).
+        crop: whether to crop K // 2 from each side, as KernelGAN does for its estimate (method.md §1).
     """
     with importing:
         from scipy.signal import convolve2d
@@ -204,7 +204,7 @@ def gaussian(covariance: np.ndarray, size: int, scale: int) -> np.ndarray:
 
 
 def kernel_psnr(estimate: np.ndarray, truth: np.ndarray, scale: int) -> float:
-    """PSNR in dB of a kernel against the true one; the peak is the truth's largest value.
+    """PSNR in dB of a kernel against the true one; the peak is the true kernel's largest value.
 
     Both are centred by the convention and compared on 13 x 13 (the support that holds both kernels at x4).
     """
@@ -217,8 +217,8 @@ def kernel_psnr(estimate: np.ndarray, truth: np.ndarray, scale: int) -> float:
 def similarity(estimate: np.ndarray, truth: np.ndarray) -> float:
     """The largest normalised cross-correlation of two kernels over all shifts by whole pixels, 1 for the same shape.
 
-    Motion kernels exceed the support of `kernel_psnr`, and a shift says nothing of a shape (Hu and Yang,
-    "Good regions to deblur", ECCV 2012).
+    Use it for motion kernels: they exceed the support of `kernel_psnr`, and a shift does not change their shape (Hu and
+    Yang, "Good regions to deblur", ECCV 2012).
 
     Example:
         >>> round(similarity(gaussian(2 * np.eye(2), 13, 2), gaussian(2 * np.eye(2), 13, 1)), 2)
@@ -231,7 +231,7 @@ def similarity(estimate: np.ndarray, truth: np.ndarray) -> float:
 
 
 def fault(kernel: np.ndarray, scale: int) -> str | None:
-    """Why a kernel is not usable as a blur (method.md §4's health check), or None when it is healthy."""
+    """Why a kernel is not usable as a blur (kernel check of method.md §4), or None if it is usable."""
     if not np.isfinite(kernel).all():
         return "the kernel is not finite"
     if abs(kernel.sum() - 1) > 1e-3:
@@ -242,5 +242,5 @@ def fault(kernel: np.ndarray, scale: int) -> str | None:
         return f"the kernel has {border:.0%} of its mass on the border"
     drift = np.abs(centre_of_mass(kernel) - target_centre(len(kernel), scale)).max()
     if drift > 1:
-        return f"the kernel's centre is off by {drift:.1f} px"
+        return f"the kernel is off centre by {drift:.1f} px"
     return None

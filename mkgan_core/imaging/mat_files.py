@@ -1,9 +1,9 @@
 """Arrays of numbers in MATLAB's ``.mat`` files of version 5 to 7.
 
-scipy writes them; it does not read them for us: of 3000 files damaged at random, two ended the whole process with a
-segmentation fault in its reader (scipy 1.17). Here every length is checked, and nothing but numbers is read.
+We use scipy to write them, but not to read them: of 3000 randomly damaged files, two crashed its reader with a
+segmentation fault (scipy 1.17). This reader checks every length and reads only numbers.
 
-MathWorks: "MAT-File Format"; the names ``mi...`` and ``mx...`` below are that document's.
+Source: MathWorks, "MAT-File Format"; the names ``mi...`` and ``mx...`` below are from that document.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-MAX_BYTES = 2**26  # of a variable, unpacked: a few kB may stand for as many GB
-_HEAD_BYTES = 4096  # class, shape and name of a variable take less
+MAX_BYTES = 2**26  # of an unpacked variable: a few kB can unpack to as many GB
+_HEAD_BYTES = 4096  # enough for the class, shape and name of a variable
 _START = 128  # where the first element begins
 _MATRIX, _COMPRESSED = 14, 15  # miMATRIX, miCOMPRESSED
 _TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}  # miINT8, ...
@@ -25,7 +25,7 @@ _COMPLEX = 0x0800  # flag of an array
 
 
 class Elements:
-    """Data elements one after the other: those of a file, or of an array in it."""
+    """A sequence of data elements: those of a file, or of an array in it."""
 
     def __init__(self, data: bytes | memoryview, order: str) -> None:
         self.data, self.order = memoryview(data), order
@@ -34,7 +34,7 @@ class Elements:
         """Type, content and end of an element; with ``cut``, the content may end early.
 
         Raises:
-            ValueError: if the element is not there, or not to its end.
+            ValueError: if the element is missing or incomplete.
         """
         if place + 8 > len(self.data):
             raise ValueError("the file is truncated")
@@ -52,24 +52,24 @@ class Elements:
         """The values of an element, and its end.
 
         Raises:
-            ValueError: if it holds no numbers.
+            ValueError: if it contains no numbers.
         """
         kind, content, end = self.at(place)
         if kind not in _TYPES:
-            raise ValueError(f"an element is of type {kind}, which is no number's")
+            raise ValueError(f"an element has type {kind}, which is not a numeric type")
         return np.frombuffer(content, self.order + _TYPES[kind]), end
 
 
 @dataclass(frozen=True)
 class Variable:
-    """An array as its head describes it.
+    """An array, as described by its header.
 
     Attributes:
         name: empty for an entry of a cell array.
-        kind: ``numbers``, ``complex``, ``cell``, or another class of MATLAB's.
+        kind: ``numbers``, ``complex``, ``cell``, or another MATLAB class.
         shape: of the array.
-        elements: the array's.
-        place: where its values begin among them.
+        elements: its data elements.
+        place: where the values begin in them.
     """
 
     name: str
@@ -101,10 +101,10 @@ class Variable:
 
 
 def find(data: bytes, name: str) -> Variable:
-    """The variable of a name.
+    """The variable with a name.
 
     Raises:
-        KeyError: if there is none, with the names that there are.
+        KeyError: if there is none, with the names of the existing ones.
         ValueError: if the file is damaged, or of another version.
 
     Example:
@@ -116,7 +116,7 @@ def find(data: bytes, name: str) -> Variable:
     """
     orders = {b"IM": "<", b"MI": ">"}
     if len(data) < _START or data[126:128] not in orders:
-        raise ValueError("no MATLAB file of version 5 to 7")
+        raise ValueError("not a MATLAB file of version 5 to 7")
     elements, place, names = Elements(data, orders[data[126:128]]), _START, []
     while place + 8 <= len(data):
         kind, content, place = elements.at(place)
@@ -148,16 +148,16 @@ def _unpacked(content: memoryview, most: int) -> bytes:
 
 
 def _variable(kind: int, elements: Elements) -> Variable:
-    """What the head of an array says."""
+    """Parses the header of an array."""
     if kind != _MATRIX:
-        raise ValueError(f"an element is of type {kind}, an array was expected")
-    if not len(elements.data):  # an empty array needs no head
+        raise ValueError(f"an element has type {kind} instead of an array")
+    if not len(elements.data):  # an empty array needs no header
         return Variable("", "numbers", (0, 0), elements, 0)
     flags, place = elements.numbers(0)
     shape, place = elements.numbers(place)
     letters, place = elements.numbers(place)
     if len(flags) != 2 or flags.dtype.kind != "u" or shape.dtype.kind not in "iu" or (shape < 0).any():
-        raise ValueError("the head of an array is damaged")
+        raise ValueError("the header of an array is damaged")
     kind = int(flags[0])
     named = _CLASSES.get(kind & 0xFF, "complex" if kind & _COMPLEX else "numbers")
     return Variable(letters.tobytes().decode("ascii", "replace"), named, tuple(map(int, shape)), elements, place)

@@ -1,6 +1,6 @@
-"""Whole pictures: pixels together with what else a file says of them. The one decoder; `encoders` has the one encoder.
+"""The decoder for image files: pixels together with their metadata. `encoders` is the encoder.
 
-`images` has the steps' view of a picture: colours alone, as floats.
+In `images`, an image has only colours, as floats, which is what the steps use.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from PIL.Image import Exif
     from PIL.Image import Image as Opened
 
-FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")  # as Pillow names them; no other decoder is tried
-MAX_PIXELS = 2**28  # per picture; a x2 enlargement of more has a side or a size that few programs can open
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")  # Pillow's names; no other decoder is tried
+MAX_PIXELS = 2**28  # per image; few programs could open a x2 enlargement of a larger one
 _BITS = 258  # TIFF's tag for bits per colour
-_PNG_TAGS = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")  # what a PNG's tags begin with
+_PNG_TAGS = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")  # beginnings of a PNG's tags
 _SRGB_GAMMA = 0.45455
 _limit = threading.Lock()
 
 
 def keep_pillow_quiet() -> None:
-    """Pillow warns on the terminal of damage that it can live with; what it costs is in a picture's notes."""
+    """Silences Pillow's warnings about minor damage; the consequences are in a picture's notes."""
     for kind in (UserWarning, RuntimeWarning):
         warnings.filterwarnings("ignore", category=kind, module=r"PIL\.", append=True)
 
@@ -42,15 +42,15 @@ keep_pillow_quiet()
 
 @dataclass(frozen=True)
 class Picture:
-    """Pixels, and what a file says of them.
+    """An image: its pixels and the metadata of its file.
 
     Attributes:
         pixels: (H, W, C), uint8, uint16, or float32 in [0, 1]; C = 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha.
             Upright; colours are not multiplied by alpha.
-        profile: ICC profile that explains the colours; None for sRGB.
-        exif: EXIF without the tags that the pixels above make stale.
+        profile: ICC profile of the colours; None for sRGB.
+        exif: EXIF without the tags that are no longer valid for these pixels.
         dpi: pixels per inch, horizontally and vertically.
-        notes: what was converted or not kept.
+        notes: what was converted or lost.
     """
 
     pixels: np.ndarray
@@ -71,10 +71,10 @@ class Picture:
 
 
 def size(data: bytes, name: str) -> tuple[int, int]:
-    """Height and width of an encoded picture as `read` returns it, from its header alone.
+    """Height and width of an image file after `read`; reads only the header.
 
     Raises:
-        DatasetError: if the bytes are no picture, or one of more than `MAX_PIXELS`.
+        DatasetError: if the bytes are not an image, or one with more than `MAX_PIXELS`.
     """
     with faults(name):
         if deep := deep_files.header(data):
@@ -85,7 +85,7 @@ def size(data: bytes, name: str) -> tuple[int, int]:
                 png = image.format == "PNG"
                 if png and b"IEND" not in data:
                     raise EOFError("its end is missing")
-                # Pillow's size of a TIFF is the upright one; to look for a PNG's tags it would decode the pixels
+                # for a TIFF, Pillow gives the upright size; for a PNG, it would decode the pixels to find the tags
                 tagged = any(name in data for name in _PNG_TAGS) if png else image.format != "TIFF"
                 turned = tagged and exif_tags.orientation(image.getexif()) >= 5
         _check_size(shape, name)
@@ -93,18 +93,18 @@ def size(data: bytes, name: str) -> tuple[int, int]:
 
 
 def read(data: bytes, name: str) -> Picture:
-    """Decode an encoded picture (PNG, JPEG, BMP, TIFF, WebP, GIF, PPM).
+    """Decode an image file (PNG, JPEG, BMP, TIFF, WebP, GIF, PPM).
 
-    16 bits and floats are kept, EXIF orientation is applied, palettes become colours, CMYK and Lab become sRGB. Of
-    animations and files of several pages the first picture is taken.
+    16 bits and floats are kept, EXIF orientation is applied, palettes become colours, CMYK and Lab become sRGB. From
+    animations and files with several pages, only the first image is used.
 
     Args:
         data: the file's content.
         name: the file's name, for messages.
 
     Raises:
-        DatasetError: if the bytes are no picture or damaged; for more than `MAX_PIXELS`; for floats outside [0, 1]
-            or not finite.
+        DatasetError: if the bytes are not an image or are damaged; for more than `MAX_PIXELS`; for floats that are
+            outside [0, 1] or not finite.
 
     Example:
         >>> read(deep_files.encode_png(np.zeros((2, 3), np.uint16)), "zeros.png").pixels.shape
@@ -114,12 +114,12 @@ def read(data: bytes, name: str) -> Picture:
         deep = deep_files.header(data)
         picture, pages = _read_deep(data, name, deep) if deep else _read_shallow(data, name)
     if pages > 1:
-        picture = replace(picture, notes=(f"the file holds {pages} pictures: the first one was taken", *picture.notes))
+        picture = replace(picture, notes=(f"the file contains {pages} images: only the first was used", *picture.notes))
     return picture
 
 
 def from_pillow(image: Opened, name: str) -> Picture:
-    """A Pillow image, in any of its modes, as `read` returns it.
+    """Convert a Pillow image of any mode to the form that `read` returns.
 
     Raises:
         DatasetError: for integers that do not fit into 16 bits; for floats outside [0, 1] or not finite.
@@ -129,7 +129,7 @@ def from_pillow(image: Opened, name: str) -> Picture:
     notes: list[str] = []
     pixels = _pixels(image, name, notes)
     if image.mode in ("CMYK", "LAB"):
-        profile = None  # that of the colours before
+        profile = None  # it describes the original colours
     return Picture(
         exif_tags.upright(pixels, exif),
         _fitting(profile, notes),
@@ -140,14 +140,14 @@ def from_pillow(image: Opened, name: str) -> Picture:
 
 
 def check_range(values: np.ndarray, name: str) -> None:
-    """Raise for floats that are not in [0, 1], which no one can tell the meaning of.
+    """Check that floats are in [0, 1], because the meaning of other ranges is unknown.
 
     Raises:
-        DatasetError: naming the range.
+        DatasetError: naming the range, if they are not.
     """
     if values.size and not (values.min() >= 0 and values.max() <= 1):  # also true of NaN
         raise DatasetError(
-            f"{name} has values from {values.min():.3g} to {values.max():.3g}; scale them to [0, 1], all finite"
+            f"{name} has values from {values.min():.3g} to {values.max():.3g}; scale them to finite values in [0, 1]"
         )
 
 
@@ -166,10 +166,10 @@ def _read_shallow(data: bytes, name: str) -> tuple[Picture, int]:
         picture = from_pillow(image, name)
         gamma = image.info.get("gamma", _SRGB_GAMMA)
         bits = max(np.atleast_1d(getattr(image, "tag_v2", {}).get(_BITS, 8)))  # only TIFF files have such tags
-    if bits > 8 and picture.pixels.dtype == np.uint8:  # inks, for which Pillow has 8
-        picture = replace(picture, notes=(*picture.notes, f"of {bits} bits per colour, 8 were read"))
+    if bits > 8 and picture.pixels.dtype == np.uint8:  # CMYK, which Pillow reads only with 8
+        picture = replace(picture, notes=(*picture.notes, f"only 8 of {bits} bits per colour were read"))
     if picture.profile is None and "srgb" not in image.info and abs(gamma - _SRGB_GAMMA) > 0.01:
-        note = f"the file asks for a gamma of {gamma:.3g}, which is not kept"
+        note = f"the file specifies a gamma of {gamma:.3g}, which was not kept"
         picture = replace(picture, notes=(*picture.notes, note))
     return picture, pages
 
@@ -198,7 +198,7 @@ def _opened(data: bytes) -> Iterator[Opened]:
     with importing:
         from PIL import Image as Pillow
 
-    with _limit:  # our own limit, said in our own words, comes before any pixel is decoded
+    with _limit:  # our own limit and message, before any pixel is decoded
         before, Pillow.MAX_IMAGE_PIXELS = Pillow.MAX_IMAGE_PIXELS, None
         try:
             image = Pillow.open(io.BytesIO(data), formats=FORMATS)
@@ -210,10 +210,10 @@ def _opened(data: bytes) -> Iterator[Opened]:
 
 @contextmanager
 def faults(name: str) -> Iterator[None]:
-    """Whatever goes wrong while a picture is read says which one it was.
+    """Turn decoding errors into errors that name the image.
 
     Raises:
-        DatasetError: in place of the decoders' own exceptions.
+        DatasetError: in place of the decoders' exceptions.
     """
     with importing:
         from PIL import UnidentifiedImageError
@@ -224,13 +224,13 @@ def faults(name: str) -> Iterator[None]:
         raise
     except UnidentifiedImageError as fault:
         known = ", ".join(FORMATS)
-        raise DatasetError(f"{name} is no image in a known format ({known}); convert or remove the file") from fault
-    except Exception as fault:  # decoders raise many types on damaged files
+        raise DatasetError(f"{name} is not an image in a known format ({known}); convert or remove the file") from fault
+    except Exception as fault:  # decoders raise many types for damaged files
         raise DatasetError(f"{name} is not a readable image ({fault}); replace or remove the file") from fault
 
 
 def _pixels(image: Opened, name: str, notes: list[str]) -> np.ndarray:
-    """(H, W, C) as in `Picture`, not turned."""
+    """(H, W, C) as in `Picture`, not rotated."""
     mode = image.mode
     if mode.startswith("I"):  # I;16 in its byte orders; I is how Pillow reads some 16-bit greys
         values = np.asarray(image)
@@ -253,24 +253,24 @@ def _pixels(image: Opened, name: str, notes: list[str]) -> np.ndarray:
 
 
 def _converted(image: Opened, notes: list[str]) -> Opened:
-    """CMYK or Lab as sRGB: through the profile, or where there is none that works by the plain formula."""
+    """Convert CMYK or Lab to sRGB, with the profile, or without a usable one by the simple formula."""
     with importing:
         from PIL import ImageCms
 
     name = {"LAB": "Lab"}.get(image.mode, image.mode)
     profile = image.info.get("icc_profile")
     if image.mode == "CMYK" and not profile:
-        notes.append("CMYK without a profile was converted to sRGB by the plain formula")
+        notes.append("CMYK without a profile was converted to sRGB by the simple formula")
         return image.convert("RGB")
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile)) if profile else ImageCms.createProfile("LAB")
         made: Any = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
     except (ImageCms.PyCMSError, OSError) as fault:
-        if image.mode == "LAB":  # there is no plain formula in Pillow
+        if image.mode == "LAB":  # Pillow has no simple formula for it
             raise
-        notes.append(f"{name} was converted to sRGB by the plain formula: its profile cannot be used ({fault})")
+        notes.append(f"{name} was converted to sRGB by the simple formula, because its profile is unusable ({fault})")
         return image.convert("RGB")
-    notes.append(f"{name} was converted to sRGB" + (" through its profile" if profile else ""))
+    notes.append(f"{name} was converted to sRGB" + (" with its profile" if profile else ""))
     return made
 
 
@@ -285,11 +285,11 @@ def _fitting(profile: Any, notes: list[str]) -> bytes | None:
 
 
 def _deep_exif(data: bytes, deep: deep_files.Deep) -> Exif:
-    """The EXIF of a PNG file, or the tags of a TIFF file, which are laid out as EXIF is."""
+    """The EXIF of a PNG file, or the tags of a TIFF file, which have the same layout."""
     if deep.kind == "tiff":
         return exif_tags.load(
             data if data[2:4] in (b"*\0", b"\0*") else None
-        )  # not of a BigTIFF, which Pillow does not know
+        )  # not from a BigTIFF, which Pillow does not support
     return exif_tags.load(deep_files.png_exif(data) if deep.kind == "png" else None)
 
 

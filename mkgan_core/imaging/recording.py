@@ -1,4 +1,4 @@
-"""What a camera adds after blur and sampling, noise and JPEG compression: adding it, and finding it in an image."""
+"""Noise and JPEG compression, which a camera adds after blur and sampling: simulates and measures them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ FLATTEST = 0.1  # quantile over the blocks: noise is everywhere, texture is not
 CLIPPED = 0.1  # share of black or white pixels from which a block says nothing about noise
 MIN_NOISE = 2.5 / 255  # below this, noise and fine texture cannot be told apart
 QUALITIES = range(30, 99)
-MIN_DEPTH = 0.5  # a recompression closer by this (in the log) than its neighbours is the one the image had
-MIN_CONTRAST = 2.0  # standard deviation of luma, 0 to 255; less leaves nothing to be compressed
+MIN_DEPTH = 0.5  # a quality is the image's own if its recompression error is lower than its neighbours' by this (log)
+MIN_CONTRAST = 2.0  # standard deviation of luma, 0 to 255; compression does not show below it
 EXCERPT = 256  # side of the part that is recompressed
 
 
@@ -29,8 +29,8 @@ class Recording:
     """How an image was recorded.
 
     Attributes:
-        noise: standard deviation on the [0, 1] scale, 0 where it cannot be told from texture.
-        jpeg: the quality (libjpeg's scale) it was compressed with, None if it was not.
+        noise: standard deviation on the [0, 1] scale; 0 if it cannot be distinguished from texture.
+        jpeg: quality of its compression (libjpeg's scale); None if it was not compressed.
     """
 
     noise: float = 0.0
@@ -41,7 +41,7 @@ class Recording:
         return self.noise == 0 and self.jpeg is None
 
     def imitate(self, low: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-        """A clean image (1, 3, H, W) as this recording would have left it."""
+        """A clean image (1, 3, H, W) with this noise and compression added."""
         with importing:
             import torch
 
@@ -55,11 +55,11 @@ class Recording:
 
 
 def record(image: Image, rng: np.random.Generator, noise: float, jpeg: int | None) -> Image:
-    """What a camera adds to a low-resolution image: noise, rounding, JPEG.
+    """Add noise, rounding and JPEG compression to a low-resolution image, as a camera does.
 
     Args:
         image: (H, W, 3) in [0, 1].
-        rng: source of chance.
+        rng: random generator.
         noise: standard deviation of white Gaussian noise on the 0-255 scale.
         jpeg: quality, 1 to 95; None for no compression.
     """
@@ -71,16 +71,16 @@ def record(image: Image, rng: np.random.Generator, noise: float, jpeg: int | Non
 
 
 def examine(image: Image) -> Recording:
-    """Noise and compression of an image (H, W, 3)."""
+    """Measure noise and compression of an image (H, W, 3)."""
     jpeg = jpeg_quality(image)
     noise = noise_std(image)
-    # after compression, what is left in flat blocks is no measure of anything
+    # after compression, flat blocks no longer show the noise
     return Recording(0.0 if noise < MIN_NOISE or jpeg is not None else noise, jpeg)
 
 
 def noise_std(image: Image) -> float:
-    """Standard deviation of white noise: of the diagonal detail (Donoho's finest band, by 2 x 2 differences) in the
-    flattest blocks. An upper bound where texture fills the image.
+    """Standard deviation of white noise, from the diagonal detail (Donoho's finest band, by 2 x 2 differences) in the
+    flattest blocks. It is an upper bound if texture fills the image.
     """
     with importing:
         from skimage.util import view_as_blocks
@@ -103,19 +103,19 @@ def noise_std(image: Image) -> float:
 
 
 def jpeg_quality(image: Image) -> int | None:
-    """The quality an image was compressed with, by its ghost (Farid 2009): recompression with the same tables changes
-    it least. Judged on luma, from the top left corner, where the 8 x 8 grid starts.
+    """The quality of an image's JPEG compression, by its ghost (Farid 2009): recompression with the same tables changes
+    the image least. Uses the luma at the top left corner, where the 8 x 8 grid starts.
     """
     with importing:
         from PIL import Image as Pillow
 
     luma = np.asarray(Pillow.fromarray(images.to_uint8(image[:EXCERPT, :EXCERPT])).convert("L"))
-    if luma.std() < MIN_CONTRAST:  # nothing in it to be compressed
+    if luma.std() < MIN_CONTRAST:  # compression does not show
         return None
     changes = [np.square(luma - np.asarray(_recompress(luma, q), np.float64)).mean() for q in QUALITIES]
-    # a small floor: the very same tables may reproduce the excerpt exactly
+    # a small floor, because the same tables may reproduce the excerpt exactly
     levels = np.log(np.array(changes) + 1e-3)
-    # without a ghost they fall steadily; the next tables may be almost the same, so two steps away
+    # without a ghost the errors fall steadily; compare two steps away, because the next tables may be almost the same
     depth = np.minimum(levels[:-4], levels[4:]) - levels[2:-2]
     best = int(np.argmax(depth))
     return QUALITIES[best + 2] if depth[best] > MIN_DEPTH else None

@@ -1,4 +1,4 @@
-"""The kernels by which programs make photographs smaller."""
+"""The kernels with which programs reduce images."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from mkgan_core.imaging import kernels
 
 
 def usual(scale: int) -> dict[str, np.ndarray]:
-    """The kernels of the usual filters, all of one size (K, K), by name.
+    """The kernels of common filters by name, all of the same size (K, K).
 
-    The first five are stretched by the scale, as Pillow, MATLAB and browsers have them (Turkowski 1990 compares them);
-    ``box`` is also the mean over the area. ``sampled`` is the cubic that torch takes when it reduces without
-    stretching it (Keys 1981, a = -0.75), which leaves aliases, as leaving out pixels does.
+    The first five are stretched by the scale, as in Pillow, MATLAB and browsers (Turkowski 1990 compares them); ``box``
+    is also the mean over the area. ``sampled`` is the cubic that torch uses when it reduces without stretching it (Keys
+    1981, a = -0.75); it leaves aliases, like dropping pixels.
 
     Example:
         >>> [(name, kernel.shape) for name, kernel in usual(2).items()][:2]
@@ -32,7 +32,7 @@ def usual(scale: int) -> dict[str, np.ndarray]:
 
 
 def interpolation(scale: int) -> np.ndarray:
-    """The kernel (K, K), sum 1, whose transpose is bicubic enlargement as torch and OpenCV have it (a = -0.75)."""
+    """The kernel (K, K), sum 1, whose transpose is bicubic enlargement as in torch and OpenCV (a = -0.75)."""
     one = _cubic(_offsets(scale) / scale, -0.75)
     return kernels.normalise(np.outer(one, one))
 

@@ -1,4 +1,4 @@
-"""Regions: named masks that partition a low-resolution image, and how their enlargements become one image again."""
+"""Regions: named masks that partition a low-resolution image, and the composition of their enlargements."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Region:
 
     @property
     def subject(self) -> str:
-        """What a sentence calls it."""
+        """The region's name for messages."""
         return "the image" if self.is_whole else f"region '{self.name}'"
 
 
@@ -50,23 +50,23 @@ def whole(shape: tuple[int, int]) -> Region:
 
 
 def check_shapes(masks: Mapping[str, np.ndarray], shape: tuple[int, int]) -> None:
-    """Raise unless all masks have the image's size.
+    """Check that all masks have the image's size.
 
     Raises:
-        RegionError: naming the mask and both sizes.
+        RegionError: naming the mask and both sizes, if one has not.
     """
     for name, mask in masks.items():
         if mask.shape != tuple(shape):
-            raise RegionError(f"mask '{name}' is {mask.shape}, the image {tuple(shape)}; masks must have its size")
+            raise RegionError(f"mask '{name}' has shape {mask.shape}, the image {tuple(shape)}; use a mask of its size")
 
 
 def enlarge_mask(mask: np.ndarray, scale: int) -> np.ndarray:
-    """The high-resolution mask (s H, s W) of a low-resolution one; ``[::s, ::s]`` of it gives the mask back."""
+    """The high-resolution mask (s H, s W) of a low-resolution one; its ``[::s, ::s]`` is the original mask."""
     return mask.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
 def feather_weights(mask: np.ndarray, scale: int, width: float) -> np.ndarray:
-    """How much a region counts in each high-resolution pixel, (s H, s W) in [0, 1], to blend regions across borders.
+    """A region's weight in each high-resolution pixel, (s H, s W) in [0, 1], to blend regions across borders.
 
     Over all regions of a partition the weights add up to one.
 
@@ -85,14 +85,14 @@ def feather_weights(mask: np.ndarray, scale: int, width: float) -> np.ndarray:
 
 
 def compose(parts: Sequence[tuple[Region, np.ndarray]], scale: int, feather: float = 0.0) -> np.ndarray:
-    """One high-resolution image from regions enlarged on their bounding boxes, of their type.
+    """Compose one high-resolution image, of the same type, from regions enlarged on their bounding boxes.
 
     Args:
-        parts: (region, image) pairs; each image covers its region's box, (s h, s w, 3), and has floats or whole
-            numbers, which blending rounds. The regions partition the low-resolution image.
+        parts: (region, image) pairs; each image covers its region's box, (s h, s w, 3). Blending rounds integer types.
+            The regions partition the low-resolution image.
         scale: enlargement factor s.
-        feather: std, in high-resolution pixels, over which neighbours are blended, as far as their boxes reach;
-            0 for hard masks.
+        feather: standard deviation in high-resolution pixels over which neighbours are blended inside their boxes; 0
+            for hard masks.
 
     Raises:
         RegionError: if an image does not have the size of its box, or the regions leave gaps.
@@ -106,7 +106,10 @@ def compose(parts: Sequence[tuple[Region, np.ndarray]], scale: int, feather: flo
         top, left, bottom, right = region.box
         expected = ((bottom - top) * scale, (right - left) * scale, 3)
         if part.shape != expected:
-            raise RegionError(f"region '{region.name}' was enlarged to {part.shape}, its box needs {expected}")
+            raise RegionError(
+                f"the enlargement of region '{region.name}' has shape {part.shape}, but its box needs {expected}; "
+                "fix the upscaler"
+            )
         window = np.s_[top * scale : bottom * scale, left * scale : right * scale]
         if total is None:
             inside = enlarge_mask(region.mask[top:bottom, left:right], scale)
@@ -117,7 +120,7 @@ def compose(parts: Sequence[tuple[Region, np.ndarray]], scale: int, feather: flo
             total[window] += weight
         covered |= region.mask
     if not covered.all():
-        raise RegionError(f"{(~covered).sum()} pixels belong to no region; the regions must cover the image")
+        raise RegionError(f"{(~covered).sum()} pixels belong to no region; make the regions cover the image")
     if total is None:
         return image
     image /= total

@@ -1,4 +1,4 @@
-"""Scores of an enlarged image against the truth, in both conventions in use (method.md §1)."""
+"""Scores of an enlarged image against the ground truth, in both common conventions (method.md §1)."""
 
 from __future__ import annotations
 
@@ -32,12 +32,15 @@ def scores(image: Image, truth: Image, scale: int) -> dict[str, float]:
         from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
 
     if image.shape != truth.shape:
-        raise DatasetError(f"the enlarged image is {image.shape}, its ground truth {truth.shape}; sizes must agree")
+        raise DatasetError(
+            f"the enlarged image has shape {image.shape}, but its ground truth has {truth.shape}; "
+            "use a ground truth of the same size"
+        )
     inner = slice(scale, -scale)
     y, y_truth = (luma(picture)[inner, inner] for picture in (image, truth))
     rgb, rgb_truth = (to_uint8(picture) for picture in (image, truth))
     gaussian: Any = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
-    ssim: Any = structural_similarity  # its stub leaves out that it returns a number unless asked for maps
+    ssim: Any = structural_similarity  # its type stub does not say that it returns a number unless asked for maps
     with np.errstate(divide="ignore"):  # identical images have an infinite PSNR
         return {
             "psnr_y": float(peak_signal_noise_ratio(y_truth, y, data_range=255)),
@@ -49,7 +52,7 @@ def scores(image: Image, truth: Image, scale: int) -> dict[str, float]:
 
 
 def psnr_rgb(image: Image, truth: Image) -> float:
-    """PSNR in dB over RGB of the uint8-rounded images, (H, W, 3) in [0, 1] each; infinite where they are equal.
+    """PSNR in dB over RGB of the uint8-rounded images, (H, W, 3) in [0, 1] each; infinite if they are equal.
 
     Example:
         >>> import numpy as np

@@ -1,7 +1,7 @@
 """Many concurrent calls -> one batched training.
 
-Tasks stay one per image and region; those that train at the same time are trained together. The first caller leads: it
-waits a moment for others, takes what is there, solves it in its own thread and hands out the results.
+There is still one task per image and region; those that train at the same time are trained together. The first caller
+leads: it waits a moment for others, solves all waiting problems in its own thread and distributes the results.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ class _Entry(Generic[P, R]):
 
 
 class Batcher(Generic[P, R]):
-    """Solves problems of concurrent callers together.
+    """Solves the problems of concurrent callers together.
 
     Args:
         solve: problems -> results, in order.
-        limit: most problems in a batch.
-        wait_s: how long a leader waits for company.
+        limit: largest number of problems in a batch.
+        wait_s: how long a leader waits for other callers.
     """
 
     def __init__(self, solve: Callable[[Sequence[P]], Sequence[R]], limit: int, wait_s: float) -> None:
@@ -42,7 +42,7 @@ class Batcher(Generic[P, R]):
         self._led = False
 
     def __call__(self, problem: P) -> R:
-        """The result for one problem; blocks until its batch is solved. Raises what its batch raised."""
+        """The result for one problem; blocks until its batch is solved, and raises what the batch raised."""
         entry: _Entry[P, R] = _Entry(problem)
         with self._lock:
             self._queue.append(entry)
@@ -55,7 +55,7 @@ class Batcher(Generic[P, R]):
         return entry.result  # type: ignore[return-value]
 
     def _lead(self) -> None:
-        """Solve batch after batch until nobody waits; the leader's own problem is in the first."""
+        """Solve batches until no caller waits; the leader's own problem is in the first."""
         while True:
             deadline = time.monotonic() + self.wait_s
             while len(self._queue) < self.limit and time.monotonic() < deadline:
@@ -68,7 +68,7 @@ class Batcher(Generic[P, R]):
             self._solve(batch)
 
     def _solve(self, batch: Sequence[_Entry[P, R]]) -> None:
-        """Solve a batch; where memory runs out, its halves one after the other."""
+        """Solve a batch; if memory runs out, solve its halves one after the other."""
         results: Sequence[R] | None = None
         try:
             results = self.solve([entry.problem for entry in batch])
@@ -78,7 +78,7 @@ class Batcher(Generic[P, R]):
                     entry.error = fault
                     entry.done.set()
                 return
-        # not in the handler: the exception would keep what the batch holds in memory
+        # not inside the handler, where the exception would keep the batch's memory
         if results is None:
             middle = len(batch) // 2
             self._solve(batch[:middle])

@@ -1,4 +1,4 @@
-"""The machine a step runs on: its cores, devices and memory, and who may use them."""
+"""Cores, devices and memory of the machine, and their distribution to steps."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _UNITS_PER_MB = 1024 * 1024 if sys.platform == "darwin" else 1024  # ru_maxrss i
 
 
 def torch_device(name: str) -> str:
-    """``cpu`` or ``cuda:<number>`` for ``auto``, ``cpu`` or ``cuda``; several GPUs take turns.
+    """``cpu`` or ``cuda:<number>`` for ``auto``, ``cpu`` or ``cuda``; several GPUs are used in turn.
 
     Raises:
-        ConfigError: if CUDA is asked for and there is none.
+        ConfigError: for ``cuda`` on a machine without CUDA.
     """
     if name == "cpu":
         return "cpu"
@@ -35,17 +35,17 @@ def torch_device(name: str) -> str:
     if torch.cuda.is_available():
         return f"cuda:{next(_turns) % torch.cuda.device_count()}"
     if name == "cuda":
-        raise ConfigError("--device cuda: torch sees no CUDA device here; use --device auto or cpu")
+        raise ConfigError("--device cuda: torch finds no CUDA device on this machine; use --device auto or cpu")
     return "cpu"
 
 
 def prepare_torch() -> None:
     """Set this thread up for training.
 
-    Torch gets as many threads as the cores this thread holds (`computing`), one outside of any: OpenMP's threads wait
-    for each other at every operation, and two of them beside one busy process are 2 to 10 times slower than one
-    (method.md §2). More cores are used by `side_by_side`. Denormals are flushed, which Adam's tiny moments would
-    otherwise slow down; torch keeps both settings per thread.
+    Torch gets as many threads as this thread has reserved cores (`computing`), or one without any. OpenMP's threads
+    wait for each other at every operation: while another process is busy, two of them are 2 to 10 times slower than one
+    (method.md §2). `side_by_side` uses more cores. Denormals are flushed to zero, because Adam's tiny moments would
+    become slow. Torch keeps both settings per thread.
     """
     with importing:
         import torch
@@ -56,10 +56,10 @@ def prepare_torch() -> None:
 
 
 def share_memory() -> None:
-    """Let the threads of this process take memory from a few common pools; call it before they start.
+    """Let the threads of this process share a few memory pools; call it before they start.
 
-    The GNU C library gives threads pools of their own, up to eight per core, and what a training leaves free in one is
-    lost to the others: memory grew by 20 MB per image. Does nothing where there is no such library.
+    The GNU C library creates separate pools for threads, up to eight per core. Memory that a training frees in one pool
+    is unavailable to the others, so memory grew by 20 MB per image. Does nothing without this library.
     """
     import ctypes
 
@@ -70,7 +70,7 @@ def share_memory() -> None:
 
 
 class _CorePool:
-    """The cores of this machine, handed out in the order of asking."""
+    """The cores of this machine, assigned in the order of the requests."""
 
     def __init__(self, count: int) -> None:
         self.free = count
@@ -87,7 +87,7 @@ class _CorePool:
             self._changed.notify_all()
 
     def take_free(self, count: int) -> int:
-        """Take up to so many cores without waiting, none where others wait; returns how many."""
+        """Take up to this many cores without waiting, or none if others wait; return their number."""
         with self._changed:
             taken = 0 if self._waiting else max(0, min(count, self.free))
             self.free -= taken
@@ -108,7 +108,7 @@ def holds_cores() -> bool:
 def computing(wanted: int = 1) -> Iterator[None]:
     """Reserve up to ``wanted`` cores for the duration of the block, waiting until they are free.
 
-    A step inside a step shares what is held. What `prepare_torch` did to the thread's arithmetic is undone at the end.
+    A nested step shares the reserved cores. At the end, the thread's settings from `prepare_torch` are reset.
     """
     if holds_cores():
         yield
@@ -121,14 +121,14 @@ def computing(wanted: int = 1) -> Iterator[None]:
     finally:
         _this_thread.held = 0
         _pool().give_back(count)
-        if getattr(_this_thread, "prepared", False):  # torch may be half imported, by another thread, before
+        if getattr(_this_thread, "prepared", False):  # before that, another thread may have imported torch only partly
             sys.modules["torch"].set_flush_denormal(False)
             _this_thread.prepared = False
 
 
 @contextmanager
 def idle() -> Iterator[None]:
-    """Give back the cores that this thread holds while it only waits, as for a GPU."""
+    """Release this thread's cores while it only waits, for example for a GPU."""
     held = getattr(_this_thread, "held", 0)
     if not held:
         yield
@@ -143,10 +143,10 @@ def idle() -> Iterator[None]:
 
 
 def side_by_side(work: Sequence[Callable[[], T]]) -> list[T]:
-    """Do pieces of work in this thread and, as far as cores are free, in others; returns their results in order.
+    """Do pieces of work in this thread and, if cores are free, in others; return their results in order.
 
-    Each piece runs with one thread of torch's, so the results do not depend on how many cores there were. The others
-    begin at the front, this thread takes over from the back what they have not begun: a busy machine costs nothing.
+    Each piece uses one torch thread, so the results do not depend on the number of cores. The other threads begin at
+    the front, and this thread takes unstarted pieces from the back, so a busy machine costs nothing.
     """
     first, *others = work
     helping = _pool().take_free(len(others))
@@ -168,8 +168,8 @@ def _helpers() -> ThreadPoolExecutor:
 
 @cache
 def cores() -> int:
-    """Processors that this process may use, at least one: by its affinity mask, by its container's CPU quota, and by
-    ``OMP_NUM_THREADS``.
+    """Number of processors that this process may use, at least one: limited by its affinity mask, its container's CPU
+    quota, and ``OMP_NUM_THREADS``.
     """
     from loky import cpu_count
 
@@ -183,9 +183,9 @@ def _pool() -> _CorePool:
 
 
 def usage() -> dict[str, Any]:
-    """Peak memory of this process so far, and the threads torch uses, if it is loaded."""
+    """Peak memory of this process so far, and the number of torch's threads, if torch is loaded."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _UNITS_PER_MB
-    # another thread may be in the middle of importing it
+    # another thread may be importing it right now
     threads = getattr(sys.modules.get("torch"), "get_num_threads", lambda: 1)
     return {"peak_memory_mb": round(peak, 1), "threads": threads()}
 

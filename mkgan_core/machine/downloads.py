@@ -1,4 +1,4 @@
-"""Fetching weights: through fsspec, in pieces, resumed where it stopped, verified before the file gets its name."""
+"""Downloads weights in pieces, with fsspec: resumes after interruptions, and verifies a file before naming it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from mkgan_core.machine.places import cache_folder
 from mkgan_core.machine.weights import Weights
 
 PIECE = 8 * 1024 * 1024
-ATTEMPTS = 3  # broken connections in a row, without a byte between them
-CONNECT_S, SILENT_S = 15, 30  # a network that swallows packets must not hang us
+ATTEMPTS = 3  # broken connections in a row, without a byte in between
+CONNECT_S, SILENT_S = 15, 30  # do not hang on a network that drops packets
 
-Progress = Callable[[int, int], None]  # called with the bytes that are here, and the bytes that there are
+Progress = Callable[[int, int], None]  # called with the downloaded and the total bytes
 
 
 def pull(name: str, progress: Progress = lambda done, total: None) -> Path:
-    """Download published weights into the cache, unless they are there; returns their path.
+    """Download published weights into the cache, unless they are already there; return their path.
 
-    What has arrived is kept under ``partial/`` when the connection breaks, and the next call goes on from there. The
-    file gets its name only when size and SHA-256 are the published ones.
+    If the connection breaks, the downloaded part stays in ``partial/``, and the next call resumes from there. The file
+    gets its name only if size and SHA-256 are the published ones.
 
     Raises:
         ConfigError: for an unknown name.
@@ -43,7 +43,7 @@ def pull(name: str, progress: Progress = lambda done, total: None) -> Path:
                 _admit(entry, partial, target)
     except OSError as fault:
         raise WeightsError(
-            f"cannot write {target}: {fault}; free space or set MKGAN_CACHE to another folder"
+            f"cannot write {target}: {fault}; free some space, or set MKGAN_CACHE to another folder"
         ) from fault
     return target
 
@@ -55,12 +55,12 @@ def known(name: str) -> Weights:
         ConfigError: if there is none.
     """
     if name not in weights.REGISTRY:
-        raise ConfigError(f"no weights '{name}'; `mkgan weights list` shows them: {', '.join(weights.REGISTRY)}")
+        raise ConfigError(f"unknown weights '{name}'; choose from `mkgan weights list`: {', '.join(weights.REGISTRY)}")
     return weights.REGISTRY[name]
 
 
 def _fetch(entry: Weights, partial: Path, progress: Progress) -> None:
-    """Append to the partial file until it is as large as it should be."""
+    """Append to the partial file until it has the full size."""
     have = partial.stat().st_size if partial.exists() else 0
     if have > entry.size:
         have = 0
@@ -79,10 +79,10 @@ def _fetch(entry: Weights, partial: Path, progress: Progress) -> None:
                 out.flush()
                 raise WeightsError(
                     f"cannot download {entry.address} ({type(fault).__name__}: {fault}); {have} of {entry.size} bytes "
-                    f"are here. Run `mkgan weights pull {entry.name}` again to go on, or put {entry.file} into "
+                    f"were downloaded. Run `mkgan weights pull {entry.name}` again to resume, or put {entry.file} into "
                     f"{cache_folder()} yourself"
                 ) from fault
-            if len(piece) > end - have:  # a server that knows no ranges starts again
+            if len(piece) > end - have:  # a server without range requests starts again
                 out.seek(0)
                 out.truncate()
                 have = 0
@@ -94,19 +94,19 @@ def _fetch(entry: Weights, partial: Path, progress: Progress) -> None:
 
 
 def _admit(entry: Weights, partial: Path, target: Path) -> None:
-    """Give a complete download its name; anything else is removed."""
+    """Give a complete and correct download its name; remove anything else."""
     size, digest = partial.stat().st_size, weights.digest(partial)
     if digest != entry.sha256:
         partial.unlink()
         raise WeightsError(
             f"{entry.address} is not the published file: {size} bytes, sha256 {digest} instead of {entry.size} bytes, "
-            f"{entry.sha256}; nothing was kept. Try again, or put the right {entry.file} into {target.parent}"
+            f"{entry.sha256}; the download was removed. Try again, or put the right {entry.file} into {target.parent}"
         )
     partial.replace(target)
 
 
 def _read(address: str, start: int, end: int) -> bytes:
-    """Bytes of a remote file; a server without ranges gives all of them."""
+    """Bytes of a remote file; a server without range requests sends all of them."""
     import fsspec
 
     options: dict[str, Any] = {}

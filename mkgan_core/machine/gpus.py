@@ -1,4 +1,4 @@
-"""The GPUs of this machine, and how many steps may train on them at once."""
+"""The GPUs of this machine, and how many steps may train on them at a time."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from functools import cache
 
 from mkgan_core.importing import importing
 
-# Of a region that waits or trains. Measured on an H100 (BENCHMARKS.md, GPU): 29 MB a region of KernelGAN's batch, 42 a
-# network of ZSSR's. The windows that ZSSR's networks wait with are 28 MB by their size; the rest is for what is brief.
+# Memory of a region that waits or trains. Measured on an H100 (BENCHMARKS.md, GPU): 29 MB per region of KernelGAN's
+# batch, 42 per network of ZSSR. The windows of ZSSR's waiting networks take 28 MB; the rest is for temporary values.
 REGION_BYTES = 128 * 2**20
-SHARE = 0.8  # of a card's memory that trainings may fill
-MOST = 128  # on one card: with more of them, a step of all takes longer in proportion
+SHARE = 0.8  # of a GPU's memory that trainings may use
+MOST = 128  # trainings on one GPU: with more, the time per step grows in proportion
 
 
 @cache
 def count() -> int:
-    """How many GPUs torch can use; where there is no driver, torch is not imported to find out."""
+    """Number of GPUs that torch can use; without a driver, torch is not imported to find out."""
     if sys.platform == "linux":
         try:
             ctypes.CDLL("libcuda.so.1")
@@ -30,7 +30,7 @@ def count() -> int:
 
 
 def slots() -> int:
-    """How many steps may train at once on all GPUs; 0 without any."""
+    """Number of steps that may train at a time on all GPUs; 0 without GPUs."""
     if count() == 0:
         return 0
     with importing:
@@ -41,10 +41,10 @@ def slots() -> int:
 
 
 def slots_of(memory: int) -> int:
-    """How many steps may train at once on a GPU.
+    """Number of steps that may train at a time on a GPU.
 
     Args:
-        memory: of the GPU, in bytes.
+        memory: the GPU's memory in bytes.
 
     Example:
         >>> slots_of(80 * 2**30), slots_of(8 * 2**30), slots_of(2**20)

@@ -8,18 +8,18 @@ from contextlib import contextmanager
 
 from mkgan_core.machine import progress
 
-_POLL_S = 1.0  # how often is looked whether the work is to end
+_POLL_S = 1.0  # how often to check whether the work was stopped
 
 
 @contextmanager
 def locked(path: str) -> Iterator[None]:
-    """Keep others out who want the same lock, in this process and in others, until the block ends.
+    """Hold a lock during the block, against other threads and processes.
 
-    The system frees the lock of a process that dies. Where a file system knows no locks, nobody is kept out. The block
-    leaves something by which others see that the work is done: when it ends well, the file goes.
+    The system frees the lock of a process that dies. On file systems without locks, this does nothing. The block must
+    leave a sign that the work is done, because the lock's file is removed after a block that succeeds.
 
     Args:
-        path: of the lock's file; its folder is made.
+        path: of the lock's file; creates its folder.
 
     Raises:
         Stopped: if the work is stopped meanwhile.
@@ -40,6 +40,6 @@ def locked(path: str) -> Iterator[None]:
         break
     try:
         yield
-        os.unlink(path)  # who waits for it finds the work done, and so does who makes a new one
+        os.unlink(path)  # those who wait for it, or create a new one, will find the work done
     finally:
         lock.release()

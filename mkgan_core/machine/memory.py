@@ -1,4 +1,4 @@
-"""How much memory the work may take."""
+"""Memory limits."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 from mkgan_core.errors import ConfigError, DatasetError
 
-# What an enlargement holds at least: Python and torch; a pixel as floats, with what finds its structure; and an
-# enlarged pixel of three colours, as strips, as a whole, and as a file.
+# The least memory for an enlargement: Python and torch; per pixel its floats and the analysis of its structure; per
+# enlarged pixel three colours, in strips, as a whole, and as a file.
 _ALONE, _PER_PIXEL, _PER_ENLARGED = 400 * 2**20, 50, 9
 VARIABLE = "MKGAN_MAX_MEMORY"
 _UNITS = {"": 2**30, "G": 2**30, "M": 2**20}
@@ -35,10 +35,10 @@ def parse_size(text: str) -> int:
 
 
 def limit_memory(size: str | None) -> None:
-    """Set the bound of this process and its children; None leaves what ``MKGAN_MAX_MEMORY`` says.
+    """Set the limit of this process and its children; None keeps ``MKGAN_MAX_MEMORY``.
 
     Raises:
-        ConfigError: if it is no size.
+        ConfigError: if it is not a size.
     """
     if size is not None:
         parse_size(size)
@@ -46,24 +46,22 @@ def limit_memory(size: str | None) -> None:
 
 
 def limit() -> int:
-    """The most that this process should take, in bytes: ``MKGAN_MAX_MEMORY``, else half of what was free at first."""
+    """The limit of this process in bytes: ``MKGAN_MAX_MEMORY``, else half of the memory that was free at first."""
     given = os.environ.get(VARIABLE)
     return parse_size(given) if given else _half_of_free()
 
 
 def check_fits(name: str, shape: tuple[int, int], scale: int, depth: int) -> None:
-    """Raise before anything starts if an image cannot be enlarged within the bound that was asked for.
-
-    Where nobody asked for a bound, it is tried.
+    """Check before anything starts that an image can be enlarged within ``MKGAN_MAX_MEMORY``, if that is set.
 
     Args:
-        name: the image's, for the message.
+        name: the image's name, for the message.
         shape: (H, W).
         scale: s.
         depth: bits per colour.
 
     Raises:
-        DatasetError: with what it needs.
+        DatasetError: with the memory that it needs.
     """
     if VARIABLE not in os.environ:
         return
@@ -72,23 +70,23 @@ def check_fits(name: str, shape: tuple[int, int], scale: int, depth: int) -> Non
     if needed > limit():
         raise DatasetError(
             f"{name} has {pixels / 1e6:.0f} megapixels and needs about {needed / 2**30:.1f} GB of memory, more than "
-            f"--max-memory {os.environ[VARIABLE]}; allow more, or cut the image into pieces"
+            f"--max-memory {os.environ[VARIABLE]}; raise the limit, or cut the image into pieces"
         )
 
 
 def room() -> int:
-    """What is left of `limit` now; 0 if it is reached."""
+    """Bytes left below `limit` now; 0 if it is reached."""
     import psutil
 
     return max(0, limit() - psutil.Process().memory_info().rss)
 
 
 def free() -> int:
-    """What is free now, in bytes, in the machine and in its container."""
+    """Free memory in bytes now, in the machine and in its container."""
     import psutil
 
     found = [psutil.virtual_memory().available]
-    with suppress(OSError, ValueError):  # a container's own bound; there is no such file, or it says `max`
+    with suppress(OSError, ValueError):  # the container's limit; there is no such file, or it contains `max`
         found.append(int((_CGROUP / "memory.max").read_text()) - int((_CGROUP / "memory.current").read_text()))
     return max(0, min(found))
 

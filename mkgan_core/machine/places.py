@@ -1,4 +1,4 @@
-"""Where things are kept: the home folder, the artifact store, the weights' cache, and the store's public address."""
+"""Places: the home folder, the artifact store, the weights' cache, and the store's public address."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from mkgan_core.machine.storage import Store
 
 CODE = Path(__file__).resolve().parents[2]  # the folder of the packages: the checkout, or where a wheel was installed
 IN_CHECKOUT = (CODE / "pyproject.toml").exists()
-INSTALL = "make setup" if IN_CHECKOUT else "pip install --upgrade 'mkgan[pipeline]'"  # what mends an installation
+INSTALL = "make setup" if IN_CHECKOUT else "pip install --upgrade 'mkgan[pipeline]'"  # repairs an installation
 
 
 def home() -> Path:
-    """Where everything is kept by default.
+    """The folder for everything by default.
 
     ``MKGAN_HOME``, else the checkout's ``data`` folder; without a checkout, ``mkgan`` in the user's data folder
     (``XDG_DATA_HOME``, else ``~/.local/share``).
@@ -31,17 +31,17 @@ def default_store() -> str:
 
 
 def public_url(store: Store, uri: str) -> str | None:
-    """Where a browser finds a file of the store: below ``MKGAN_PUBLIC_URL``; None if that is not set."""
+    """The address of a store's file for browsers, below ``MKGAN_PUBLIC_URL``; None if that is not set."""
     base = os.environ.get("MKGAN_PUBLIC_URL")
     return f"{base.rstrip('/')}/{uri.removeprefix(store.uri).lstrip('/')}" if base else None
 
 
 def cache_folder() -> Path:
-    """Where downloads go and where weights are looked for last."""
+    """The folder for downloads, which is also searched last for weights."""
     return Path(os.path.expanduser(os.environ.get("MKGAN_CACHE") or "~/.cache/mkgan")) / "weights"
 
 
 def add_weights(places: str | None) -> None:
-    """Search these files and folders first, also in child processes; separated like ``PATH``."""
+    """Search these files and folders first, also in child processes; separated as in ``PATH``."""
     if places:
         os.environ["MKGAN_WEIGHTS"] = places

@@ -1,4 +1,4 @@
-"""Names and messages of unknown letters, as they can be printed or shown anywhere."""
+"""Makes names and messages with any characters safe to print."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from mkgan_core.machine.secrets import mask
 
 
 def one_line(text: str) -> str:
-    r"""A text on one line, without secrets, and with control characters and what is no letter at all written out.
+    r"""A text on one line, without secrets, and with control and invalid characters escaped.
 
     Example:
         >>> print(one_line("of " + chr(10) + "http://alice:secretpw@h/x" + chr(27) + "[31m"))

@@ -1,7 +1,7 @@
-"""How far long work is, and how it is stopped: trainings and strips count through `counted`.
+"""Progress and interruption of long work: trainings and strips count their steps with `counted`.
 
-Who wants to know calls `listening`; who wants an end calls `stop`. Work that runs in another thread is told apart by
-context variables: a listener hears its own context only, `stop` ends everything in this process.
+`listening` reports the progress, `stop` ends the work. Context variables separate the work of several threads: a
+listener hears only its own context, while `stop` ends everything in this process.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 Listener = Callable[[str, float], None]
-"""Called with what is being done, such as ``enlarge im_13 by auto+zssr``, and the share of it that is done, 0 to 1."""
+"""Called with the name of the work, such as ``enlarge im_13 by auto+zssr``, and its finished share, 0 to 1."""
 
 
 class Stopped(BaseException):
-    """The work was stopped on purpose. Like KeyboardInterrupt no Exception: no step may take it for its own failure."""
+    """The work was stopped on purpose. Like KeyboardInterrupt, not an `Exception`: it is not a failure of a step."""
 
 
 _stopping = threading.Event()
@@ -26,7 +26,7 @@ _label: ContextVar[str] = ContextVar("label", default="")
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Tell ``listener`` of the work in this block.
+    """Report the progress of the work in this block to ``listener``.
 
     Example:
         >>> heard = []
@@ -44,10 +44,10 @@ def listening(listener: Listener) -> Iterator[None]:
 
 @contextmanager
 def working(label: str) -> Iterator[None]:
-    """Name the work of this block to the listener.
+    """Tell the listener the name of the work in this block.
 
     Raises:
-        Stopped: before the block, once `stop` was called.
+        Stopped: before the block, if `stop` was called.
     """
     check()
     token = _label.set(label)
@@ -59,15 +59,15 @@ def working(label: str) -> Iterator[None]:
 
 
 def counted(total: int, first: float = 0.0, last: float = 1.0) -> Iterator[int]:
-    """The numbers 0 to ``total - 1``; tells the listener after each how much is done.
+    """The numbers 0 to ``total - 1``; reports the finished share to the listener after each.
 
     Args:
-        total: how many steps there are.
-        first: the share of the named work that is done before the first of them.
-        last: the share that is done after the last.
+        total: number of steps.
+        first: the finished share of the named work before the first step.
+        last: the finished share after the last step.
 
     Raises:
-        Stopped: between two steps, once `stop` was called.
+        Stopped: between two steps, if `stop` was called.
     """
     for number in range(total):
         check()
@@ -76,17 +76,17 @@ def counted(total: int, first: float = 0.0, last: float = 1.0) -> Iterator[int]:
 
 
 def check() -> None:
-    """Raise if the work is to end.
+    """Check whether the work was stopped.
 
     Raises:
-        Stopped: once `stop` was called.
+        Stopped: if `stop` was called.
     """
     if _stopping.is_set():
         raise Stopped
 
 
 def stop() -> None:
-    """End all counted work in this process at its next step; what starts later ends at once."""
+    """End all counted work in this process at its next step; later work ends at once."""
     _stopping.set()
 
 

@@ -1,4 +1,4 @@
-"""The published weights that are known: where each is, and the hash that proves it."""
+"""The known published weights: address and hash of each."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ class Weights:
     """A published weights file.
 
     Attributes:
-        name: what `mkgan weights pull` calls it.
+        name: its name for `mkgan weights pull`.
         family: the kind of network, a key of `FAMILIES`.
         address: where it is published; its last part is the file's name.
         size: bytes.
         sha256: of the file.
-        licence: its terms.
+        licence: of the file.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Weights:
         return self.address.rsplit("/", 1)[-1]
 
 
-# The best of a family first: the order of preference where several lie in one folder.
+# The best of a family first: the order of preference if a folder contains several.
 REGISTRY = {
     entry.name: entry
     for entry in (

@@ -1,4 +1,4 @@
-"""Steps of a training on a GPU: recorded once as a CUDA graph and replayed, which spares the launch of every kernel."""
+"""Training steps on a GPU, recorded once as a CUDA graph and replayed, which saves launching every GPU kernel."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from contextlib import contextmanager
 
 import torch
 
-EAGER = 3  # steps before the recording: libraries set themselves up in the first, which cannot be recorded
+EAGER = 3  # steps before the recording: libraries initialise in the first ones, which cannot be recorded
 _recording = threading.Lock()
 
 
 class Replayed:
-    """A step that is called again and again; on a GPU it is recorded once and then replayed.
+    """A step that is called repeatedly; on a GPU it is recorded once and then replayed.
 
-    The step may depend on nothing but tensors that stay where they are, and must wait for nothing on the host. On the
-    CPU it is called as it is.
+    The step may depend only on tensors that stay at the same address, and must not wait for the host. On the CPU it is
+    called normally.
 
     Args:
         step: changes tensors in place.
-        device: where they are.
+        device: the tensors' device.
 
     Example:
         >>> total = torch.zeros(1)
@@ -37,20 +37,20 @@ class Replayed:
         self._graph: torch.cuda.CUDAGraph | None = None
 
     def __call__(self) -> None:
-        """One step; on a GPU it is queued."""
+        """Do one step; on a GPU it is only queued."""
         if self._graph:
             self._graph.replay()
             return
         if self._on_gpu and self._calls == EAGER:
             self._graph = self._record()
-            self._graph.replay()  # recording does nothing else
+            self._graph.replay()  # recording does not execute the step
             return
         self._step()
         self._calls += 1
 
     def _record(self) -> torch.cuda.CUDAGraph:
         graph = torch.cuda.CUDAGraph()
-        # other threads of this process use the card meanwhile, and may ask for memory
+        # other threads of this process use the GPU meanwhile, and may allocate memory
         with (
             _recording,
             torch.cuda.graph(graph, stream=torch.cuda.current_stream(), capture_error_mode="thread_local"),
@@ -61,10 +61,10 @@ class Replayed:
 
 @contextmanager
 def own_stream(device: str) -> Iterator[None]:
-    """Queue the work of the block beside that of other threads; all of it is done at the end.
+    """Queue the work of the block in its own stream, in parallel to other threads; it is finished at the end.
 
-    What other threads queued before is done first. Does nothing on the CPU. Tensors made inside must not be used
-    outside: their memory may be given to the next block while that still computes.
+    Work that other threads queued earlier is done first. Does nothing on the CPU. Do not use tensors created inside the
+    block outside of it: their memory may be reused by the next block while they are still in use.
     """
     if not device.startswith("cuda"):
         yield
@@ -78,6 +78,6 @@ def own_stream(device: str) -> Iterator[None]:
 
 
 def wait(device: str) -> None:
-    """Wait for what this thread queued, so that who counts steps counts those that are done."""
+    """Wait for the steps that this thread has queued, so that progress counts finished steps."""
     if device.startswith("cuda"):
         torch.cuda.current_stream().synchronize()

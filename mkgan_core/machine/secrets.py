@@ -1,7 +1,7 @@
-"""Passwords and tokens in URLs: what is shown and stored has a mask in their place; only this process knows them.
+"""Passwords and tokens in URLs: everything displayed or stored contains a mask instead; only this process knows them.
 
-A URL is masked where it enters and opened by what its mask stands for. The memory is an environment variable, so that
-the processes started by this one share it; on Linux nobody but the same user (and root) can read it.
+A URL is masked on input, and its mask is replaced by the secret when it is opened. The secrets are kept in an
+environment variable, so that child processes share them; on Linux, only the same user (and root) can read it.
 """
 
 from __future__ import annotations
@@ -20,31 +20,34 @@ from urllib.parse import quote, unquote
 MEMORY = "MKGAN_URL_SECRETS"  # the environment variable: JSON, {"<place> <mask>": secret}
 MASK = "***"
 
-_MASKED = re.compile(r"(\*\*\*\d*)(/.*)?", re.DOTALL)  # with a path after it in a query: a file below a masked folder
+_MASKED = re.compile(r"(\*\*\*\d*)(/.*)?", re.DOTALL)  # in a query, a path may follow: a file below a masked folder
 _CHAIN = re.compile(r"::(?=[A-Za-z][\w+.-]*://)")  # fsspec's, as in simplecache::http://...
 _URL = re.compile(r"([A-Za-z][\w+.-]*)://(.*)", re.DOTALL)
-_LOCAL = {"file", "local", "memory"}  # a question mark is a letter there
+_LOCAL = {"file", "local", "memory"}  # a question mark is an ordinary character there
 _NAME_ALONE = frozenset("abfs abfss wasb wasbs az ssh sftp hdfs webhdfs".split())  # container@account, login@host
 
-_PASSWORD_LETTERS, _VALUE_LETTERS = 4, 8  # shorter ones are masked in URLs only: "1" or "true" is in every text
-# bounded, so that no text takes long; a path made of a URL has one slash
+_PASSWORD_LETTERS, _VALUE_LETTERS = (
+    4,
+    8,
+)  # shorter ones are masked only in URLs, because texts often contain "1", "true"
+# bounded, so that no text takes long; a URL turned into a path has one slash
 _USER_IN_TEXT = re.compile(r"""(?<=[:/]/)[^\s/?#'"<>@:]*:[^\s/?#'"<>@]*@""")
 _VALUE_IN_TEXT = re.compile(
     r"""(?i)([?&][^=&?\s]{0,40}(?:sig|token|secret|passw|pwd|key|auth|credential)[^=&?\s]{0,40}=)(?!\*\*\*)[^&\s'"<>]+"""
 )
 
-_SHARED_LETTERS = 100_000  # Linux starts no process with a longer variable; what goes beyond, this process alone knows
+_SHARED_LETTERS = 100_000  # Linux's limit for a variable of a child process; only this process knows the rest
 _own: dict[str, str] = {}
 _lock = Lock()
 _plain_record = logging.getLogRecordFactory()
 
 
 def hide(uri: str) -> str:
-    """A URL with a mask in place of its user info and of each value of its query; anything else as it is.
+    """A URL with a mask in place of its user info and of each value in its query; other texts are unchanged.
 
-    What a mask stands for is remembered. Another secret at the same place has another mask, ``***2``; the same URL
-    has the same one, and a masked URL stays as it is. A login or container without a password, as in
-    ``sftp://login@host``, is no secret.
+    The masked secrets are remembered. Another secret at the same place gets another mask, ``***2``; the same URL always
+    gets the same one, and a masked URL stays unchanged. A login or container without a password, as in
+    ``sftp://login@host``, is not a secret.
 
     Example:
         >>> hide("http://alice:secretpw@example.org/x?sig=abc"), hide("data/im_1.png")
@@ -56,7 +59,7 @@ def hide(uri: str) -> str:
 
 
 def reveal(uri: str) -> str:
-    """The URL that a masked one stands for, also one of a file below a masked folder; unchanged where nobody knows.
+    """The original of a masked URL, also of a file below a masked folder; unchanged if the secret is unknown.
 
     Example:
         >>> reveal("http://***@nobody/x")
@@ -66,7 +69,7 @@ def reveal(uri: str) -> str:
 
 
 def is_masked(uri: str) -> bool:
-    """Whether a URL has a mask in it, and so cannot be opened as it is.
+    """Whether a URL contains a mask, and so cannot be opened directly.
 
     Example:
         >>> is_masked("http://***@h:1/x"), is_masked("http://alice:secretpw@h:1/x"), is_masked("a***b.png")
@@ -76,7 +79,7 @@ def is_masked(uri: str) -> bool:
 
 
 def mask(text: str) -> str:
-    """A text with a mask in place of every remembered secret, and of what looks like one in a URL.
+    """A text with a mask in place of every known secret, and of everything in a URL that looks like one.
 
     Example:
         >>> mask("GET ftp://eve:pw@h/x failed; http://h/y?size=3&token=abc too")
@@ -90,7 +93,7 @@ def mask(text: str) -> str:
 
 
 def mask_logs() -> None:
-    """From now on mask what this process logs, with all loggers; a process that knows a secret does so by itself."""
+    """From now on mask all log messages of this process; called automatically once it knows a secret."""
     global _plain_record
     with _lock:
         if logging.getLogRecordFactory() is not _masked_record:
@@ -102,20 +105,20 @@ def _masked_record(*args: object, **kwargs: object) -> logging.LogRecord:
     record = _plain_record(*args, **kwargs)  # type: ignore[arg-type]
     try:
         message = record.getMessage()
-    except Exception:  # arguments that do not fit the message; the handler says so
+    except Exception:  # arguments that do not fit the message; the handler reports it
         return record
     if (masked := mask(message)) != message:
         record.msg, record.args = masked, None
     if record.exc_info and record.exc_info[0]:
         shown = "".join(traceback.format_exception(*record.exc_info)).rstrip("\n")
         if (masked := mask(shown)) != shown:
-            # formatters print this text, and have no exception any more to make it from again
+            # formatters print this text; without the exception they cannot create it again
             record.exc_text, record.exc_info = masked, None
     return record
 
 
 def _replaced(uri: str, swap: Callable[[str, str], str]) -> str:
-    """The URL with each secret, or mask, replaced by what ``swap`` makes of it and its place."""
+    """The URL with each secret, or mask, replaced by ``swap(place, text)``."""
     return "::".join(_link_replaced(link, swap) for link in _CHAIN.split(uri))
 
 
@@ -126,10 +129,10 @@ def _link_replaced(link: str, swap: Callable[[str, str], str]) -> str:
     scheme, rest = found.groups()
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     if "@" not in authority and ":" in authority and not re.search(r"(:\d*|\])$", authority) and "@" in rest:
-        authority = rest.rpartition("@")[0] + "@"  # a password with a slash or the like in it
+        authority = rest.rpartition("@")[0] + "@"  # a password with a slash or similar
     user, at, host = authority.rpartition("@")
     tail = rest[len(authority) :]
-    # a mask belongs to a scheme and a host: nothing that a file names can send a secret elsewhere
+    # a mask belongs to a scheme and a host, so a URL in a file cannot send a secret to another host
     origin = f"{scheme}://{host or re.split('[/?#]', tail, maxsplit=1)[0]}"
     if user and (":" in user or scheme.lower() not in _NAME_ALONE):
         user = swap(f"{origin} @", user)
@@ -140,13 +143,13 @@ def _link_replaced(link: str, swap: Callable[[str, str], str]) -> str:
 
 
 def _value_replaced(part: str, origin: str, swap: Callable[[str, str], str]) -> str:
-    """A part of a query, ``name=value`` or a value alone."""
+    """Swap a part of a query, ``name=value`` or only a value."""
     name, equals, value = part.partition("=") if "=" in part else ("", "", part)
     return f"{name}{equals}{swap(f'{origin} {name}', value) if value else ''}"
 
 
 def _remember(place: str, secret: str) -> str:
-    """The mask of a secret at a place: a scheme and a host with ``@`` or the name of a value."""
+    """The mask of a secret at a place: a scheme and a host, with ``@`` or the name of a value."""
     if _MASKED.fullmatch(secret):
         return secret
     with _lock:
@@ -155,7 +158,7 @@ def _remember(place: str, secret: str) -> str:
         while (masked := f"{MASK}{number if number > 1 else ''}") and (other := known.get(f"{place} {masked}")):
             if secret == other:
                 return masked
-            if secret.startswith(f"{other}/") and not place.endswith(" @"):  # a file below the folder of that query
+            if secret.startswith(f"{other}/") and not place.endswith(" @"):  # a file below the folder in that query
                 return masked + secret[len(other) :]
             number += 1
         shared = json.dumps({**known, f"{place} {masked}": secret})
@@ -179,7 +182,7 @@ def _memory() -> tuple[str, int]:
 
 @lru_cache(maxsize=8)
 def _known(shared: str, _: int) -> dict[str, str]:
-    """What the masks stand for: place and mask -> secret."""
+    """The known secrets: place and mask -> secret."""
     try:
         known = json.loads(shared or "{}")
     except ValueError:
@@ -190,13 +193,13 @@ def _known(shared: str, _: int) -> dict[str, str]:
 
 @lru_cache(maxsize=8)
 def _in_text(shared: str, own: int) -> list[tuple[str, str]]:
-    """What is masked in texts: every form of the secrets that file systems print, the longest first."""
+    """The texts to mask: every form of the secrets that file systems print, the longest first."""
     forms: dict[str, str] = {}
     for key, secret in _known(shared, own).items():
         place, _, masked = key.rpartition(" ")
         if place.endswith(" @"):
             forms[f"{secret}@"] = forms[f"{unquote(secret)}@"] = f"{masked}@"
-            forms[base64.b64encode(unquote(secret).encode()).decode()] = masked  # as a header of HTTP has it
+            forms[base64.b64encode(unquote(secret).encode()).decode()] = masked  # as in an HTTP header
         words = secret.partition(":")[2] if place.endswith(" @") and ":" in secret else secret
         if len(words) >= (_PASSWORD_LETTERS if place.endswith(" @") else _VALUE_LETTERS):
             forms |= dict.fromkeys((words, unquote(words), quote(unquote(words), safe="")), masked)

@@ -1,4 +1,4 @@
-"""The artifact store: anything fsspec can reach, content-addressed, files written whole or not at all."""
+"""The artifact store: any place that fsspec supports, content-addressed, with atomic writes."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from mkgan_core.errors import ArtifactError, StorageError
 from mkgan_core.machine import secrets
 from mkgan_core.machine.locks import locked
 
-# object stores put a file whole or not at all; others get a temporary name first
+# object stores write files atomically; for the others, write under a temporary name first
 _ATOMIC_PROTOCOLS = {"s3", "s3a", "gs", "gcs", "az", "abfs", "memory"}
 
-# How often an S3 request is tried again; the waits in between are random, up to 1, 2, 4, ... s. Eight outlast a minute
-# on the average, and half of one almost always. Not botocore's newer modes: they share one budget of retries among all
-# threads, and an outage uses it up.
+# Number of retries for an S3 request, with random waits of up to 1, 2, 4, ... s. Eight last a minute on average, and
+# half a minute almost always. We do not use botocore's newer modes: all threads share their retries, so an outage uses
+# them up.
 _RETRIES, _FEW_RETRIES = 8, 2
-_PROBE_BYTES = 2**20  # a full disk still takes an empty file
+_PROBE_BYTES = 2**20  # a full disk still accepts an empty file
 PART = ".part"  # ending of a file that is being written
 LOCKS = "locks"  # folder of `Store.lock`
 
 
 class StoredFile(TypedDict):
-    """A file of a store as a record names it.
+    """A reference to a file of a store, as used in records.
 
     Keys:
-        name: relative to the store's root, so that a store may be moved.
+        name: relative to the store's root, so that the store can be moved.
         size: bytes.
         sha256: hexadecimal.
     """
@@ -54,7 +54,7 @@ def content_key(parts: Mapping[str, Any]) -> str:
 
 
 def without_end(uri: str) -> str:
-    """A place without slashes at its end, but for the root of a file system: ``file://`` is the working directory.
+    """A path or URL without trailing slashes, except for a file system's root: ``file://`` is the working directory.
 
     Example:
         >>> without_end("s3://bucket/store/"), without_end("file:///")
@@ -69,10 +69,11 @@ class Store:
 
     Args:
         uri: the place.
-        patient: wait a minute for a store that does not answer; otherwise a few seconds, to say so before a run starts.
+        patient: whether to wait a minute for a store that does not answer; otherwise a few seconds, for checks before a
+            run.
 
     Raises:
-        StorageError: from every method, when the place cannot be reached, read or written.
+        StorageError: from every method, if the place cannot be reached, read or written.
     """
 
     def __init__(self, uri: str, *, patient: bool = True) -> None:
@@ -83,8 +84,8 @@ class Store:
             opened = secrets.reveal(self.uri)
             if secrets.is_masked(opened):
                 raise StorageError(
-                    f"what is masked in {self.uri} is not known to this process; start the same command again with the "
-                    "whole URL (finished steps are kept), or use fsspec's configuration"
+                    f"this process does not know the secret that is masked in {self.uri}; repeat the command with the "
+                    "full URL (finished steps are kept), or use fsspec's configuration"
                 )
             self.fs, self.root = fsspec.core.url_to_fs(opened, **storage_options(opened, patient))
         protocols = {self.fs.protocol} if isinstance(self.fs.protocol, str) else set(self.fs.protocol)
@@ -96,18 +97,18 @@ class Store:
         self._inside = self.uri if self.uri.endswith("/") else f"{self.uri}/"
 
     def path(self, name: str) -> str:
-        """The file system's own path of a file named relative to the root, or by its full URI.
+        """The file system's path of a file, given relative to the root or by its full URI.
 
         Raises:
             ArtifactError: for a name that leaves the root.
         """
         inside = name.removeprefix(self._inside)
         if "://" in inside or inside.startswith("/") or ".." in inside.split("/"):
-            raise ArtifactError(f"{name!r} is no name of a file in {self.uri}: it leads out of it")
+            raise ArtifactError(f"{name!r} does not name a file inside {self.uri}")
         return posixpath.join(self.root, inside)
 
     def uri_of(self, name: str) -> str:
-        """The full URI of a file named relative to the root."""
+        """The full URI of a file, given relative to the root."""
         return f"{self._inside}{name}"
 
     def exists(self, name: str) -> bool:
@@ -118,35 +119,35 @@ class Store:
         """The content of a file.
 
         Raises:
-            ArtifactError: if there is none, or something that is no file: a folder, a pipe, a device.
+            ArtifactError: if it is missing or not a file: a folder, a pipe, a device.
         """
         with _faults(f"cannot read {name} in {self.uri}"):
             path = self.path(name)
-            if self.local and not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would keep us waiting for ever
-                raise ArtifactError(f"{self._shown(name)} is no regular file; name one, or remove it")
+            if self.local and not stat.S_ISREG(os.stat(path).st_mode):  # reading a pipe would never end
+                raise ArtifactError(f"{self._shown(name)} is not a regular file; replace or remove it")
             return self.fs.cat_file(path)
 
     def fetch(self, file: StoredFile) -> bytes:
-        """The content of a file that a record names.
+        """The content of a file referenced in a record.
 
         Raises:
-            ArtifactError: if it is missing, cut or altered.
+            ArtifactError: if it is missing, truncated or altered.
         """
         data = self.read(file["name"])
         if len(data) != file["size"] or sha256(data) != file["sha256"]:
-            what = f"{len(data)} of {file['size']} bytes" if len(data) != file["size"] else "not what was written"
+            what = f"{len(data)} of {file['size']} bytes" if len(data) != file["size"] else "its content has changed"
             raise ArtifactError(
-                f"{self._shown(file['name'])} is damaged ({what}); run the same command again, which makes it anew"
+                f"{self._shown(file['name'])} is damaged ({what}); repeat the command to create it again"
             )
         return data
 
     def put(self, name: str, data: bytes) -> StoredFile:
-        """Write a file as `write` does; returns how a record names it."""
+        """Write a file as `write` does; return a reference for records."""
         self.write(name, data)
         return {"name": name, "size": len(data), "sha256": sha256(data)}
 
     def list(self, folder: str) -> list[str]:
-        """Names of the files and folders in a folder, sorted; empty when there is no such folder."""
+        """Names of the files and folders in a folder, sorted; empty if there is no such folder."""
         path = self.path(folder).rstrip("/")
         with _faults(f"cannot list {folder} in {self.uri}"):
             self.fs.invalidate_cache(path)
@@ -156,8 +157,8 @@ class Store:
                 return []
 
     def write(self, name: str, data: bytes) -> str:
-        """Write a file so that nobody ever sees half of it, not after a power cut either; returns its URI."""
-        with _faults(f"cannot write to the store {self.uri}", "; choose a writable place with --store"):
+        """Write a file atomically, even in case of a power cut; return its URI."""
+        with _faults(f"cannot write to the store {self.uri}", "; choose another place with --store"):
             path = self.path(name)
             if self.atomic:
                 self.fs.pipe_file(path, data)
@@ -166,22 +167,22 @@ class Store:
         return self.uri_of(name)
 
     def _write_apart(self, path: str, data: bytes) -> None:
-        """Write under another name first."""
+        """Write under a temporary name, then rename."""
         folder = posixpath.dirname(path)
         self._make_folder(folder)
         temporary = f"{path}.{uuid.uuid4().hex}{PART}"
         try:
             with self.fs.open(temporary, "wb") as file:
                 file.write(data)
-                if self.local:  # a renamed file whose content is only in memory would be empty after a power cut
+                if self.local:  # without fsync, a renamed file could be empty after a power cut
                     file.flush()
                     os.fsync(file.fileno())
             if (written := self.fs.info(temporary)["size"]) != len(data):
-                raise OSError(f"{written} of {len(data)} bytes arrived")
+                raise OSError(f"only {written} of {len(data)} bytes were written")
             if self.local:
                 os.replace(temporary, path)
                 _sync(folder)
-            elif self.fs.isdir(path):  # a file system would move the file into it
+            elif self.fs.isdir(path):  # the rename would move the file into it
                 raise IsADirectoryError(f"{path} is a folder")
             else:
                 self.fs.mv(temporary, path)
@@ -201,12 +202,12 @@ class Store:
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Keep others out who want the same lock (`locks.locked`); only a local store can."""
+        """Hold a lock during the block (`locks.locked`); does nothing for a store that is not local."""
         with locked(self.path(f"{LOCKS}/{name}")) if self.local else nullcontext():
             yield
 
     def files(self, folder: str) -> list[str]:
-        """Names of all files in a folder, however deep, sorted; empty when there is no such folder."""
+        """Names of all files in a folder and its subfolders, sorted; empty if there is no such folder."""
         with _faults(f"cannot list {folder} in {self.uri}"):
             self.fs.invalidate_cache()
             place = self.path(folder)
@@ -214,12 +215,12 @@ class Store:
         return sorted(path[len(self.root) :].lstrip("/") for path in found)
 
     def size(self, name: str) -> int:
-        """Bytes of a file."""
+        """Size of a file in bytes."""
         with _faults(f"cannot reach {name} in {self.uri}"):
             return int(self.fs.size(self.path(name)) or 0)
 
     def modified(self, name: str) -> datetime | None:
-        """When a file was written; None where the file system does not tell."""
+        """Time when a file was written; None if the file system does not know."""
         with _faults(f"cannot reach {name} in {self.uri}"):
             try:
                 at = self.fs.modified(self.path(name))
@@ -228,7 +229,7 @@ class Store:
         return at if at.tzinfo else at.replace(tzinfo=UTC)
 
     def remove(self, name: str) -> None:
-        """Remove a file; it is no fault if somebody else did."""
+        """Remove a file, if it still exists."""
         with _faults(f"cannot remove {name} from {self.uri}"), suppress(FileNotFoundError):
             self.fs.rm_file(self.path(name))
 
@@ -245,7 +246,7 @@ class Store:
         """Write a megabyte, read it back, and remove it.
 
         Raises:
-            StorageError: when that fails.
+            StorageError: if that fails.
         """
         name = f".probe-{uuid.uuid4().hex}"
         file = self.put(name, os.urandom(_PROBE_BYTES))
@@ -257,7 +258,7 @@ class Store:
 
 @contextmanager
 def scratch() -> Iterator[Store]:
-    """A store in this process's memory that is gone when the block ends.
+    """A store in this process's memory, removed at the end of the block.
 
     Example:
         >>> with scratch() as store:
@@ -274,7 +275,7 @@ def scratch() -> Iterator[Store]:
 
 @contextmanager
 def _faults(what: str, remedy: str = "") -> Iterator[None]:
-    """Make a StorageError of whatever goes wrong: file systems raise errors of their own, not only OSErrors."""
+    """Turn any exception into a StorageError: file systems raise many kinds, not only OSError."""
     try:
         yield
     except StorageError:
@@ -283,12 +284,12 @@ def _faults(what: str, remedy: str = "") -> Iterator[None]:
         kind = ArtifactError if isinstance(fault, FileNotFoundError) else StorageError
         text = str(fault) or type(fault).__name__
         shown = secrets.mask(text)
-        # a cause that names a password would print it with every traceback
+        # a traceback would print the password in the cause
         raise kind(f"{what}: {shown}{remedy}") from (fault if shown == text else None)
 
 
 def _sync(folder: str) -> None:
-    """Have a folder's entries written to the disk, where the system can."""
+    """Flush a folder's entries to the disk, if the system supports it."""
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -298,7 +299,7 @@ def _sync(folder: str) -> None:
 
 
 def storage_options(uri: str, patient: bool = True) -> dict[str, Any]:
-    """What the file system is opened with, beside the user's own settings (fsspec's configuration, AWS_* variables)."""
+    """Options for opening the file system, besides the user's settings (fsspec's configuration, AWS_* variables)."""
     from fsspec.config import conf
     from fsspec.utils import get_protocol
 

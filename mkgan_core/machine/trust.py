@@ -1,7 +1,7 @@
-"""Weights that are programs: which files are loaded by Python's pickle, and whose word is taken for them.
+"""Trust in pickled weights, which can run code.
 
-Whoever made a pickle decides what runs when it is loaded. So one is loaded only if it is a published one, by its
-SHA-256, or if the user says that it comes from somebody they trust: ``--trust-weights``, or ``MKGAN_TRUST_WEIGHTS=1``.
+Loading a Python pickle runs the code in it. So a pickle is loaded only if its SHA-256 is a published one, or if the
+user trusts its source: ``--trust-weights``, or ``MKGAN_TRUST_WEIGHTS=1``.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from pathlib import Path
 from mkgan_core.errors import WeightsError
 
 VARIABLE = "MKGAN_TRUST_WEIGHTS"
-_YES = ("1", "true", "t", "yes", "y", "on")  # as the command line reads its variables
-_PICKLES = (".pt", ".pkl", ".pickle")  # anywhere in the name: some versions of ultralytics look no closer
-# `mkgan_core.segmenters` reads these with torch.load(weights_only=True), which makes nothing but tensors
+_YES = ("1", "true", "t", "yes", "y", "on")  # same as for other variables of the command line
+_PICKLES = (".pt", ".pkl", ".pickle")  # anywhere in the name, as some versions of ultralytics check it
+# `mkgan_core.segmenters` reads these with torch.load(weights_only=True), which creates only tensors
 _TENSORS_ALONE = ("sam_vit_*.pth", "fasterrcnn_*.pth", "maskrcnn_*.pth")
 
 
 def is_pickle(path: Path) -> bool:
-    """Whether loading a file runs what is in it.
+    """Whether loading a file can run code in it.
 
     Example:
         >>> [is_pickle(Path(name)) for name in ("yolo.pt", "model_final_1.pkl", "sam_vit_b.pth", "yolo.onnx")]
@@ -33,13 +33,13 @@ def is_pickle(path: Path) -> bool:
 
 
 def trust_weights(yes: bool) -> None:
-    """Trust pickled weights in this process and its children; False leaves what the environment says."""
+    """Trust pickled weights in this process and its children; False keeps the environment's setting."""
     if yes:
         os.environ[VARIABLE] = "1"
 
 
 def check(path: Path, sha256: str, known: Collection[str]) -> None:
-    """Raise for a pickle that nobody vouches for.
+    """Check that a weights file is not an untrusted pickle.
 
     Args:
         path: the file.
@@ -47,12 +47,12 @@ def check(path: Path, sha256: str, known: Collection[str]) -> None:
         known: SHA-256 of published files.
 
     Raises:
-        WeightsError: saying what to do.
+        WeightsError: if it is, with a remedy.
     """
     if not is_pickle(path) or sha256 in known or os.environ.get(VARIABLE, "").strip().lower() in _YES:
         return
     raise WeightsError(
-        f"the weights {path} are a Python pickle that is not a published one (sha256 {sha256}), and loading it runs "
-        f"whatever its maker put in; if you trust where it comes from, give --trust-weights or set {VARIABLE}=1, else "
-        "use a published file (`mkgan weights list`) or an export such as .onnx"
+        f"the weights {path} are an unpublished Python pickle (sha256 {sha256}), and loading it can run any code; if "
+        f"you trust its source, add --trust-weights or set {VARIABLE}=1; otherwise use a published file "
+        "(`mkgan weights list`) or an export such as .onnx"
     )

@@ -1,8 +1,8 @@
-"""Network weights: where they are looked for, and how a file is verified before it is used.
+"""Network weights: finds files, and verifies them before they are used.
 
-Places, in this order: what ``MKGAN_WEIGHTS`` names (files or folders, separated like ``PATH``), then the cache,
-``MKGAN_CACHE`` or ``~/.cache/mkgan``, its folder ``weights``. A file is recognised by its name. Nothing is downloaded
-unless asked for (`mkgan_core.downloads`).
+Search order: the files and folders in ``MKGAN_WEIGHTS`` (separated as in ``PATH``), then the folder ``weights`` of the
+cache, ``MKGAN_CACHE`` or ``~/.cache/mkgan``. A file is recognised by its name. Nothing is downloaded without a request
+(`mkgan_core.machine.downloads`).
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ FAMILIES = {
     "yolo-seg": ("yolo*-seg*",),
     "yolo": ("yolo*", "rtdetr*"),
 }
-# the exports that ultralytics loads: files, and folders such as yolov8n_openvino_model
+# exports that ultralytics can load: files, and folders such as yolov8n_openvino_model
 YOLO_ENDINGS = (".pt", ".torchscript", ".onnx", ".engine", ".tflite", ".pb", ".mnn", ".mlpackage", "_model")
-# no entry in the registry, for want of a hash to verify a download with
+# not in the registry, because we have no hash to verify a download
 SEGMENTING_YOLO = "https://github.com/ultralytics/assets/releases/download/v8.3.0/yolov8n-seg.pt"
-NO_DETECTORS = ("-seg", "-pose", "-cls", "-obb", "-sem", "-depth")  # used when named, never picked from a folder
+NO_DETECTORS = ("-seg", "-pose", "-cls", "-obb", "-sem", "-depth")  # used only if named directly, not from a folder
 
-# format of a YOLO -> the package that runs it, and how to install it; torch's own formats need none
+# format of a YOLO -> the package that runs it, and how to install it; torch's formats need none
 RUNTIMES = {
     ".tflite": ("ai_edge_litert", "ai-edge-litert"),
     ".onnx": ("onnxruntime", "onnxruntime"),
@@ -50,10 +50,10 @@ RUNTIMES = {
 
 
 def available(family: str) -> list[Path]:
-    """The weights of a family that are here, best first; not yet verified.
+    """The weights files of a family on this machine, best first; not yet verified.
 
     Raises:
-        WeightsError: if ``MKGAN_WEIGHTS`` names something that does not exist, or a file of no known kind.
+        WeightsError: if ``MKGAN_WEIGHTS`` names something that does not exist, or a file of an unknown kind.
     """
     found: list[Path] = []
     for place in _named():
@@ -77,7 +77,7 @@ def require(family: str) -> Path:
     """The verified weights file of a family.
 
     Raises:
-        WeightsError: when there is none, saying which file to put where; when it is damaged.
+        WeightsError: if there is none, with the file to add and its folder; or if it is damaged.
     """
     found = available(family)
     if not found:
@@ -87,35 +87,35 @@ def require(family: str) -> Path:
 
 
 def how_to_get(family: str) -> str:
-    """What is missing, and which file to put where."""
+    """Message for missing weights: which file to put where."""
     if family == "yolo-seg":
         return (
-            f"no yolo-seg weights here: put a YOLO that segments, such as yolov8n-seg.pt ({SEGMENTING_YOLO}), into "
-            f"{cache_folder()}, or set MKGAN_WEIGHTS to the file or its folder."
+            f"no yolo-seg weights found: put a YOLO segmentation network, such as yolov8n-seg.pt ({SEGMENTING_YOLO}), "
+            f"into {cache_folder()}, or set MKGAN_WEIGHTS to the file or its folder."
         )
     best, *others = [entry for entry in REGISTRY.values() if entry.family == family]
     choice = "".join(f", or {other.file} ({other.address})" for other in others)
-    wide = " Any other YOLO file that ultralytics loads will do too." if family == "yolo" else ""
+    wide = " Any other YOLO file that ultralytics can load works too." if family == "yolo" else ""
     return (
-        f"no {family} weights here: put {best.file} ({best.address}){choice} into {cache_folder()}, "
+        f"no {family} weights found: put {best.file} ({best.address}){choice} into {cache_folder()}, "
         f"or set MKGAN_WEIGHTS to the file or its folder, or run `mkgan weights pull {best.name}`.{wide}"
     )
 
 
 def missing_runtime(path: Path) -> str | None:
-    """What to install for weights in this format, None when it is there."""
+    """What to install for weights in this format; None if it is installed."""
     for ending, (module, package) in RUNTIMES.items():
         if path.name.endswith(ending) and importlib.util.find_spec(module) is None:
-            return f"{path.name} runs in the package {package}, which is not installed: pip install {package}"
+            return f"{path.name} needs the package {package}, which is not installed: pip install {package}"
     return None
 
 
 def verify(path: Path) -> str:
-    """SHA-256 of a weights file that may be loaded.
+    """SHA-256 of a weights file, after checking that it may be loaded.
 
     Raises:
-        WeightsError: if it cannot be read, is a pickle that nobody vouches for (`trust`), or bears a published name and
-            is not the published file.
+        WeightsError: if it cannot be read, is an untrusted pickle (`trust`), or has a published name but is not the
+            published file.
     """
     found = check_published(path)
     trust.check(path, found, {entry.sha256 for entry in REGISTRY.values()})
@@ -123,7 +123,7 @@ def verify(path: Path) -> str:
 
 
 def check_published(path: Path) -> str:
-    """SHA-256 of a weights file; a file under a published name must be the published one.
+    """SHA-256 of a weights file; a file with a published name must be the published one.
 
     Raises:
         WeightsError: if it is not, or cannot be read.
@@ -132,13 +132,13 @@ def check_published(path: Path) -> str:
     if entry and found != entry.sha256:
         raise WeightsError(
             f"the weights {path} are damaged: sha256 {found}, published {entry.sha256}; remove the file and run "
-            f"`mkgan weights pull {entry.name}` (weights of your own need a name of their own)"
+            f"`mkgan weights pull {entry.name}` (if they are your own weights, rename the file)"
         )
     return found
 
 
 def unusable(path: Path, what: str, fault: BaseException) -> WeightsError:
-    """The error for weights that a library cannot load; of its own message only the first sentence, without advice."""
+    """The error for weights that a library cannot load; quotes only the first sentence of the library's message."""
     why = f"{type(fault).__name__}: {str(fault).split('. ')[0].splitlines()[0] if str(fault) else 'no reason given'}"
     return WeightsError(f"cannot use {path} as {what} ({why}); replace the file")
 
@@ -151,8 +151,8 @@ def digest(path: Path) -> str:
     """
     with _readable(path):
         state = path.stat()
-        if not (stat.S_ISREG(state.st_mode) or stat.S_ISDIR(state.st_mode)):  # a pipe would keep us waiting for ever
-            raise WeightsError(f"the weights {path} are no file, but a device, pipe or socket; name a file")
+        if not (stat.S_ISREG(state.st_mode) or stat.S_ISDIR(state.st_mode)):  # reading a pipe would never end
+            raise WeightsError(f"the weights {path} are a device, pipe or socket, not a file; name a file")
         return _digest(path, state.st_size, state.st_mtime_ns)
 
 
@@ -166,7 +166,7 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as fault:
-        raise WeightsError(f"cannot read the weights {path}: {fault.strerror}; make it readable") from fault
+        raise WeightsError(f"cannot read the weights {path}: {fault.strerror}; make the file readable") from fault
 
 
 def _named() -> list[Path]:
@@ -174,14 +174,14 @@ def _named() -> list[Path]:
 
 
 def _families_of(path: Path) -> list[str]:
-    """What a file that the user named can serve as; anything in a format of ultralytics' may be a YOLO."""
+    """The families for a file named by the user; any file in a format of ultralytics may be a YOLO."""
     families = [name for name, patterns in FAMILIES.items() if any(fnmatch(path.name, pattern) for pattern in patterns)]
     if families:
-        return families  # a YOLO that segments gives boxes, too
+        return families  # a YOLO segmentation network also detects boxes
     if path.name.endswith(YOLO_ENDINGS):
         return ["yolo"]
     known = ", ".join(pattern for patterns in FAMILIES.values() for pattern in patterns)
-    raise WeightsError(f"MKGAN_WEIGHTS names {path}, of no known kind; name the file like one of {known}")
+    raise WeightsError(f"MKGAN_WEIGHTS names {path}, a file of unknown kind; rename it like one of {known}")
 
 
 def _in_folder(folder: Path, family: str) -> list[Path]:
@@ -198,7 +198,7 @@ def _in_folder(folder: Path, family: str) -> list[Path]:
 
 @cache
 def _digest(path: Path, _size: int, _changed_ns: int) -> str:
-    """SHA-256 of a file, or of the files in a folder; read once while size and time of change stay the same."""
+    """SHA-256 of a file, or of the files in a folder; read again only if size or modification time change."""
     if path.is_dir():
         inner = [(p, p.stat()) for p in sorted(path.rglob("*")) if p.is_file()]
         joined = "".join(f"{p.relative_to(path)} {_digest(p, s.st_size, s.st_mtime_ns)}\n" for p, s in inner)

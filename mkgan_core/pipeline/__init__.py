@@ -1,1 +1,1 @@
-"""From an image to its enlargement and its scores: which parts there are, the steps, and their order."""
+"""From an image to its enlargement and scores: the available parts, the steps, and their order."""

@@ -1,4 +1,4 @@
-"""Values that a person gives, checked before anything starts: the same for the Python door and the command line."""
+"""Checks the user's arguments before anything starts, for both Python and the command line."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ DEVICES = ("auto", "cpu", "cuda")
 
 
 def check_seed(seed: Any, name: str = "seed") -> int:
-    """A seed.
+    """Check a seed.
 
     Args:
-        seed: what was given.
-        name: how the message calls it.
+        seed: the user's value.
+        name: the argument's name for the message.
 
     Raises:
         ConfigError: for anything but a whole number from 0 to `MAX_SEED`.
@@ -33,11 +33,11 @@ def check_seed(seed: Any, name: str = "seed") -> int:
 
 
 def check_feather(pixels: Any, name: str = "feather") -> float:
-    """The width over which regions are blended.
+    """Check the width over which regions are blended.
 
     Args:
-        pixels: what was given, in enlarged pixels.
-        name: how the message calls it.
+        pixels: the user's value, in enlarged pixels.
+        name: the argument's name for the message.
 
     Raises:
         ConfigError: for anything but a number from 0 to `MAX_FEATHER`.
@@ -52,14 +52,14 @@ def check_feather(pixels: Any, name: str = "feather") -> float:
 
 
 def check_device(device: str, name: str = "device") -> None:
-    """Raise for a device that is none, or not here.
+    """Check that a device exists on this machine.
 
     Args:
-        device: what was given.
-        name: how the message calls it.
+        device: the user's value.
+        name: the argument's name for the message.
 
     Raises:
-        ConfigError: for an unknown name; for ``cuda`` where torch sees no GPU.
+        ConfigError: for an unknown name; for ``cuda`` if torch finds no GPU.
 
     Example:
         >>> check_device("cpu")

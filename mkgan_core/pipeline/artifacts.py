@@ -1,4 +1,4 @@
-"""Regions and kernels as files in the store, by the entries and records that name them."""
+"""Reads and writes regions and kernels as files in the store, referenced by entries and records."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def load_region(store: Store, spec: ImageSpec, entry: RegionEntry) -> Region:
 
 
 def save_region(store: Store, spec: ImageSpec, region: Region, job: Job[Any]) -> RegionEntry:
-    """Write a region's mask; returns its entry in a segmentation's record."""
+    """Write a region's mask; return its entry in a segmentation's record."""
     if region.is_whole:
         return whole_region(spec)
     data = images.encode_png(region.mask)

@@ -1,8 +1,8 @@
-"""A step of the walk described by value: small, picklable, no pixels.
+"""A step of the walk, described by its inputs: small, picklable, without pixels.
 
-`run` computes a job or finds it done: its record, a small JSON document, is in the store under the job's key, written
-after the files it names, and neither it nor they are damaged. The key is the file name, the resume rule, and (in
-`tasks`, with the store's URI) the Prefect cache key.
+`run` computes a job unless it is done. A job is done if the store has its record, a small JSON document under the job's
+key, and if the record and the files it names are undamaged; the record is written after its files. The key is also the
+file name and (in `tasks`, with the store's URI) the Prefect cache key.
 """
 
 from __future__ import annotations
@@ -45,21 +45,21 @@ class Job(Generic[R]):
 
     step: ClassVar[str]
     phrase: ClassVar[str]
-    """The step in words, with ``{job...}`` for what differs between jobs."""
+    """Description of the step, with ``{job...}`` for the parts that differ between jobs."""
     trains: ClassVar[bool] = False
-    """Whether the step may train networks, and so runs on a GPU where there is one."""
+    """Whether the step may train networks, and so runs on a GPU if there is one."""
 
     def depends_on(self) -> dict[str, Any]:
         """Everything the result depends on."""
         raise NotImplementedError
 
     def compute(self, store: Store) -> Record:
-        """Do the work; the files it names are written, the record is JSON."""
+        """Do the work and write its files; return the record, which must be JSON."""
         raise NotImplementedError
 
     @property
     def batched(self) -> bool:
-        """Whether the step shares its training with others, and so takes cores by itself."""
+        """Whether the step shares its training with others, and so reserves cores itself."""
         return False
 
     @cached_property
@@ -68,12 +68,12 @@ class Job(Generic[R]):
 
     @property
     def subject(self) -> str:
-        """What the step is about, in words."""
+        """The image, or image and region, that the step works on."""
         return self.spec.image
 
     @property
     def label(self) -> str:
-        """The step in words: `estimate kernel of im_13 object by kernelgan`."""
+        """Description of the step: `estimate kernel of im_13 object by kernelgan`."""
         return self.phrase.format(job=self)
 
     @property
@@ -81,7 +81,7 @@ class Job(Generic[R]):
         return f"artifacts/{self.step}/{self.key[:2]}/{self.key}.json"
 
     def file_name(self, ending: str) -> str:
-        """Where a file of the step belongs in the store, such as the kernel's ``.npy``."""
+        """The name in the store for a file of the step, such as the kernel's ``.npy``."""
         return self.record_name.removesuffix(".json") + ending
 
 
@@ -91,7 +91,7 @@ class RegionJob(Job[R]):
 
     Attributes:
         region: the region's entry in the segmentation's record.
-        seed: source of chance.
+        seed: random seed.
     """
 
     region: RegionEntry
@@ -106,7 +106,7 @@ class RegionJob(Job[R]):
 
 
 def find(job: Job[R]) -> R | None:
-    """The job's record if the job is done: if that and the files it names are in the store, whole (`records.find`).
+    """The job's record if the job is done: if the record and its files are in the store, undamaged (`records.find`).
 
     Raises:
         StorageError: if the store cannot be read.
@@ -115,9 +115,9 @@ def find(job: Job[R]) -> R | None:
 
 
 def run(job: Job[R]) -> R:
-    """The job's record, computed unless it is done already; a job in work elsewhere is waited for."""
+    """The job's record; computes it unless it is done, and waits if another process is computing it."""
     store = Store(job.store)
-    # not inside another job: who holds a core must not wait for one who waits for a core
+    # no lock inside another job: a thread that holds a core must not wait for one that waits for a core
     with nullcontext() if holds_cores() else store.lock(f"{job.step}-{job.key}"):
         if found := find(job):
             return found

@@ -11,7 +11,7 @@ from mkgan_core.machine.storage import content_key
 from mkgan_core.pipeline import parts
 from mkgan_core.pipeline.parts import Kind
 
-DEFAULT_METHOD = "auto+zssr"  # for a photograph whose blur nobody knows
+DEFAULT_METHOD = "auto+zssr"  # for an image with unknown blur
 DEFAULT_METHODS = ("bicubic", "bicubic+zssr", "kernelgan+zssr", "multi-kernelgan+zssr", "ground-truth+zssr")
 NAMED_METHODS = (
     "bicubic",
@@ -26,7 +26,7 @@ NAMED_METHODS = (
 )
 OBJECTS = "-objects"  # after a segmenter's name: one region per object
 Changes = tuple[tuple[str, Any], ...]
-# What takes the place of a part for which an image is too small: the first that fits.
+# Replacements for a part for which an image is too small: the first that fits is used.
 _SMALLER: dict[Kind, tuple[str, ...]] = {
     "segmenter": ("whole",),
     "estimator": ("bicubic",),
@@ -36,12 +36,12 @@ _SMALLER: dict[Kind, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Method:
-    """Three names, and what is asked for beyond the presets.
+    """Three names, and settings that differ from the preset's.
 
     Attributes:
-        name: as it was given.
+        name: as the user gave it.
         segmenter: splits the image.
-        estimator: finds each region's kernel; None where the upscaler uses no kernel (plain ``bicubic``).
+        estimator: estimates each region's kernel; None if the upscaler uses no kernel (plain ``bicubic``).
         upscaler: enlarges each region.
         segmenter_changes: settings of the segmenter that differ from the preset's.
         upscaler_changes: likewise of the upscaler.
@@ -67,14 +67,14 @@ class Method:
         return [(kind, name, changes) for kind, name, changes in named if name]
 
     def settings_hash(self, preset: str) -> str:
-        """Identifies the settings and part versions behind a row of the report."""
+        """A hash of the settings and part versions that a row of the report depends on."""
         return content_key({kind: parts.identity(kind, name, preset, dict(c)) for kind, name, c in self.parts})[:16]
 
     def for_real_images(self) -> Method:
-        """The method for a photograph with noise of its own.
+        """The method with its settings for noisy photographs.
 
         Raises:
-            ConfigError: if its upscaler has no settings for that.
+            ConfigError: if its upscaler has no such settings.
         """
         changes = parts.part_class("upscaler", self.upscaler).real_images
         if changes is None:
@@ -89,21 +89,22 @@ class Method:
         """
         if not hasattr(parts.part_class("segmenter", self.segmenter).settings_class, "per_object"):
             raise ConfigError(
-                f"--per-object: segmenter '{self.segmenter}' knows no objects; use yolo-seg, yolo-sam or yolo-grabcut"
+                f"--per-object: segmenter '{self.segmenter}' does not separate objects; "
+                "use yolo-seg, yolo-sam or yolo-grabcut"
             )
         return replace(self, segmenter_changes=(("per_object", True),))
 
     def fitting(self, shape: tuple[int, int]) -> tuple[Method, list[str]]:
-        """The method, or for an image that is too small for one of its parts, the next best that can enlarge it.
+        """The method; if an image is too small for one of its parts, the next best method that can enlarge it.
 
-        In place of an estimator comes the bicubic kernel; of an upscaler, back-projection, or where that is too much
-        as well, bicubic enlargement. Benchmarks refuse such images instead (`check_size`).
+        An estimator is replaced by the bicubic kernel. An upscaler is replaced by back-projection, or if the image is
+        too small for that as well, by bicubic enlargement. Benchmarks refuse such images instead (`check_size`).
 
         Args:
             shape: (H, W) of the image.
 
         Returns:
-            The method, and what was replaced, a sentence each.
+            The method, and one sentence for each replaced part.
 
         Example:
             >>> parse("auto+zssr").fitting((40, 30))[0].name
@@ -117,7 +118,7 @@ class Method:
             instead = next(other for other in _SMALLER[kind] if _fits(kind, other, shape))
             needed = parts.part_class(kind, name).min_side
             size = f"{shape[1]}x{shape[0]} pixels"
-            notes.append(f"{size} are too few for the {kind} '{name}', which needs {needed} each way; took '{instead}'")
+            notes.append(f"{size} are too few for the {kind} '{name}', which needs {needed} each way; used '{instead}'")
             fitted = replace(fitted, **{kind: instead, **({} if kind == "estimator" else {f"{kind}_changes": ()})})
             if not parts.part_class("upscaler", fitted.upscaler).needs_kernel:
                 fitted = replace(fitted, estimator=None)
@@ -129,7 +130,7 @@ class Method:
 
 
 def parse(name: str) -> Method:
-    """The method of a name: ``bicubic``, ``kernelgan+zssr``, ``multi-kernelgan+zssr``, ``given/bicubic+zssr``, ...
+    """The method with a name: ``bicubic``, ``kernelgan+zssr``, ``multi-kernelgan+zssr``, ``given/bicubic+zssr``, ...
 
     ``multi-X+Y`` is ``auto/X+Y``; no segmenter means ``whole``; ``yolo-seg-objects/X+Y`` has one region per object.
 
@@ -173,34 +174,37 @@ def _fits(kind: Kind, name: str, shape: tuple[int, int]) -> bool:
 
 
 def check_size(method: Method, image: str, shape: tuple[int, int]) -> None:
-    """Raise before anything starts if an image is smaller than a part's crops.
+    """Check before anything starts that an image is large enough for all parts.
 
     Raises:
-        DatasetError: naming the image, the part and the remedy.
+        DatasetError: naming the image, the part and the remedy, if it is not.
     """
     for kind, name, _ in method.parts:
         if not _fits(kind, name, shape):
             needed = parts.part_class(kind, name).min_side
             raise DatasetError(
-                f"image {image} is {shape[1]}x{shape[0]} pixels, {kind} '{name}' needs at least {needed} each way; "
+                f"image {image} is {shape[1]}x{shape[0]} pixels, but {kind} '{name}' needs at least {needed} each way; "
                 f"leave the image out, or choose another {kind}"
             )
 
 
 def check_single_image(method: Method, *, with_masks: bool = False) -> None:
-    """Raise before anything starts for parts that cannot run, or that an image without a data set cannot serve.
+    """Check before anything starts that a method can run, and that it needs no data set.
 
     Args:
-        method: what is to run.
-        with_masks: masks come with the image.
+        method: the method.
+        with_masks: whether the user gave masks.
 
     Raises:
         ConfigError: naming the part and the remedy.
         WeightsError: if network weights are missing or damaged.
     """
     if parts.part_class("segmenter", method.segmenter).needs_masks != with_masks:
-        verb = "takes no" if with_masks else "needs"
-        raise ConfigError(f"segmenter '{method.segmenter}' {verb} masks (--mask); see `mkgan methods`")
+        if with_masks:
+            raise ConfigError(
+                f"segmenter '{method.segmenter}' uses no masks; leave out --mask, or use segmenter 'mask'"
+            )
+        raise ConfigError(f"segmenter '{method.segmenter}' needs masks; add --mask, or choose another segmenter")
     for kind, name, _ in method.parts:
         parts.check_ready(kind, name)
     if method.estimator and parts.part_class("estimator", method.estimator).needs_truth:

@@ -1,4 +1,4 @@
-"""The parts that methods are made of, by name; how one is built, and what an artifact's key says of it."""
+"""The registry of parts, by name: builds them, and gives their share of an artifact's key."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Kind = Literal["segmenter", "estimator", "upscaler"]
 PRESETS = ("fast", "best", "paper")
 Registry = dict[Kind, dict[str, type[Part[Any]]]]
 
-# The parts' modules are light: what needs torch is imported when it runs.
+# The parts' modules are light: they import torch only when they run.
 _BUILT_IN: Registry = {
     "segmenter": {
         "whole": Whole,
@@ -73,9 +73,9 @@ _BUILT_IN: Registry = {
         "zssr": Zssr,
     },
 }
-ENTRY_POINTS = "mkgan.parts"  # the group in which other packages name parts of theirs
-AUTO = ("yolo-sam", "yolo-grabcut", "fft-texture")  # the best first; the last needs nothing
-INSTALL = {  # where a package is not called as it is imported
+ENTRY_POINTS = "mkgan.parts"  # entry-point group for the parts of other packages
+AUTO = ("yolo-sam", "yolo-grabcut", "fft-texture")  # the best first; the last has no requirements
+INSTALL = {  # for packages whose name differs from the import
     "ultralytics": "pip install 'mkgan[detect]'",
     "segment_anything": "pip install 'mkgan[sam]'",
     "detectron2": "pip install --no-build-isolation 'git+https://github.com/facebookresearch/detectron2.git'",
@@ -85,18 +85,18 @@ P = TypeVar("P", bound=type[Part[Any]])
 
 @cache
 def _registered() -> Registry:
-    """Our parts, and those that `register` added."""
+    """Built-in parts, and those added by `register`."""
     return {kind: dict(parts) for kind, parts in _BUILT_IN.items()}
 
 
 @cache
 def _registry() -> Registry:
-    """All parts: those of `_registered`, and those of installed packages, whose names must be new."""
+    """All parts: those of `_registered`, and those of installed packages, which must have new names."""
     registry = _registered()
     for entry in entry_points(group=ENTRY_POINTS):
         try:
             _add(registry, entry.name, _load(entry))
-        except ConfigError as fault:  # it stops only who names the part
+        except ConfigError as fault:  # it is raised only if the part is used
             _unusable()[entry.name] = fault
             log.warning("%s", fault)
     return registry
@@ -104,48 +104,48 @@ def _registry() -> Registry:
 
 @cache
 def _unusable() -> dict[str, ConfigError]:
-    """Parts of installed packages that cannot be used, and why."""
+    """Unusable parts of installed packages, and why."""
     return {}
 
 
 def _load(entry: EntryPoint) -> Any:
-    """What an entry point names.
+    """Load an entry point.
 
     Raises:
-        ConfigError: naming the package whose code cannot be imported.
+        ConfigError: naming the package, if its code cannot be imported.
     """
     try:
         with importing:
             return entry.load()
-    except Exception as fault:  # somebody else's code: whatever it raises
+    except Exception as fault:  # foreign code can raise anything
         package = entry.dist.name if entry.dist else entry.module
         raise ConfigError(
             f"part '{entry.name}' of the package {package} cannot be loaded ({type(fault).__name__}: {fault}); "
-            f"mend or uninstall {package}"
+            f"fix or uninstall {package}"
         ) from fault
 
 
 def _add(registry: Registry, name: str, part: type[Part[Any]]) -> None:
     kind = getattr(part, "kind", None)
     if kind not in registry:
-        raise ConfigError(f"part '{name}' is {part!r}; derive it from Segmenter, Estimator or Upscaler")
+        raise ConfigError(f"part '{name}' ({part!r}) is not a part; derive it from Segmenter, Estimator or Upscaler")
     if not name or set(name) & set("/+ "):
-        raise ConfigError(f"part '{name}': in a method's name, / and + separate the parts; choose a name without them")
+        raise ConfigError(f"part '{name}': a part's name must not be empty or contain /, + or spaces; choose another")
     earlier = registry[kind].get(name, part)
-    # the same class defined again, as when a notebook's cell is run twice, takes its own place
+    # the same class may be defined again, as when a notebook's cell is run twice
     if (earlier.__module__, earlier.__qualname__) != (part.__module__, part.__qualname__):
-        raise ConfigError(f"the name of {kind} '{name}' is taken by {earlier.__module__}; choose another name")
+        raise ConfigError(f"{kind} '{name}' is already defined in {earlier.__module__}; choose another name")
     registry[kind][name] = part
 
 
 def register(name: str) -> Callable[[P], P]:
-    """Give a part of your own a name, so that methods can use it; a decorator for its class.
+    """Give your own part a name, so that methods can use it; a decorator for its class.
 
-    The name is known in this process. A part that other processes shall know, such as the command `mkgan` and the
-    workers of a Prefect server, is installed with a package that names it in the entry-point group ``mkgan.parts``.
+    The name is known only in this process. For other processes, such as the command `mkgan` and the workers of a
+    Prefect server, install a package that lists the part in the entry-point group ``mkgan.parts``.
 
     Raises:
-        ConfigError: if the name is taken, or the class derives from none of the three kinds.
+        ConfigError: if the name is taken, or the class is not derived from one of the three kinds.
     """
 
     def add(part: P) -> P:
@@ -177,28 +177,28 @@ def part_class(kind: Kind, name: str) -> type[Part[Any]]:
     """The class of a part.
 
     Raises:
-        ConfigError: if there is none of this name, with the nearest known names.
+        ConfigError: if there is no part with this name, with the nearest known names.
     """
     check_part(kind, name)
     return _registry()[kind][name]
 
 
 def check_part(kind: Kind, name: str) -> None:
-    """Raise for a part that no registry knows.
+    """Check that a part exists.
 
     Raises:
-        ConfigError: with the nearest known names.
+        ConfigError: if it does not, with the nearest known names.
     """
     known = names(kind)
     if name not in known:
         if name in _unusable():
             raise _unusable()[name]
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or sorted(known)
-        raise ConfigError(f"no {kind} '{name}' (nearest: {', '.join(near)}). See `mkgan methods`")
+        raise ConfigError(f"unknown {kind} '{name}' (nearest: {', '.join(near)}); `mkgan methods` lists all")
 
 
 def settings_of(kind: Kind, name: str, preset: str, changes: Mapping[str, Any] | None = None) -> Any:
-    """The settings of a part in a preset, with some of them changed.
+    """The settings of a part in a preset, with changes.
 
     Raises:
         ConfigError: if the part has no such setting.
@@ -224,12 +224,12 @@ def build(
     kind: Literal["upscaler"], name: str, preset: str, changes: Mapping[str, Any] | None = None
 ) -> Upscaler[Any]: ...
 def build(kind: Kind, name: str, preset: str, changes: Mapping[str, Any] | None = None) -> Part[Any]:
-    """A part, ready to use, with some of the preset's settings changed."""
+    """Build a part with the settings of a preset, with changes."""
     return part_class(kind, name)(settings_of(kind, name, preset, changes))
 
 
 def identity(kind: Kind, name: str, preset: str, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What an artifact's key says of the part that made it."""
+    """A part's share of an artifact's key: name, version, settings and weights."""
     settings = dataclasses.asdict(settings_of(kind, name, preset, changes))
     found = {"part": name, "version": part_class(kind, name).version, "settings": settings}
     used = _weights_of(part_class(kind, name))
@@ -237,21 +237,23 @@ def identity(kind: Kind, name: str, preset: str, changes: Mapping[str, Any] | No
 
 
 def resolve_auto() -> str:
-    """The best segmenter that can run here, for ``auto``; the report names it."""
+    """The best segmenter that can run on this machine, for ``auto``; the report names it."""
     return next(name for name in AUTO if missing_requirement("segmenter", name) is None)
 
 
 def missing_requirement(kind: Kind, name: str) -> ConfigError | WeightsError | None:
-    """The missing package or weights of a part, as an error that says how to get them; None when it can run.
+    """An error that says how to get a part's missing package or weights; None if nothing is missing.
 
     Raises:
-        WeightsError: if ``MKGAN_WEIGHTS`` names nothing usable.
+        WeightsError: if ``MKGAN_WEIGHTS`` names an unusable file.
     """
     part = part_class(kind, name)
     for package in part.packages:
         if importlib.util.find_spec(package) is None:
             how = INSTALL.get(package, f"pip install {package}")
-            return ConfigError(f"{kind} '{name}' needs the package {package}, which is not installed: {how}")
+            return ConfigError(
+                f"{kind} '{name}' needs the package {package}, which is not installed; install it: {how}"
+            )
     for family in part.weights:
         files = weights.available(family)
         if not files:
@@ -262,11 +264,11 @@ def missing_requirement(kind: Kind, name: str) -> ConfigError | WeightsError | N
 
 
 def check_ready(kind: Kind, name: str) -> None:
-    """Raise before anything starts if a part lacks a package or weights, or its weights are damaged.
+    """Check before anything starts that a part has its packages and weights, and that the weights are undamaged.
 
     Raises:
-        ConfigError: for a package, with the line that installs it.
-        WeightsError: for weights, saying which file to put where.
+        ConfigError: for a missing package, with the command that installs it.
+        WeightsError: for missing or damaged weights, with the file to add and its folder.
     """
     if fault := missing_requirement(kind, name):
         raise fault
@@ -274,5 +276,5 @@ def check_ready(kind: Kind, name: str) -> None:
 
 
 def _weights_of(part: type[Part[Any]]) -> dict[str, str]:
-    """SHA-256 of the weights that a part runs with, by family; verified."""
+    """SHA-256 of a part's verified weights, by family."""
     return {family: weights.verify(weights.require(family)) for family in part.weights}

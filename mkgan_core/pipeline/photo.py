@@ -1,9 +1,9 @@
-"""An image that belongs to no data set, a file or pixels in memory, as the walk takes it; and the way back.
+"""Converts an image outside a data set, a file or pixels in memory, to the input of the walk, and the result back.
 
-The walk sees three colours. Grey is shown to it as three like ones. Transparency is enlarged apart from the colours:
-bicubically, while pixels that are hardly visible take the colour of the nearest visible one. So neither they nor the
-border between them and the others leave a fringe, and the estimated kernel is that of the colours. (Colours multiplied
-by alpha would have that border in them, and a method sharper than bicubic would draw it where alpha has it not.)
+The walk processes three colours. Grey is converted to three equal channels. Transparency is enlarged separately and
+bicubically, and nearly invisible pixels get the colour of the nearest visible one. So neither these pixels nor their
+border leave a fringe, and the kernel is estimated from the colours. (Premultiplied colours would contain this border,
+and a method that is sharper than bicubic would draw it at another place than alpha.)
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ _VISIBLE = 1 / 16  # opacity from which a pixel's own colour counts
 
 
 class Form(Protocol):
-    """Makes something of the kind that came in of an enlarged picture."""
+    """Converts an enlarged image to the class of the input."""
 
     def __call__(self, picture: Picture) -> Any: ...
 
 
 @dataclass(frozen=True)
 class Photo:
-    """An image as the walk takes it, and what the walk does not see of it.
+    """An image as input of the walk, together with the properties that the walk does not process.
 
     Attributes:
         spec: the walk's description.
-        form: makes an enlarged picture one of the kind that came in.
-        properties: the picture that came in; of its pixels only the first row and column, for their type and channels.
-        alpha: (H, W), None for an opaque image.
+        form: converts the enlarged image to the class of the input.
+        properties: the input; only one of its pixels is kept, for type and channels.
+        alpha: (H, W); None for an opaque image.
     """
 
     spec: ImageSpec
@@ -55,14 +55,14 @@ class Photo:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What of the image was converted or not kept."""
+        """What was converted or lost when the image was read."""
         return self.properties.notes
 
     def finish(self, pixels: np.ndarray) -> Picture:
-        """The enlarged picture: of the type and channels of the one that came in, with its properties.
+        """The enlarged image, with the type, channels and properties of the input.
 
         Args:
-            pixels: (s H, s W, 3), uint8 or uint16, as the walk's last step stores them.
+            pixels: (s H, s W, 3), uint8 or uint16, from the walk's last step.
         """
         kind = self.properties.pixels.dtype
         if self.properties.colours.shape[2] == 1:
@@ -77,17 +77,17 @@ class Photo:
 
 
 def describe(image: Any, scale: int, masks: Sequence[Any], store: Store) -> Photo:
-    """The image as the walk takes it.
+    """Convert an image to the input of the walk.
 
     Args:
         image: path or URL, Pillow image, or array (H, W), (H, W, 1), (H, W, 2), (H, W, 3) or (H, W, 4): uint8, uint16,
             or floats in [0, 1]. Of two and four channels the last is alpha.
         scale: enlargement factor s.
         masks: of objects, paths or arrays (H, W).
-        store: where pixels and masks that have no file are kept.
+        store: for pixels and masks without a file.
 
     Raises:
-        DatasetError: if the image cannot be read or has no known form.
+        DatasetError: if the image cannot be read, or has an unknown type or shape.
         RegionError: for a mask that does not have the image's size.
     """
     with importing:
@@ -99,12 +99,12 @@ def describe(image: Any, scale: int, masks: Sequence[Any], store: Store) -> Phot
         low, data = open_file(address)
         name, picture = stem(address.rpartition("/")[2]), pictures.read(data, str(image))
     elif isinstance(image, Pillow.Image):
-        with pictures.faults("the image"):  # its file is read only now
+        with pictures.faults("the image"):  # Pillow reads the file only now
             picture = pictures.from_pillow(image, "the image")
     else:
         picture, form = _from_array(image)
     if not picture.pixels.size:
-        raise DatasetError("an image has no pixels; give one of at least 1x1")
+        raise DatasetError("the image has no pixels; give one of at least 1x1")
     colours, alpha = picture.colours, picture.alpha
     if alpha is not None and alpha.min() != alpha.max():
         low, colours = None, _filled(colours, alpha)
@@ -120,9 +120,10 @@ def describe(image: Any, scale: int, masks: Sequence[Any], store: Store) -> Phot
 
 
 def to_image(picture: Picture) -> Any:
-    """A Pillow image that carries the colour profile, EXIF and resolution in its ``info``.
+    """A Pillow image with the colour profile, EXIF and resolution in its ``info``.
 
-    Pillow has no colours, and no grey with alpha, of more than 8 bits: these are an array (H, W, C), uint16 or float32.
+    Pillow does not support colours, or grey with alpha, of more than 8 bits; these become an array (H, W, C), uint16 or
+    float32.
     """
     with importing:
         from PIL import Image as Pillow
@@ -145,15 +146,17 @@ def to_array(picture: Picture, kind: np.dtype[Any], flat: bool) -> np.ndarray:
 def _from_array(image: Any) -> tuple[Picture, Form]:
     try:
         array = np.asarray(image)
-    except Exception as fault:  # of lists of unequal length, and of somebody else's classes
-        raise DatasetError(f"{type(image).__name__} is no array ({fault}); give (H, W) or (H, W, C)") from fault
+    except Exception as fault:  # lists of unequal length, foreign classes
+        raise DatasetError(
+            f"the image, a {type(image).__name__}, is not an array ({fault}); give (H, W) or (H, W, C)"
+        ) from fault
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 2, 3, 4)) or not array.size:
-        raise DatasetError(f"an image has shape {array.shape}; give (H, W) or (H, W, C) with 1 to 4 channels")
+        raise DatasetError(f"the image has shape {array.shape}; give (H, W) or (H, W, C) with 1 to 4 channels")
     kind = array.dtype.newbyteorder("=")
     if kind not in (np.uint8, np.uint16) and kind.kind != "f":
-        raise DatasetError(f"an image has values of type {kind}; give uint8, uint16, or floats in [0, 1]")
+        raise DatasetError(f"the image has values of type {kind}; give uint8, uint16, or floats in [0, 1]")
     if kind.kind == "f":
-        pictures.check_range(array, "an image of floats")
+        pictures.check_range(array, "the image")
     planes = array[..., None] if array.ndim == 2 else array
     pixels = planes.astype(np.float32 if kind.kind == "f" else kind, copy=False)
     return Picture(pixels), partial(to_array, kind=kind, flat=array.ndim == 2)
@@ -174,13 +177,13 @@ def _stored_masks(masks: Sequence[Any], spec: ImageSpec, store: Store) -> dict[s
 
 
 def _address(path: str | PathLike[str]) -> str:
-    """A path or URL as the store takes it."""
+    """A path or URL in the form for the store."""
     text = fspath(path)
     return text if "://" in text else Path(expanduser(text)).absolute().as_posix()
 
 
 def _mask(mask: Any) -> np.ndarray:
-    """Bool (H, W) of an array or of a file, white on the object."""
+    """Bool (H, W), from an array or a file that is white on the object."""
     if isinstance(mask, str | PathLike):
         _, data = open_file(_address(mask))
         return images.decode_mask(data, str(mask))
@@ -188,12 +191,12 @@ def _mask(mask: Any) -> np.ndarray:
     if array.ndim != 2 or not array.size:
         raise RegionError(f"a mask has shape {array.shape}; give (H, W), true on the object")
     if array.dtype.kind not in "biuf" or not np.isfinite(array).all():
-        raise RegionError(f"a mask has values of type {array.dtype}, or not finite; give true on the object")
+        raise RegionError(f"a mask has values of type {array.dtype} or non-finite values; give true on the object")
     return array if array.dtype == bool else array > array.max() / 2
 
 
 def _filled(colours: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Colours (H, W, C); where they can hardly be seen, those of the nearest pixel that can."""
+    """Colours (H, W, C), where nearly invisible pixels have the colour of the nearest visible one."""
     with importing:
         from scipy.ndimage import distance_transform_edt
 
@@ -205,7 +208,7 @@ def _filled(colours: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 
 def _enlarged(alpha: np.ndarray, scale: int) -> np.ndarray:
-    """Alpha (s H, s W), of the type and range of (H, W), by bicubic enlargement."""
+    """Alpha (s H, s W), enlarged bicubically, with unchanged type and range."""
     if alpha.min() == alpha.max():
         return np.full((alpha.shape[0] * scale, alpha.shape[1] * scale), alpha.flat[0])
     with importing:
@@ -217,7 +220,7 @@ def _enlarged(alpha: np.ndarray, scale: int) -> np.ndarray:
 
 
 def _mean(pixels: np.ndarray) -> np.ndarray:
-    """The rounded mean (H, W, 1) of three colours, of their type."""
+    """The rounded mean (H, W, 1) of three colours, with unchanged type."""
     total = pixels[..., :1].astype(np.uint32)
     for channel in (1, 2):
         total += pixels[..., channel : channel + 1]

@@ -1,6 +1,6 @@
-"""What each step leaves in the store: a small JSON document, the step's record.
+"""Records: each step writes a small JSON document to the store.
 
-A record proves itself and the files it names: it carries their sizes and hashes, and a hash of its own.
+A record contains the sizes and hashes of its files and a hash of itself, so that damage is detected.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from mkgan_core.errors import ArtifactError
 from mkgan_core.machine.storage import Store, StoredFile, content_key
 
 log = logging.getLogger("mkgan_core")
-Record = dict[str, Any]  # any step's record, where it does not matter which
+Record = dict[str, Any]  # a record of any step
 
 
 class StepRecord(TypedDict):
-    """What every record has.
+    """The keys of every record.
 
     Keys:
         key: the job's key.
-        seconds: what the computation took; of a batch, this job's share.
-        peak_memory_mb: of the process, up to then.
-        threads: that torch used.
-        label: the step in words.
-        check: SHA-256 of all the rest (`sealed`).
+        seconds: duration of the computation; for a batch, this job's share.
+        peak_memory_mb: of the process, up to the end of the step.
+        threads: number of torch's threads.
+        label: description of the step.
+        check: SHA-256 of all other keys (`sealed`).
     """
 
     key: str
@@ -54,7 +54,7 @@ class RegionEntry(TypedDict):
 
 
 class SegmentRecord(StepRecord):
-    """Of `SegmentJob` and `MergeJob`; ``note`` says what was not done as asked, None if all was."""
+    """Of `SegmentJob` and `MergeJob`; ``note`` says what differs from the request, None if nothing does."""
 
     regions: list[RegionEntry]
     note: str | None
@@ -64,13 +64,13 @@ class KernelRecord(StepRecord):
     """Of `KernelJob`.
 
     Keys:
-        kernel_key: of the kernel's content: estimators that agree share the enlargement.
+        kernel_key: of the kernel's content, so that estimators with the same kernel share the enlargement.
         kernel: its file, ``.npy``.
-        half: the x2 kernel behind a x4 kernel, None where there is none.
-        attempts: how many seeds were tried.
+        half: the x2 kernel from which a x4 kernel was composed; None if there is none.
+        attempts: number of seeds tried.
         fallback: what was used instead of the estimate, and why; None for the estimate itself.
         device: ``cpu`` or ``cuda:<number>``.
-        why: why the estimator chose it, where it chooses between kinds of blur.
+        why: why the estimator chose it, if it chooses between kinds of blur.
     """
 
     kernel_key: str
@@ -94,9 +94,9 @@ class ScoreRecord(StepRecord):
 
     Keys:
         output: the whole enlarged image, a PNG.
-        kernel_psnr: dB of each region's kernel, None where there is no true one.
-        kernel_similarity: `imaging.kernels.similarity` of the same; absent from records of earlier versions.
-        psnr_y, ssim_y, psnr_rgb, ssim_rgb, mse_rgb: as `imaging.scores`; absent without ground truth, None where
+        kernel_psnr: dB of each region's kernel; None if there is no true one.
+        kernel_similarity: `imaging.kernels.similarity` of the same kernels; absent from records of earlier versions.
+        psnr_y, ssim_y, psnr_rgb, ssim_rgb, mse_rgb: as `imaging.scores`; absent without ground truth, None if
             infinite.
     """
 
@@ -111,7 +111,7 @@ class ScoreRecord(StepRecord):
 
 
 class DescribeRecord(StepRecord):
-    """Of `DescribeJob`: the image's properties, None where the data set does not tell."""
+    """Of `DescribeJob`: the image's properties, None if the data set does not contain them."""
 
     texture: float
     object_share: float | None
@@ -120,7 +120,7 @@ class DescribeRecord(StepRecord):
 
 
 def sealed(record: Record) -> Record:
-    """The record with a hash of everything in it."""
+    """The record with a hash of its content added."""
     return {**record, "check": content_key(record)}
 
 
@@ -144,30 +144,30 @@ def files_of(value: Any) -> Iterator[StoredFile]:
 
 
 def find(store: Store, name: str, key: str) -> Record | None:
-    """The record of a step that is done: it is whole, it is the step's own, and so are all the files that it names.
+    """The record of a finished step, after checking that it and all its files are undamaged.
 
     Args:
-        store: where to look.
+        store: the store.
         name: of the record.
         key: of the step.
 
     Returns:
-        None where there is no record, or it or one of its files is missing, cut or altered: then the step is to be
-        done, again if need be.
+        None if there is no record, or if it or one of its files is missing, truncated or altered; then the step must
+        run.
 
     Raises:
-        StorageError: if the store cannot be read: that does not tell whether the step is done.
+        StorageError: if the store cannot be read, so that the answer is unknown.
     """
     record, fault = examine(store, name, key)
-    if fault:  # once more: it may have been spoilt on its way here
+    if fault:  # read again: the data may have been damaged in transit
         record, fault = examine(store, name, key)
     if fault:
-        log.warning("%s: the step is done again", fault)
+        log.warning("%s: the step runs again", fault)
     return record
 
 
 def examine(store: Store, name: str, key: str) -> tuple[Record | None, str | None]:
-    """The record of a step that is done, and what is wrong with it; neither where there is none.
+    """The record of a finished step, or what is wrong with it; (None, None) if there is none.
 
     Raises:
         StorageError: if the store cannot be read.
@@ -175,7 +175,7 @@ def examine(store: Store, name: str, key: str) -> tuple[Record | None, str | Non
     try:
         data = store.read(name)
     except ArtifactError:
-        return None, None if not store.exists(name) else f"{store.uri_of(name)} is no file"
+        return None, None if not store.exists(name) else f"{store.uri_of(name)} is not a file"
     label = store.uri_of(name)
     try:
         record = json.loads(data)
@@ -187,6 +187,6 @@ def examine(store: Store, name: str, key: str) -> tuple[Record | None, str | Non
             store.fetch(file)
     except ArtifactError as damage:
         return None, f"{label}: {damage}"
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):  # no record of ours
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):  # not one of our records
         return None, f"{label} is damaged or of an earlier version"
     return record, None

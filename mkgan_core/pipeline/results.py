@@ -1,4 +1,4 @@
-"""What became of an image, and of each of its regions."""
+"""The results for an image and its regions."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from mkgan_core.pipeline.records import EnlargeRecord, KernelRecord, RegionEntry
 
 @dataclass(frozen=True)
 class RegionResult:
-    """What became of a region: the records of its steps, or why there is none.
+    """The result for a region: the records of its steps, or the error.
 
     Attributes:
-        damaged: it failed on a file that an earlier step had left, and that was damaged since.
+        damaged: whether it failed because a file of an earlier step was damaged meanwhile.
     """
 
     region: RegionEntry
@@ -28,10 +28,10 @@ class RegionResult:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one image x method x seed.
+    """The result for one image x method x seed.
 
     Attributes:
-        damaged: as of a `RegionResult`.
+        damaged: as in `RegionResult`.
     """
 
     spec: ImageSpec
@@ -45,31 +45,31 @@ class Result:
 
     @property
     def notes(self) -> list[str]:
-        """What was not done as asked: an image left in one piece, regions joined, a kernel replaced."""
+        """What differs from the request: an image that was not split, regions joined, a kernel replaced."""
         noted = [self.segmentation["note"] if self.segmentation else None]
         noted += [part.kernel["fallback"] for part in self.regions if part.kernel]
         return list(dict.fromkeys(note for note in noted if note))
 
     @property
     def seconds(self) -> float:
-        """What the steps took, in this run or before."""
+        """Duration of the steps, in this run or an earlier one."""
         records = [self.segmentation, self.composed]
         records += [record for part in self.regions for record in (part.kernel, part.upscaled)]
         return sum(record["seconds"] for record in records if record)
 
 
 def summarise(result: Result, kernels: Sequence[Kernel | None], reason: str | None = None) -> str:
-    """The kernels of an image's regions in one line, for a person.
+    """The kernels of an image's regions in one readable line.
 
     Args:
         result: of the image.
-        kernels: of its regions.
+        kernels: one per region.
         reason: why the method's estimator was replaced, if it was.
 
     Returns:
         ``kernel 1.9 x 1.6 px``, ``kernel bicubic (the photo is already sharp)``, ``kernels: object 2.1 x 1.8 px,
         background bicubic``, ``no kernel``: standard deviations along the axes in enlarged pixels (`kernels.widths`),
-        and in brackets what was taken instead of an estimate, and why.
+        and in brackets the reason, or what replaced the estimate and why.
     """
     described = []
     for part, kernel in zip(result.regions, kernels, strict=True):

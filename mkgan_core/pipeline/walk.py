@@ -1,8 +1,8 @@
-"""The walk of an image: the order of its steps, written once.
+"""The walk of an image: the order of its steps, defined once.
 
-A walk is a generator that yields jobs and receives their records. It knows no threads and no Prefect: a driver decides
-how the jobs run. `run` does them one after the other, `flows.fanout` side by side as Prefect tasks. A step that fails
-is raised inside the walk as `StepFailed`, so that what it costs is decided here.
+A walk is a generator that yields jobs and receives their records. It does not depend on threads or Prefect: a driver
+decides how the jobs run. `run` does them one after another, `flows.fanout` in parallel as Prefect tasks. The driver
+raises a failed step inside the walk as `StepFailed`, so the consequences are decided here.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Walk = Generator["Job[Any] | list[Walk[Any]]", Any, T]
 
 
 class Common(TypedDict):
-    """What all jobs of a run have in common: the store's URI, the preset's name, and the device."""
+    """Arguments that all jobs of a run share: the store's URI, the preset's name, and the device."""
 
     store: str
     preset: str
@@ -48,15 +48,15 @@ class StepFailed(Exception):
 
     @property
     def damaged(self) -> bool:
-        """Whether it found a file damaged that was whole when the walk came by."""
+        """Whether it failed because a file of an earlier step was damaged meanwhile."""
         return isinstance(self.__cause__, ArtifactError)
 
 
 def enlarge(spec: ImageSpec, method: Method, seed: int, common: Common) -> Walk[Result]:
     """One method with one seed on one image: split it, enlarge every region with its kernel, put them together.
 
-    A failed region fails its image's result; the other regions are finished. Where a file of an earlier step was
-    damaged on the way, the walk goes back to where it is made, once.
+    If a region fails, the image's result fails, but the other regions are finished. If a file of an earlier step was
+    damaged meanwhile, the walk starts again once.
     """
     return (yield from _once_more(lambda: _enlarge(spec, method, seed, common)))
 
@@ -107,14 +107,14 @@ def _result(
     parts: Sequence[RegionResult],
     failed: StepFailed | None = None,
 ) -> Result:
-    """What became of the image, up to the step that failed."""
+    """The image's result, up to the failed step."""
     errors = [part.error for part in parts if part.error] + ([str(failed)] if failed else [])
     damaged = any(part.damaged for part in parts) or (failed is not None and failed.damaged)
     return Result(spec, method, seed, segmentation, parts, None, "; ".join(errors) or None, damaged)
 
 
 def _split(spec: ImageSpec, method: Method, common: Common) -> Walk[tuple[SegmentRecord | None, StepFailed | None]]:
-    """The image's regions, those of equal blur joined where the estimator can tell; and what failed."""
+    """The image's regions, with those of equal blur joined if the estimator can compare blurs; and the failed step."""
     before = None
     try:
         job = SegmentJob(spec, **common, segmenter=method.segmenter, changes=method.segmenter_changes)
@@ -189,17 +189,17 @@ def one_step(job: Job[R]) -> Walk[R]:
 
 
 def _side_by_side(walks: list[Walk[T]]) -> Walk[list[T]]:
-    """The results of walks that may run at the same time."""
+    """The results of walks that may run in parallel."""
     return (yield walks)
 
 
 def run(walk: Walk[T], step: Callable[[Job[Any]], Any] = jobs.run, *, strict: bool = False) -> T:
-    """Drive a walk in plain Python, one step after the other.
+    """Drive a walk in plain Python, one step after another.
 
     Args:
         walk: from `enlarge` or `estimate`.
         step: computes a job's record.
-        strict: let a step's fault through as it is, instead of raising it inside the walk as `StepFailed`.
+        strict: whether to raise a step's exception unchanged, instead of raising `StepFailed` inside the walk.
     """
     reply: Any = None
     failed: StepFailed | None = None

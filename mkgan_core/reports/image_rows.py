@@ -1,6 +1,6 @@
-"""What a run's images are: the rows of `images.parquet`, one per image and scale.
+"""The images of a run: the rows of `images.parquet`, one per image and scale.
 
-A row names the files of an image, with the hashes that the run saw, and the properties by which
+A row contains the files of an image with their hashes at the time of the run, and the properties by which
 `reports.statistics` splits a comparison.
 """
 
@@ -25,7 +25,7 @@ def row(spec: ImageSpec, run_id: str, properties: DescribeRecord | None) -> dict
 
     Args:
         spec: the image.
-        run_id: names the run.
+        run_id: the run's id.
         properties: from `DescribeJob`; None if the image could not be measured.
 
     Example:
@@ -65,7 +65,7 @@ def spec_of(row: Mapping[str, Any]) -> ImageSpec:
     """
     files = {name: FileRef(row[f"{name}_uri"], row[f"{name}_sha256"]) for name in _FILES if row[f"{name}_uri"]}
     if "low" not in files or not row["height"] or not row["width"]:
-        raise DatasetError(f"images.parquet does not tell the file and the size of {row['image']}")
+        raise DatasetError(f"images.parquet lacks the file or the size of {row['image']}; run the benchmark again")
     truth = {"background": files.get("kernel"), "object": files.get("object_kernel")}
     return ImageSpec(
         dataset=row["dataset"],
@@ -80,10 +80,10 @@ def spec_of(row: Mapping[str, Any]) -> ImageSpec:
 
 
 def with_found_objects(images: pd.DataFrame, regions: pd.DataFrame) -> pd.DataFrame:
-    """The rows of `images.parquet`, with ``object_share`` filled in where the data set has no masks.
+    """The rows of `images.parquet`, with ``object_share`` filled in if the data set has no masks.
 
-    It is the part of the image that the segmenters did not call background, on average over the methods that split
-    the image.
+    It is then the share of the image that the segmenters did not mark as background, averaged over the methods that
+    split the image.
 
     Args:
         images: rows of `images.parquet`.

@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# stand-ins that are replaced by variables in the finished SVG; no other element may have these very colours
+# placeholders, replaced by variables in the finished SVG; no other element may have these colours
 _INK, _FAINT = "#010203", "#040506"
 _SCHEME = (
     "<style>:root{--ink:#24292f;--faint:#d5dae0}"
     "@media (prefers-color-scheme:dark){:root{--ink:#d5dae0;--faint:#3d444d}}</style>"
 )
-# Okabe & Ito's palette, which the colour-blind can tell apart, without its black and yellow; readable on light and dark
+# Okabe & Ito's colour-blind safe palette without black and yellow; readable on light and dark
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c8c8c", "#7b5ea7", "#a6761d", "#4daf4a")
 _MARKERS = "osD^vPX*<>"
-_DRAWABLE = 1e6  # no score of a picture is as large; axes cannot show what is much larger, nor what is not finite
-_MANY = 40  # images; beyond, names along the axis could not be read
+_DRAWABLE = 1e6  # larger than any score; axes cannot show much larger or infinite values
+_MANY = 40  # images; with more, the names along the axis would be unreadable
 
 
 def colours(methods: Sequence[str]) -> dict[str, str]:
@@ -64,7 +64,7 @@ def paired_differences(gaps: pd.Series, summary: Paired, unit: str = "dB") -> by
     if max(abs(summary.low), abs(summary.high)) < _DRAWABLE:
         axes.axhspan(summary.low, summary.high, color=COLOURS[6], alpha=0.25, linewidth=0)
     if len(ordered) <= _MANY:
-        axes.set_xticks(position, names, rotation=90, fontsize=7, parse_math=False)  # names may hold dollars
+        axes.set_xticks(position, names, rotation=90, fontsize=7, parse_math=False)  # names may contain dollar signs
     else:
         axes.set_xticks([])
         axes.set_xlabel(f"{len(ordered)} images, sorted")
@@ -101,7 +101,7 @@ def psnr_over_seconds(report: pd.DataFrame, colour: Mapping[str, str]) -> bytes:
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    """A figure of so many inches and its axes, without pyplot, whose state all threads would share."""
+    """A figure with this size in inches, and its axes; without pyplot, whose state all threads would share."""
     with importing:
         from matplotlib.figure import Figure
 
@@ -123,12 +123,12 @@ def _svg(figure: Figure, title: str) -> bytes:
         import matplotlib as mpl
 
     out = io.BytesIO()
-    # text as text, not outlines: small, and the reader's own font; no date and fixed ids: the same report, same bytes
+    # text as text, not outlines: smaller, and in the reader's font; no date and fixed ids, for reproducible bytes
     with (
         warnings.catch_warnings(),
         mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "mkgan", "font.family": "sans-serif"}),
     ):
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # the reader's fonts may have what ours has not
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # the reader's fonts may have characters that ours lacks
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Title": title})
     text = out.getvalue().decode()
     text = text[text.index("<svg") :].replace(_INK, "var(--ink)").replace(_FAINT, "var(--faint)")

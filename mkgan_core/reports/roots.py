@@ -1,7 +1,7 @@
-"""Where the files that a report names may lie: the artifacts of its store, and the data set of its run.
+"""The folders from which a report's files may be read: the artifacts of its store, and the data set of its run.
 
-A report may come from anybody, and its store may have been moved. So an artifact is named by the part of its URI from
-``artifacts/`` on, in the store in which the report lies, and a data set's file must lie below the data set's root.
+A report may come from an untrusted source, and its store may have been moved. So artifacts are read only from the
+report's store, by the part of their URI from ``artifacts/`` on, and files of the data set only below its root.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _SAMPLE = re.compile(rf"(?:^|/)(datasets/(?:{'|'.join(NAMES)})-[0-9a-f]{{12}}/.+
 
 @dataclass(frozen=True)
 class Roots:
-    """The places of a run.
+    """The folders of a run.
 
     Attributes:
-        store: URI of the artifact store in which the report lies.
-        before: URI of the store when the run was made; None if nothing tells.
-        dataset: URI of the data set's root; None if nothing tells.
+        store: URI of the artifact store that contains the report.
+        before: URI of the store at the time of the run; None if unknown.
+        dataset: URI of the data set's root; None if unknown.
     """
 
     store: str
@@ -37,7 +37,7 @@ class Roots:
 
     @classmethod
     def of(cls, store: str, facts: Any) -> Roots:
-        """The places of a run with these facts, the content of its `run.json`; anything else tells nothing.
+        """The folders of a run, from the content of its `run.json`; other content counts as unknown.
 
         Example:
             >>> facts = {"config": {"dataset": "/data/set/", "store": "/old/store"}}
@@ -52,12 +52,12 @@ class Roots:
 
     @property
     def folders(self) -> tuple[str, ...]:
-        """The URIs of all folders in which files may lie."""
+        """The URIs of all folders from which files may be read."""
         samples = f"{self.store}/datasets"
         return (f"{self.store}/artifacts", samples, *([self._moved(self.dataset)] if self.dataset else []))
 
     def artifact(self, uri: str | None) -> str | None:
-        """Where an artifact is now; a URI that names none stays as it is, and is refused when it is read.
+        """The current URI of an artifact; other URIs are unchanged, and reading them is refused later.
 
         Example:
             >>> Roots("file:///new").artifact("file:///old/artifacts/kernel/9f/9f86d081.npy")
@@ -67,7 +67,7 @@ class Roots:
         return f"{self.store}/{found[1]}" if found else uri
 
     def data(self, uri: str | None) -> str | None:
-        """Where a file of the data set is now."""
+        """The current URI of a file of the data set."""
         found = _SAMPLE.search(uri) if uri else None
         if found:
             return f"{self.store}/{found[1]}"
@@ -88,13 +88,13 @@ def confined(uri: str, folders: tuple[str, ...]) -> str:
     if any(below(uri, folder) for folder in folders):
         return uri
     raise DatasetError(
-        f"the report names {secrets.mask(uri)!r}, which is neither an artifact of its store nor known as a file of its "
-        "data set (the run's run.json names it); nothing else is read"
+        f"the report names {secrets.mask(uri)!r}, which is neither an artifact of its store nor a file of the data set "
+        "in its run.json; other files are not read, so run the benchmark again"
     )
 
 
 def below(uri: str, folder: str) -> bool:
-    """Whether a file lies in a folder, or deeper in it; by its name, nothing is opened.
+    """Whether a file is in a folder or its subfolders, judged by its name without opening it.
 
     Example:
         >>> below("file:///set/gt/im_1.png", "file:///set"), below("file:///set/../x", "file:///set")
@@ -103,14 +103,14 @@ def below(uri: str, folder: str) -> bool:
     if not uri.startswith(f"{folder}/"):
         return False
     rest = uri[len(folder) :]
-    # a server may decode a path once more before it follows it; `::` chains file systems
+    # a server may decode a path again before it opens it; `::` chains file systems
     return not any(
         ".." in form.replace("\\", "/").split("/") or "//" in form or "::" in form for form in (rest, unquote(rest))
     )
 
 
 def read_facts(folder: Store, name: str) -> Any:
-    """What a run's `run.json` tells; None where it is missing or damaged."""
+    """The content of a run's `run.json`; None if it is missing or damaged."""
     try:
         return json.loads(folder.read(name))
     except (StorageError, ValueError, RecursionError):
@@ -118,7 +118,7 @@ def read_facts(folder: Store, name: str) -> Any:
 
 
 def _normal(place: Any) -> str | None:
-    """A place as `Store.uri` writes it, without opening it: what a stranger's file names is not connected to."""
+    """A path or URL in the form of `Store.uri`; not opened, because it may come from an untrusted file."""
     if not isinstance(place, str) or not place:
         return None
     from fsspec import get_filesystem_class

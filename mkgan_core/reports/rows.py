@@ -1,4 +1,4 @@
-"""From the results of a run to the rows of its report."""
+"""Converts the results of a run to the rows of its report."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ Row = dict[str, Any]  # column -> value
 def rows(result: Result, run_id: str, preset: str, created_at: datetime, store: Store) -> tuple[Row, list[Row]]:
     """The row of `report.parquet` and the rows of `regions.parquet`.
 
-    Seconds are those of the computation, also where this run took its result from the store.
+    Seconds are those of the computation, even if this run took its result from the store.
 
     Args:
-        result: what became of one image x method x seed.
-        run_id: names the run.
-        preset: of the run's settings.
-        created_at: when the run began.
-        store: that its files are in.
+        result: for one image x method x seed.
+        run_id: the run's id.
+        preset: the run's preset.
+        created_at: start of the run.
+        store: the run's store.
 
     Returns:
         The image's row, and one row for each of its regions.
@@ -92,7 +92,7 @@ def _image_row(result: Result, preset: str, store: Store) -> Row:
 
 
 def _mean_by_area(values: Sequence[float | None], parts: Sequence[RegionResult]) -> float | None:
-    """The mean over the regions whose true kernel is known, weighted by their area."""
+    """The mean over the regions with a known true kernel, weighted by area."""
     areas = [part.region["area_px"] for part in parts]
     known = [(value, area) for value, area in zip(values, areas, strict=True) if value is not None]
     return sum(value * area for value, area in known) / sum(area for _, area in known) if known else None
@@ -107,7 +107,7 @@ def _region_row(segmentation: SegmentRecord | None, part: RegionResult, store: S
     return {
         "region": part.region["name"],
         "area_px": part.region["area_px"],
-        # what was not done as asked: the image left in one piece, the kernel replaced
+        # what differs from the request: the image was not split, or the kernel was replaced
         "fallback": "; ".join(note for note in notes if note) or None,
         "kernel_uri": _uri(store, part.kernel["kernel"]) if part.kernel else None,
         "output_uri": _uri(store, part.upscaled["output"]) if part.upscaled else None,
@@ -127,16 +127,16 @@ def write(
     picture_rows: Sequence[Row] = (),
     attempt: Callable[[Callable[[], str]], str] = lambda work: work(),
 ) -> str:
-    """Write the three tables of a run, `report.parquet` first: the others only tell more about it.
+    """Write the three tables of a run, `report.parquet` first; the others only add details.
 
-    A table beside the report that cannot be written costs itself and is logged; readers do without.
+    If one of the others cannot be written, a warning is logged; readers work without it.
 
     Args:
-        folder: where to.
+        folder: the run's folder.
         image_rows: for `report.parquet`, from `rows`.
         region_rows: for `regions.parquet`, from `rows`.
         picture_rows: for `images.parquet`, from `image_rows.row`.
-        attempt: calls what writes a table, perhaps again.
+        attempt: calls the function that writes a table, with retries if wanted.
 
     Returns:
         The URI of `report.parquet`.
@@ -152,14 +152,14 @@ def write(
         try:
             attempt(partial(folder.store.write, name, encode(table, schema)))
         except Exception as fault:
-            log.warning("the report is written, but %s beside it is not: %s", name, fault)
+            log.warning("the report was written, but not its table %s: %s", name, fault)
     return uri
 
 
 @cache
 def git_sha() -> str | None:
-    """Commit of the checkout the code runs from, None outside one."""
-    if not IN_CHECKOUT:  # a wheel may be installed inside somebody else's repository
+    """Commit of the checkout that contains this code; None outside a checkout."""
+    if not IN_CHECKOUT:  # a wheel may be installed inside another repository
         return None
     try:
         done = subprocess.run(

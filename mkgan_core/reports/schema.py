@@ -1,6 +1,6 @@
-"""The columns of the report's three tables, and how rows become Parquet: a contract that scripts rely on.
+"""The columns of the report's three tables, and their Parquet format: a contract for scripts.
 
-Columns are only ever added at the end; none is renamed, moved or given another type.
+Columns are only added at the end; none is renamed, moved or changed in type.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-SCHEMA_VERSION = "1.2"  # the number behind the point counts the columns and files that were added
+SCHEMA_VERSION = "1.2"  # the second number increases when columns or files are added
 SCORES = ("psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb", "mse_rgb")
 KERNEL_SCORES = ("kernel_psnr", "kernel_similarity")
 _VERSION_KEY = "mkgan_schema_version"
@@ -156,7 +156,7 @@ def images_schema() -> pa.Schema:
 
 
 def encode(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> bytes:
-    """Rows as Parquet; columns that a row lacks are null.
+    """Encode rows as Parquet; missing values become null.
 
     Args:
         rows: column name -> value.
@@ -181,21 +181,21 @@ def encode(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> bytes:
 
 
 def _encodable(value: Any) -> Any:
-    """A value without secrets, and of letters: a message about a name that is not UTF-8 must not cost the table."""
+    """A value without secrets and with valid characters, because text that is not UTF-8 would break the table."""
     return mask(value).encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
 def decode(data: bytes, schema: pa.Schema, file: str, *, needs: Sequence[str] = ()) -> pd.DataFrame:
-    """A table from Parquet, whoever wrote it: every column of the schema with its type, in its order.
+    """Decode a Parquet table from any source: every column of the schema, with its type and in its order.
 
     Args:
-        data: what is in the file.
-        schema: of the table. Columns that the file lacks are empty, further ones are left out.
+        data: content of the file.
+        schema: of the table. Columns missing from the file are empty; additional ones are dropped.
         file: its name, for messages.
-        needs: columns without which the table is of no use.
+        needs: columns that the table must have.
 
     Raises:
-        ConfigError: if the file is not Parquet, of a newer version, or has columns that do not fit the schema.
+        ConfigError: if the file is not Parquet, has a newer version, or has columns that do not fit the schema.
     """
     with importing:
         import pyarrow as pa
@@ -203,23 +203,25 @@ def decode(data: bytes, schema: pa.Schema, file: str, *, needs: Sequence[str] = 
 
     try:
         found = pq.read_table(io.BytesIO(data))
-    except Exception as fault:  # Arrow's errors have no common class, and garbage leads to any of them
+    except Exception as fault:  # Arrow's errors have no common class, and damaged files can cause any of them
         raise ConfigError(f"{file} is not a readable Parquet file; run the benchmark again, or name another") from fault
     version = (found.schema.metadata or {}).get(_VERSION_KEY.encode(), b"1").decode("ascii", "replace")
     if version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
         raise ConfigError(
-            f"{file} is of version {version[:20]} of the tables, this mkgan reads {SCHEMA_VERSION}; update mkgan"
+            f"{file} has table version {version[:20]}, but this mkgan reads {SCHEMA_VERSION}; update mkgan"
         )
     if lacking := [name for name in needs if name not in found.column_names]:
-        raise ConfigError(f"{file} is not a table of mkgan: it has no column {', '.join(lacking)}")
+        raise ConfigError(f"{file} is not a table of mkgan: it has no column {', '.join(lacking)}; name another file")
     columns = []
     for field in schema:
         try:
             column = found.column(field.name) if field.name in found.column_names else pa.nulls(len(found))
             columns.append(column.cast(field.type))
-            columns[-1].validate(full=True)  # that text is UTF-8, for one
+            columns[-1].validate(full=True)  # for example, that text is UTF-8
         except Exception as fault:
-            raise ConfigError(f"column {field.name} of {file} does not hold values of type {field.type}") from fault
+            raise ConfigError(
+                f"column {field.name} of {file} has values that are not of type {field.type}; run the benchmark again"
+            ) from fault
         if field.name in needs and field.name in _NEVER_EMPTY and columns[-1].null_count:
             raise ConfigError(f"column {field.name} of {file} has empty cells; run the benchmark again")
     return pa.Table.from_arrays(columns, schema=schema).to_pandas()

@@ -1,4 +1,4 @@
-"""A store's upkeep: is everything in it whole, and what in it does no report need?"""
+"""Maintenance of a store: checks its files, and finds those that no report needs."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from mkgan_core.pipeline.records import examine, files_of
 from mkgan_core.reports.runs import ARTIFACTS, REPORT, RUN_FILE, RunFolder, open_run, read
 
 _RECORD = ".json"
-_KEY = 64  # letters of a key
+_KEY = 64  # length of a key
 _FOLDERS = ("artifacts", "photos", LOCKS, "runs")
-# What steps make, and what interrupted writes leave. A store may share its folder with somebody's own files, also in a
-# subfolder of these names, so their names alone are not enough.
+# Files of steps, and leftovers of interrupted writes. A store may share its folder with a user's files, even in
+# subfolders with these names, so the folder names alone are not enough.
 _OURS = re.compile(
     rf"(artifacts|photos|{LOCKS})/(.*/)?([a-z]+-)?[0-9a-f]{{{_KEY}}}[^/]*"
     rf"|({'|'.join(_FOLDERS)})/.*\.[0-9a-f]{{32}}{re.escape(PART)}"
@@ -26,13 +26,13 @@ _OURS = re.compile(
 
 @dataclass
 class Inventory:
-    """What is in a store.
+    """The content of a store.
 
     Attributes:
-        whole: names of the records of steps that are done, with the names of their files.
-        damaged: names of records whose steps would be done again, and why.
-        left: names of files that no whole record names, also of writes that were interrupted.
-        runs: run id -> what is wrong with its report; None for a report that can be read.
+        whole: names of the records of finished steps, with the names of their files.
+        damaged: names of records whose steps would run again, and why.
+        left: names of files that belong to no undamaged record, including those of interrupted writes.
+        runs: run id -> what is wrong with its report; None for a readable report.
     """
 
     whole: dict[str, list[str]] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class Inventory:
 
 
 def check(store: Store) -> Inventory:
-    """Read everything that steps have made, and compare it with its hashes; changes nothing.
+    """Compare all files of steps with their hashes, without changing anything.
 
     Raises:
         StorageError: if the store cannot be read.
@@ -65,17 +65,17 @@ def check(store: Store) -> Inventory:
 
 
 def unneeded(store: Store, older_than: timedelta) -> list[str]:
-    """Names of the files that no report of the store needs and that are old enough, records before their files.
+    """Names of the files that no report in the store needs and that are old enough, records before their files.
 
-    The steps that a report is made of are in the list beside it; a report of a version that made no list needs the
-    files that its tables name. What a run without a report has made so far is kept by its age alone.
+    A report's folder contains a list of its steps; a report without a list (from an earlier version) needs the files in
+    its tables. Files of a run without a report are kept only because of their age.
 
     Args:
         store: the artifact store.
-        older_than: what is younger stays, whoever needs it: a run may be at work.
+        older_than: younger files stay, because a run may be using them.
 
     Raises:
-        StorageError: if the store, or a report in it, cannot be read: nobody knows then what it needs.
+        StorageError: if the store or a report in it cannot be read, so that its needs are unknown.
     """
     needed: set[str] = set()
     for run in store.list("runs"):
@@ -108,13 +108,13 @@ def _needed_by(store: Store, run: str) -> set[str]:
         return needed
     except (MkganError, ValueError, TypeError, AttributeError) as fault:
         raise StorageError(
-            f"nothing is removed, for what run '{run}' needs cannot be told ({fault}); remove its folder "
-            f"{folder.store.uri}, or mend it"
+            f"nothing was removed, because it is unknown which files run '{run}' needs ({fault}); remove its folder "
+            f"{folder.store.uri}, or repair its report"
         ) from fault
 
 
 def _named_in_tables(folder: RunFolder) -> set[str]:
-    """The files that a report's tables name, with the records beside them."""
+    """The files in a report's tables, and their records."""
     run = open_run(folder.run_id, folder.artifacts)
     if run.notes:
         raise ConfigError("; ".join(run.notes))
@@ -129,12 +129,12 @@ def _named_in_tables(folder: RunFolder) -> set[str]:
 
 
 def _made(store: Store) -> list[str]:
-    """Names of the files that steps make, and of what interrupted writes left anywhere."""
+    """Names of the files of steps, and of all leftovers of interrupted writes."""
     return [name for folder in _FOLDERS for name in store.files(folder) if _OURS.fullmatch(name)]
 
 
 def _old(store: Store, name: str, limit: datetime) -> bool:
-    """Whether a file was written before that; not if it has gone, or if nobody tells."""
+    """Whether a file was written before this time; False if it is gone or the time is unknown."""
     try:
         at = store.modified(name)
     except ArtifactError:

@@ -27,9 +27,9 @@ def test_make_and_check(mkgan, photographs: Path, tmp_path: Path) -> None:
     out = str(tmp_path / "made")
     code, said, _ = mkgan("dataset", "make", str(photographs), out, "--kind", "div2krk")
     assert code == 0
-    assert "2 made, 0 there before" in said
+    assert "2 made, 0 already present" in said
     code, said, _ = mkgan("dataset", "make", str(photographs), out, "--kind", "div2krk")
-    assert "0 made, 2 there before" in said
+    assert "0 made, 2 already present" in said
     assert said.strip().splitlines()[-1].startswith("data set: file://")
     code, said, _ = mkgan("dataset", "check", out)
     assert code == 0
@@ -46,7 +46,7 @@ def test_two_blurs_say_what_is_left_out(mkgan, photographs: Path, tmp_path: Path
     code, said, _ = mkgan("dataset", "make", str(photographs), str(tmp_path / "made"), *options)
     assert code == 0
     assert "b.png" in said
-    assert "1 made, 0 there before, 1 left out" in said
+    assert "1 made, 0 already present, 1 left out" in said
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""The steps that an image goes through, one job each."""
+"""The steps of an image's walk, one job each."""

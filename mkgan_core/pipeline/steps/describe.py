@@ -1,4 +1,4 @@
-"""Step `describe`: measure what an image is like, and how different its regions are."""
+"""Step `describe`: measure properties of an image and the differences between its regions."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from mkgan_core.pipeline.records import DescribeRecord, Record
 
 @dataclass(frozen=True)
 class DescribeJob(Job[DescribeRecord]):
-    """Measure the properties by which the report splits a comparison; None where the data set does not tell.
+    """Measure the properties by which the report splits a comparison; None if the data set does not contain them.
 
     ``texture``: mean gradient of the luma at low resolution, in grey levels (of 219) per pixel.
-    ``object_share``: of the data set's mask, 0 to 1.
+    ``object_share``: share of the data set's mask, 0 to 1.
     ``texture_difference``: between object and background, in octaves.
     ``blur_difference``: half the summed absolute difference of the two true kernels, 0 (the same) to 1 (nothing in
     common); 0 for one kernel.
@@ -52,7 +52,7 @@ class DescribeJob(Job[DescribeRecord]):
 
 
 def _octaves(gradient: np.ndarray, mask: np.ndarray) -> float:
-    """How far the mean gradients inside and outside a mask are apart; both (H, W)."""
+    """Difference of the mean gradients inside and outside a mask in octaves; both (H, W)."""
     inside, outside = gradient[mask].mean(), gradient[~mask].mean()
     return float(abs(np.log2((inside + 1e-6) / (outside + 1e-6))))
 
@@ -64,7 +64,7 @@ def _blur_difference(spec: ImageSpec) -> float | None:
         return 0.0
     try:
         blurs = [adopted(reference, spec.scale) for reference in spec.truth.values()]
-    except KernelError:  # a true kernel that is none costs this figure only
+    except KernelError:  # an invalid true kernel affects only this figure
         return None
     size = max(map(len, blurs))
     a, b = (resize_support(blur, size) for blur in blurs)

@@ -26,8 +26,8 @@ class UpscaleJob(RegionJob[EnlargeRecord]):
 
     Attributes:
         upscaler: its name.
-        estimator: where the kernel comes from, for the label.
-        kernel: the kernel job's record, None where the upscaler uses none.
+        estimator: the kernel's estimator, for the label.
+        kernel: the kernel job's record; None if the upscaler uses none.
         changes: settings that differ from the preset's.
     """
 
@@ -53,7 +53,7 @@ class UpscaleJob(RegionJob[EnlargeRecord]):
             "seed": self.seed if parts.part_class("upscaler", self.upscaler).seeded else None,
             "scale": self.spec.scale,
             "kernel": self.kernel["kernel_key"] if self.kernel else None,
-            # 8 bits are named by nothing, as they were before there were others
+            # no entry for 8 bits: keeps the keys from before there were other depths
             **({"depth": self.spec.depth} if self.spec.depth != 8 else {}),
         }
 
@@ -65,13 +65,13 @@ class UpscaleJob(RegionJob[EnlargeRecord]):
         region, scale = load_region(store, self.spec, self.region), self.spec.scale
         kernel = load_kernel(store, self.kernel) if self.kernel else None
         strips = part.strips(load_low(self.spec), region, kernel, scale, seed=self.seed, device=device)
-        # rounded one by one: as floats, a large enlargement would take four times the memory
+        # round each strip: as floats, a large enlargement would take four times the memory
         pixels = np.concatenate([images.to_pixels(strip, self.spec.depth) for strip in strips])
         top, left, bottom, right = region.box
         needed = ((bottom - top) * scale, (right - left) * scale, 3)
         if pixels.shape != needed:
             raise RegionError(
-                f"region '{region.name}' of {self.spec.image} was enlarged to {pixels.shape}, its box needs {needed}; "
-                f"mend the upscaler '{self.upscaler}'"
+                f"the enlargement of region '{region.name}' of {self.spec.image} has shape {pixels.shape}, but its box "
+                f"needs {needed}; fix the upscaler '{self.upscaler}'"
             )
         return {"device": device, "output": store.put(self.file_name(".png"), images.encode_pixels_png(pixels))}

@@ -1,4 +1,4 @@
-"""Step `kernel`: estimate a region's kernel; if none is usable, take another."""
+"""Step `kernel`: estimate a region's kernel; if it is unusable, use another one."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from mkgan_core.pipeline.artifacts import load_region, whole_region
 from mkgan_core.pipeline.jobs import RegionJob, run
 from mkgan_core.pipeline.records import KernelRecord, Record, RegionEntry
 
-ATTEMPTS = 2  # seeds tried for a kernel before falling back
-SEED_STRIDE = 1000  # a retry's seed must not be another run's seed
+ATTEMPTS = 2  # seeds to try for a kernel before the fallback
+SEED_STRIDE = 1000  # distance to a retry's seed, so that it is not another run's seed
 
 
 @dataclass(frozen=True)
 class KernelJob(RegionJob[KernelRecord]):
     """Estimate a region's kernel.
 
-    A kernel that is not usable is tried once more with another seed, where the estimator uses one; then the whole
-    image's kernel takes its place, and that one's is taken by the bicubic kernel.
+    If the kernel is unusable, the estimator tries another seed once, if it uses seeds. If that fails too, the whole
+    image's kernel is used, and if that is unusable, the bicubic kernel.
 
     Attributes:
         estimator: its name.
@@ -78,7 +78,7 @@ class KernelJob(RegionJob[KernelRecord]):
         return {**record, "fallback": f"{why}; took the bicubic kernel", **self._save(store, kernel)}
 
     def _estimate(self, store: Store, part: Estimator[Any], device: str) -> tuple[Kernel | None, str | None, Record]:
-        """The kernel, or None and why there is none; and what the record says of the attempts."""
+        """The kernel; or None and the reason; and the part of the record about the attempts."""
         image, region = load_low(self.spec), load_region(store, self.spec, self.region)
         if not part.batched:
             prepare_torch()
@@ -86,7 +86,7 @@ class KernelJob(RegionJob[KernelRecord]):
         regions = [load_region(store, self.spec, entry) for entry in self.regions]
         record: Record = {"device": device}
         if part.batched:
-            record["seconds"] = 0.0  # its shares of batches, without the time it waited for others
+            record["seconds"] = 0.0  # its share of batches, without the time spent waiting
         why = None
         for attempt in range(ATTEMPTS if part.seeded else 1):
             record["attempts"] = attempt + 1
@@ -107,7 +107,7 @@ class KernelJob(RegionJob[KernelRecord]):
         data = kernel_files.encode_npy(kernel.array)
         half = None if kernel.half is None else kernel_files.encode_npy(kernel.half)
         return {
-            # of the content: estimators that agree share the enlargement
+            # of the content, so that estimators with the same kernel share the enlargement
             "kernel_key": content_key({"kernel": sha256(data), "half": half and sha256(half)}),
             "kernel": store.put(self.file_name(".npy"), data),
             "half": half and store.put(self.file_name("-half.npy"), half),

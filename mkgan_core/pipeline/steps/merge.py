@@ -1,4 +1,4 @@
-"""Step `merge`, between segmentation and kernels: join the regions whose blur does not differ."""
+"""Step `merge`, between segmentation and kernels: join regions with the same blur."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mkgan_core.pipeline.records import Record, RegionEntry, SegmentRecord
 
 
 def can_merge(estimator: str | None) -> bool:
-    """Whether the estimator can tell if two regions are blurred alike.
+    """Whether the estimator can decide if two regions have the same blur.
 
     Example:
         >>> can_merge("spectral"), can_merge("kernelgan")
@@ -56,7 +56,7 @@ class MergeJob(Job[SegmentRecord]):
         before = [load_region(store, self.spec, entry) for entry in self.regions]
         part = parts.build("estimator", self.estimator, self.preset)
         if not isinstance(part, Merges):
-            raise ConfigError(f"estimator '{self.estimator}' cannot tell blurs apart; choose spectral or auto")
+            raise ConfigError(f"estimator '{self.estimator}' cannot compare blurs; choose spectral or auto")
         after = part.merge(load_low(self.spec), before, self.spec.scale)
         known = {region.name: entry for region, entry in zip(before, self.regions, strict=True)}
         note = f"{len(before)} regions, {len(after)} different blur(s)" if len(after) < len(before) else None

@@ -31,7 +31,7 @@ class ComposeJob(Job[ScoreRecord]):
 
     Attributes:
         method: the method's name, for the label.
-        parts: region, kernel record (None where no kernel is used) and enlargement record of each region.
+        parts: region, kernel record (None if no kernel is used) and enlargement record of each region.
         feather: std of the blend between regions in high-resolution pixels.
         upscaler: what enlarged them.
         changes: its settings that differ from the preset's.
@@ -51,13 +51,13 @@ class ComposeJob(Job[ScoreRecord]):
     def depends_on(self) -> dict[str, Any]:
         return {
             "version": self.version,
-            # by content: an enlargement that was made again, elsewhere, may differ
+            # by content, because an enlargement that was computed again elsewhere may differ
             "parts": [[region["key"], enlarged["output"]["sha256"]] for region, _, enlarged in self.parts],
             "kernels": [kernel["kernel_key"] if kernel else None for _, kernel, _ in self.parts],
             "truth": self.spec.high.sha256 if self.spec.high else None,
             "true_kernels": {name: ref.sha256 for name, ref in self.spec.truth.items()},
             "scale": self.spec.scale,
-            # hard borders are named by nothing, as they were before there were others
+            # no entry for hard borders: keeps the keys from before there were others
             **({"feather": self.feather} if self.feather else {}),
             **({"seams": self._seams()} if self._mends else {}),
         }
@@ -65,7 +65,7 @@ class ComposeJob(Job[ScoreRecord]):
     @override
     def compute(self, store: Store) -> Record:
         (first, _, only), *others = self.parts
-        if first["mask"] is None and not others and self.spec.high is None:  # nothing to put together or to score
+        if first["mask"] is None and not others and self.spec.high is None:  # nothing to compose or score
             return {"output": only["output"], "kernel_psnr": [None], "kernel_similarity": [None]}
         loaded, psnrs, similarities = [], [], []
         for entry, kernel, enlarged in self.parts:
@@ -113,11 +113,11 @@ class ComposeJob(Job[ScoreRecord]):
             if truth is None:
                 return None, None
             psnr = kernel_psnr(estimate, truth.array, self.spec.scale)
-        except KernelError:  # a true kernel that is none costs its own score, not the image's
+        except KernelError:  # an invalid true kernel affects only the kernel's score, not the image's
             return None, None
         return (psnr if np.isfinite(psnr) else None), similarity(estimate, truth.array)
 
 
 def _json_safe(record: Record) -> Record:
-    """Infinite scores (identical images) as None: JSON and the UI know no infinity."""
+    """Infinite scores (identical images) as None, because JSON and the UI do not support infinity."""
     return {name: None if isinstance(v, float) and not np.isfinite(v) else v for name, v in record.items()}

@@ -58,7 +58,7 @@ class SegmentJob(Job[SegmentRecord]):
         image = load_low(self.spec)
         given = given_masks(self.spec) if part.needs_masks else {}
         if part.needs_masks and not given:
-            raise RegionError(f"image {self.spec.image} comes without masks; use another segmenter than 'given'")
+            raise RegionError(f"image {self.spec.image} has no masks; add them, or use another segmenter than 'given'")
         device = torch_device(self.device) if part.weights else "cpu"
         split = segment(part, self.segmenter, image, given, device=device)
         saved = [save_region(store, self.spec, region, self) for region in split.regions]

@@ -302,7 +302,7 @@ def test_serve_refuses_a_taken_port_and_a_second_server(serving: Serving, tmp_pa
 def test_doctor(serving: Serving, tmp_path: Path) -> None:
     well = serving.mkgan("doctor")
     assert well.returncode == 0, well.stdout + well.stderr
-    assert "nothing is wrong" in well.stdout
+    assert "no problems found" in well.stdout
     for line in ("work pool", " online", "GPU slots", "sample-smoke", "crash zombie runs", "2 images at x2"):
         assert line in well.stdout
     (tmp_path / "file").write_text("")
@@ -310,5 +310,5 @@ def test_doctor(serving: Serving, tmp_path: Path) -> None:
         "doctor", MKGAN_STORE=str(tmp_path / "file"), PREFECT_API_URL=f"http://127.0.0.1:{free_port()}/api"
     )
     assert ill.returncode == 1
-    assert "2 things wrong" in ill.stdout
+    assert "2 problems found" in ill.stdout
     assert "set MKGAN_STORE" in ill.stdout
