@@ -50,6 +50,5 @@ def test_estimators_that_agree_share_a_kernel(tmp_path: Path) -> None:
 def test_who_can_tell() -> None:
     assert can_merge("spectral")
     assert can_merge("auto")
-    assert can_merge("kernelgan")
-    assert not can_merge("michaeli-irani")
+    assert not can_merge("kernelgan")
     assert not can_merge(None)
