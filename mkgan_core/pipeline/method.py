@@ -11,7 +11,7 @@ from mkgan_core.machine.storage import content_key
 from mkgan_core.pipeline import parts
 from mkgan_core.pipeline.parts import Kind
 
-DEFAULT_METHOD = "auto+zssr"  # for an image with unknown blur
+DEFAULT_METHOD = "auto+zssr"  # for a photograph whose blur nobody knows
 DEFAULT_METHODS = ("bicubic", "bicubic+zssr", "kernelgan+zssr", "multi-kernelgan+zssr", "ground-truth+zssr")
 NAMED_METHODS = (
     "bicubic",
@@ -88,7 +88,7 @@ class Method:
         """
         if not hasattr(parts.part_class("segmenter", self.segmenter).settings_class, "per_object"):
             raise ConfigError(
-                f"--per-object: segmenter '{self.segmenter}' does not separate objects; use yolo-sam or yolo-grabcut"
+                f"--per-object: segmenter '{self.segmenter}' knows no objects; use yolo-sam or yolo-grabcut"
             )
         return replace(self, segmenter_changes=(("per_object", True),))
 
