@@ -17,7 +17,7 @@ Place = Annotated[str, AfterValidator(hide)]
 Scale = Annotated[Literal[2, 4], Field(title="Scale", description="enlargement factor")]
 Preset = Annotated[
     Literal["fast", "best", "paper"],
-    Field(title="Preset", description="settings of all parts: fast, best quality, or as published"),
+    Field(title="Preset", description="settings of all parts (paper: as published)"),
 ]
 FirstSeed = Annotated[
     int, Field(title="First seed", ge=0, le=MAX_SEED, description="random seed; a whole number, 0 or larger")

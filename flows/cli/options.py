@@ -128,5 +128,8 @@ TrustWeights = Annotated[
     ),
 ]
 PerObject = Annotated[
-    bool, typer.Option(envvar="MKGAN_PER_OBJECT", help="yolo-sam, yolo-grabcut: one region per object, not their union")
+    bool,
+    typer.Option(
+        envvar="MKGAN_PER_OBJECT", help="yolo-sam, yolo-grabcut: one region per object instead of one for all"
+    ),
 ]

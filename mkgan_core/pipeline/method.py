@@ -88,7 +88,7 @@ class Method:
         """
         if not hasattr(parts.part_class("segmenter", self.segmenter).settings_class, "per_object"):
             raise ConfigError(
-                f"--per-object: segmenter '{self.segmenter}' knows no objects; use yolo-sam or yolo-grabcut"
+                f"--per-object: segmenter '{self.segmenter}' does not separate objects; use yolo-sam or yolo-grabcut"
             )
         return replace(self, segmenter_changes=(("per_object", True),))
 

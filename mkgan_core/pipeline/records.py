@@ -94,8 +94,8 @@ class ScoreRecord(StepRecord):
 
     Keys:
         output: the whole enlarged image, a PNG.
-        kernel_psnr: dB of each region's kernel, None where there is no true one.
-        psnr_y, ssim_y, psnr_rgb, ssim_rgb, mse_rgb: as `imaging.scores`; absent without ground truth, None where
+        kernel_psnr: dB of each region's kernel; None if there is no true one.
+        psnr_y, ssim_y, psnr_rgb, ssim_rgb, mse_rgb: as `imaging.scores`; absent without ground truth, None if
             infinite.
     """
 

@@ -84,7 +84,7 @@ def _image_row(result: Result, preset: str, kernel_psnrs: Sequence[float | None]
 
 
 def _mean_by_area(kernel_psnrs: Sequence[float | None], parts: Sequence[RegionResult]) -> float | None:
-    """The mean over the regions whose true kernel is known, weighted by their area."""
+    """The mean over the regions with a known true kernel, weighted by area."""
     areas = [part.region["area_px"] for part in parts]
     known = [(psnr, area) for psnr, area in zip(kernel_psnrs, areas, strict=True) if psnr is not None]
     return sum(psnr * area for psnr, area in known) / sum(area for _, area in known) if known else None

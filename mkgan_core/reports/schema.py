@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-SCHEMA_VERSION = "1.1"  # the number behind the point counts the columns and files that were added
+SCHEMA_VERSION = "1.1"  # the second number increases when columns or files are added
 SCORES = ("psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb", "mse_rgb")
 _VERSION_KEY = "mkgan_schema_version"
 _METADATA = {_VERSION_KEY: SCHEMA_VERSION}

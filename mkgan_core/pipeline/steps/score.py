@@ -55,7 +55,7 @@ class ComposeJob(Job[ScoreRecord]):
     @override
     def compute(self, store: Store) -> Record:
         (first, _, only), *others = self.parts
-        if first["mask"] is None and not others and self.spec.high is None:  # nothing to put together or to score
+        if first["mask"] is None and not others and self.spec.high is None:  # nothing to compose or score
             return {"output": only["output"], "kernel_psnr": [None]}
         loaded, psnrs = [], []
         for entry, kernel, enlarged in self.parts:
@@ -78,7 +78,7 @@ class ComposeJob(Job[ScoreRecord]):
         try:
             truth = true_kernel(self.spec, region)
             psnr = kernel_psnr(estimate, truth.array, self.spec.scale) if truth else None
-        except KernelError:  # a true kernel that is none costs its own score, not the image's
+        except KernelError:  # an invalid true kernel affects only the kernel's score, not the image's
             return None
         return psnr if psnr is not None and np.isfinite(psnr) else None
 
