@@ -38,7 +38,7 @@ def serve(
 
 @options_of(DeploySettings)
 def deploy(settings: DeploySettings) -> None:
-    """Set up an existing Prefect server. Creates pool, queues, GPU slots, result storage, automations and deployments."""
+    """Set up an existing Prefect server. Creates pool, queues, GPU slots, result storage, automations, deployments."""
     api_url = _server()
     from deployments import set_up
 
