@@ -17,7 +17,7 @@ Place = Annotated[str, AfterValidator(hide)]
 Scale = Annotated[Literal[2, 4], Field(title="Scale", description="enlargement factor")]
 Preset = Annotated[
     Literal["fast", "best", "paper"],
-    Field(title="Preset", description="settings of all parts: fast, best quality, or as published"),
+    Field(title="Preset", description="settings of all parts (paper: as published)"),
 ]
 FirstSeed = Annotated[
     int, Field(title="First seed", ge=0, le=MAX_SEED, description="random seed; a whole number, 0 or larger")
@@ -39,7 +39,7 @@ DaskAddress = Annotated[
         description="scheduler address for the runner dask, such as tcp://host:8786; empty: a cluster on this machine",
     ),
 ]
-Device = Annotated[Literal["auto", "cpu", "cuda"], Field(title="Device", description="device for training")]
+Device = Annotated[Literal["auto", "cpu", "cuda"], Field(title="Device", description="where trainings run")]
 
 
 class BenchmarkConfig(BaseModel):
@@ -98,7 +98,7 @@ class UpscaleConfig(BaseModel):
     images: list[Place] = Field(
         title="Images", min_length=1, description="paths or URLs of image files that the worker can read"
     )
-    method: str = Field(DEFAULT_METHOD, title="Method", description="method name, [segmenter/]estimator+upscaler")
+    method: str = Field(DEFAULT_METHOD, title="Method", description="by name, [segmenter/]estimator+upscaler")
     scale: Scale = 2
     preset: Preset = "fast"
     out: Place | None = Field(

@@ -37,7 +37,7 @@ def find(run: str, store_uri: str) -> Earlier:
         return Earlier(UUID(facts["flow_run_id"]), BenchmarkConfig(**facts["config"]))
     except StorageError as fault:
         raise ConfigError(
-            f"{store_uri} has no run '{run}' to retry; name one of its runs ({folder.recent}), or another --store"
+            f"no run '{run}' to retry in {store_uri}; name another run or --store (runs there: {folder.recent})"
         ) from fault
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ValidationError) as fault:
         raise ConfigError(f"{folder.store.uri_of(RUN_FILE)} is damaged: {fault}; start the run again") from fault

@@ -9,7 +9,7 @@ import typer
 from flows.cli import datasets, methods, photo, weights
 from mkgan_core.errors import ConfigError
 
-PIPELINE = ("prefect", "pandas", "pyarrow", "matplotlib")  # packages of the extra `pipeline`
+PIPELINE = ("prefect", "pandas", "pyarrow", "matplotlib")  # packages of the extra of that name
 
 
 def _refuse(context: typer.Context) -> None:

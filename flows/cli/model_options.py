@@ -70,7 +70,8 @@ def _option(name: str, field: FieldInfo, renamed: Mapping[str, str]) -> inspect.
 def _help(field: FieldInfo) -> str:
     """The field's description, followed by its choices if it has a fixed set of values."""
     choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
-    return (field.description or "") + (f": {' or '.join(map(str, choices))}" if choices else "")
+    *others, last = map(str, choices or [""])
+    return (field.description or "") + (f": {', '.join(others)} or {last}" if choices else "")
 
 
 def _type(annotation: Any) -> tuple[Any, dict[str, Any]]:

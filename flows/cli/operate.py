@@ -25,7 +25,7 @@ def serve(
     port: Annotated[int, typer.Option(envvar="MKGAN_PORT", min=1, max=65535, help="port of the API and UI")] = 4200,
     runs: Annotated[int, typer.Option(envvar="MKGAN_RUNS", min=1, help="largest number of runs at a time")] = 2,
 ) -> None:
-    """Run a Prefect server with its UI, a worker and all deployments on this machine, until Ctrl-C."""
+    """Run a Prefect server, UI and worker on this machine. Creates all deployments; Ctrl-C ends it."""
     from deployments import serve as serving
 
     def set_up() -> list[str]:
@@ -38,7 +38,7 @@ def serve(
 
 @options_of(DeploySettings)
 def deploy(settings: DeploySettings) -> None:
-    """Create the pool, queues, GPU slots, result storage, automations and deployments on an existing Prefect server."""
+    """Set up an existing Prefect server. Creates pool, queues, GPU slots, result storage, automations, deployments."""
     api_url = _server()
     from deployments import set_up
 
@@ -48,7 +48,7 @@ def deploy(settings: DeploySettings) -> None:
 
 
 def retry(run: RunName, store: StoreUri = None, quiet: Quiet = False, verbose: Verbose = False) -> None:
-    """Rerun the failed regions of an earlier run and score their images; everything else comes from the cache.
+    """Rerun the failed regions of an earlier run. Everything else comes from the cache.
 
     A deployment's run goes back to its work pool, as with the UI's Retry button; any other run starts here at once.
     """
@@ -71,7 +71,7 @@ def retry(run: RunName, store: StoreUri = None, quiet: Quiet = False, verbose: V
 
 @options_of(DataSettings)
 def doctor(settings: DataSettings) -> None:
-    """Check this machine and its Prefect server, and give a remedy for each problem. Exit code 1 if there is one."""
+    """Check this machine and its Prefect server. Gives a remedy for each problem; exit code 1 if there is one."""
     from rich.table import Table
     from rich.text import Text
 

@@ -90,7 +90,7 @@ def upscale(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Enlarge images and write each as <name>_x<scale>.png, or one image to the file given with -o."""
+    """Enlarge images. Writes each as <name>_x<scale>.png, or a single image to the file given with -o."""
     from flows.cli import outputs, photo_html
     from mkgan_core import super_resolve
     from mkgan_core.pipeline.method import parse
@@ -164,7 +164,7 @@ def segment(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Split images into object and background; write four masks and an overlay for each."""
+    """Split images into object and background. Writes four masks and an overlay for each image."""
     from flows.cli import files, outputs
     from mkgan_core import segment as split
     from mkgan_core.pipeline import parts
@@ -206,7 +206,7 @@ def estimate(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Estimate the blur kernel of images, or of each masked region; write it as .npy, .mat and .png."""
+    """Estimate the blur kernel of images. Writes it, or one per masked region, as .npy, .mat and .png."""
     from flows.cli import files, outputs
     from mkgan_core import estimate_kernels
 

@@ -32,7 +32,7 @@ def print_line(console: Console, text: str, style: str | None = None) -> None:
 
 
 def print_comparison(rows: pd.DataFrame, console: Console, title: str | None = None) -> None:
-    """Print the comparison table, then what its means hide: images worse than bicubic, segmenters used, failures."""
+    """The comparison table, then what a mean would hide: images behind bicubic, fallbacks, failures."""
     from mkgan_core.reports.tables import COLUMNS, comparison, failures, figure
 
     means = comparison(rows).to_dict("records")
@@ -60,7 +60,7 @@ def print_comparison(rows: pd.DataFrame, console: Console, title: str | None = N
 
 
 def print_statistics(run: Run, console: Console) -> None:
-    """Print the paired comparisons of a run, each also split by kind of image."""
+    """The paired comparisons that a run is about, each with its splits by kind of image."""
     from mkgan_core.reports import statistics
     from mkgan_core.reports.tables import PAIR_HEADINGS, pair_cells, split_label
 

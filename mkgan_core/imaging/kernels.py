@@ -231,7 +231,7 @@ def similarity(estimate: np.ndarray, truth: np.ndarray) -> float:
 
 
 def fault(kernel: np.ndarray, scale: int) -> str | None:
-    """Why a kernel is not usable as a blur (kernel check of method.md §4), or None if it is usable."""
+    """Why a kernel is not usable as a blur (health check of method.md §4), or None if it is usable."""
     if not np.isfinite(kernel).all():
         return "the kernel is not finite"
     if abs(kernel.sum() - 1) > 1e-3:

@@ -11,7 +11,7 @@ from mkgan_core.machine.storage import content_key
 from mkgan_core.pipeline import parts
 from mkgan_core.pipeline.parts import Kind
 
-DEFAULT_METHOD = "auto+zssr"  # for an image with unknown blur
+DEFAULT_METHOD = "auto+zssr"  # for a photograph whose blur nobody knows
 DEFAULT_METHODS = ("bicubic", "bicubic+zssr", "kernelgan+zssr", "multi-kernelgan+zssr", "ground-truth+zssr")
 NAMED_METHODS = (
     "bicubic",

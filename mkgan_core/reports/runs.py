@@ -1,4 +1,4 @@
-"""A run's folder in the store, the run as its report tells it, and two runs side by side."""
+"""A run's folder in the store, the run read from its report, and two runs combined."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ if TYPE_CHECKING:
 BASELINE = "bicubic"
 
 # the files of a run's folder
-RUN_FILE = "run.json"  # what was asked for, and which flow run did it
+RUN_FILE = "run.json"  # the run's configuration and its flow run
 REPORT, REGIONS, IMAGES = "report.parquet", "regions.parquet", "images.parquet"
 PAGE = "report.html"
 CONTACT_SHEET = "contact-sheet.png"
-ARTIFACTS = "artifacts.json"  # names of the records that it is made of, for `mkgan store`
+ARTIFACTS = "artifacts.json"  # names of the records that it needs, for `mkgan store`
 
-_RECENT = 5  # runs that a message names
+_RECENT = 5  # number of runs in a message
 _IN_STORE = re.compile(r"(.+)/runs/[^/]+")  # the folder of a run in an artifact store
-_PLACE = ("image", "scale", "method", "seed")  # columns that a table beside the report must have
+_PLACE = ("image", "scale", "method", "seed")  # columns that the other tables must have
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Where the files of a run are.
+    """The folder of a run.
 
     Attributes:
-        run_id: names the run.
-        store: its folder; the constants of this module name the files in it.
+        run_id: the run's id.
+        store: the folder; the constants of this module name its files.
         report: the name of the report's file, if it is not `REPORT`.
-        parent: the artifact store; None for a run that was named by its report's URI.
-        artifacts: URI of the artifact store in which the files lie that the report names.
+        parent: the artifact store; None for a run given by its report's URI.
+        artifacts: URI of the artifact store with the report's files.
     """
 
     run_id: str
@@ -59,8 +59,7 @@ class RunFolder:
 
         Args:
             run: a run id, or the URI (or path) of a report, which ends in ``.parquet``.
-            store_uri: the artifact store in which a run id is looked for, and the artifacts of a report that lies in no
-                artifact store.
+            store_uri: the artifact store for a run id, and for the artifacts of a report outside any artifact store.
 
         Raises:
             StorageError: if the store cannot be opened.
@@ -81,7 +80,7 @@ class RunFolder:
 
     @property
     def recent(self) -> str:
-        """The last runs in the same store, for a message about a run that does not exist."""
+        """The most recent runs in the same store, for messages about a run that does not exist."""
         if self.parent is None:
             return "see the path"
         return ", ".join(self.parent.list("runs")[-_RECENT:]) or "none"
@@ -92,14 +91,14 @@ class Run:
     """The tables of a run.
 
     Attributes:
-        title: what was run.
-        names: its run id; two of them for two runs side by side.
+        title: data set, scale and preset.
+        names: its run id; two for two combined runs.
         rows: `report.parquet`, one row per image x method x scale x seed.
         regions: `regions.parquet`.
         images: `images.parquet`; empty for reports of earlier versions, which did not have it.
-        pairs: the comparisons that the run is about.
-        folders: URIs of the folders in which the files may lie that the tables name (`roots`).
-        notes: what of the run cannot be shown, and why.
+        pairs: the run's main comparisons.
+        folders: URIs of the folders from which the tables' files may be read (`roots`).
+        notes: what cannot be shown, and why.
     """
 
     title: str
@@ -112,24 +111,24 @@ class Run:
     notes: tuple[str, ...] = ()
 
     def read(self, uri: str) -> bytes:
-        """The bytes of a file that the tables name.
+        """The bytes of a file named in the tables.
 
         Raises:
-            DatasetError: if it does not lie where the run's files lie.
+            DatasetError: if it is outside the run's folders.
             StorageError: if it is gone.
         """
         folder, name = roots.confined(uri, self.folders).rsplit("/", 1)
         return Store(folder).read(name)
 
     def with_pairs(self, pairs: list[tuple[str, str]]) -> Run:
-        """The run with these comparisons instead of its own; without any, the run as it is."""
+        """The run with these comparisons instead of its own; without any, the unchanged run."""
         return replace(self, pairs=tuple(pairs)) if pairs else self
 
 
 def open_run(run: str, store_uri: str) -> Run:
-    """The run of a run id, or of the URI of its `report.parquet`.
+    """The run with a run id, or with the URI of its `report.parquet`.
 
-    A damaged table beside the report costs what it is needed for; the run's notes say so.
+    If one of the other tables is damaged, the parts that need it are missing; the run's notes say so.
 
     Raises:
         ConfigError: if the run has no report, or one that is damaged or empty.
@@ -155,7 +154,7 @@ def open_run(run: str, store_uri: str) -> Run:
 
 
 def beside(a: Run, b: Run) -> Run:
-    """Two runs as one: the images that both have, methods of both told apart by preset or run, one baseline.
+    """Combine two runs: the images that both have, all methods labelled by preset or run, and one baseline.
 
     Raises:
         ConfigError: if they share no image at the same scale.
@@ -214,36 +213,38 @@ def _read(folder: RunFolder, run: str) -> pd.DataFrame:
         if not isinstance(fault.__cause__, FileNotFoundError):
             raise
         place = (folder.parent or folder.store).uri
-        raise ConfigError(f"no report for run '{run}' in {place} (runs there: {folder.recent})") from fault
+        raise ConfigError(
+            f"no report of run '{run}' in {place}; name another run or --store (runs there: {folder.recent})"
+        ) from fault
     schema = report_schema()
     rows = decode(data, schema, file, needs=schema.names[:-1])  # the last came later
     if rows.empty:
-        raise ConfigError(f"{file}, the report of run '{run}', has no rows; name another")
+        raise ConfigError(f"{file}, the report of run '{run}', has no rows; name another run")
     if unknown := set(rows["scale"]) - set(SCALES):
         raise ConfigError(f"{file} has rows of scale {', '.join(map(str, sorted(unknown)))}; mkgan knows {SCALES}")
     return rows
 
 
 def _table(folder: RunFolder, name: str, schema: pa.Schema, needs: Sequence[str], notes: list[str]) -> pd.DataFrame:
-    """A table beside the report; empty where it is missing, which is no news, or damaged, which is noted."""
+    """One of the other tables; empty if it is missing, or damaged, which adds a note."""
     file = folder.store.uri_of(name)
     try:
         return decode(folder.store.read(name), schema, file, needs=needs)
     except (ConfigError, StorageError) as fault:
         if not isinstance(fault.__cause__, FileNotFoundError):
-            notes.append(one_line(f"{fault}; what it tells is left out"))
+            notes.append(one_line(f"{fault}; its content is left out"))
     return decode(encode([], schema), schema, file)
 
 
 def _moved(table: pd.DataFrame, place: Callable[[str], str | None]) -> pd.DataFrame:
-    """The table with all URIs replaced by what ``place`` makes of them."""
+    """The table with ``place`` applied to all URIs."""
     return table.assign(
         **{name: table[name].map(place, na_action="ignore") for name in table.columns if name.endswith("_uri")}
     )
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """A table's rows, with None for what is missing, where pandas has NaN, also among strings.
+    """A table's rows, with None for missing values (in pandas NaN, even among strings).
 
     Example:
         >>> import pandas as pd
