@@ -18,6 +18,7 @@ from flows.progress import Progress, only_shown
 from mkgan_core.datasets.layout import Dataset, ImageSpec
 from mkgan_core.datasets.sample import NAMES, open_sample
 from mkgan_core.errors import MkganError
+from mkgan_core.machine.plain_text import one_line
 from mkgan_core.machine.progress import Stopped
 from mkgan_core.machine.storage import Store
 from mkgan_core.pipeline import jobs
@@ -104,7 +105,8 @@ def benchmark(config: BenchmarkConfig) -> State:
         folder.store.write_json(ARTIFACTS, fanout.records + described)
     sheet = None
     with only_shown("contact sheet"):
-        sheet = sheet_of(results, store)
+        about = f"{specs[0].dataset} x{config.scale}, preset {config.preset}"
+        sheet = sheet_of(results, store, one_line(f"{about}: details; PSNR of luma over the whole image"))
         folder.store.write(CONTACT_SHEET, sheet)
     with only_shown("artifacts"):
         artifacts.publish(open_run(uri, config.store), config, sheet)

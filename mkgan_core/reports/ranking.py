@@ -35,7 +35,22 @@ def oracles(report: pd.DataFrame) -> set[str]:
         {'ground-truth+zssr'}
     """
     used = report.drop_duplicates("method")
-    return {name for name, estimator in zip(used["method"], used["estimator"], strict=True) if _needs_truth(estimator)}
+    return {name for name, estimator in zip(used["method"], used["estimator"], strict=True) if needs_truth(estimator)}
+
+
+def needs_truth(estimator: Any) -> bool:
+    """Whether an estimator is given the true kernels; not if there is none, or if it is not installed here.
+
+    Example:
+        >>> needs_truth("ground-truth"), needs_truth("auto"), needs_truth(None)
+        (True, False, False)
+    """
+    if not isinstance(estimator, str):
+        return False
+    try:
+        return parts.part_class("estimator", estimator).needs_truth
+    except ConfigError:
+        return False
 
 
 def best(report: pd.DataFrame) -> str | None:
@@ -130,7 +145,10 @@ def natural_pairs(report: pd.DataFrame) -> list[tuple[str, str]]:
         single = f"{row['estimator']}+{row['upscaler']}"
         if row["segmenter"] != "whole":
             pairs += [(name, other) for other in used if other == single or other.startswith(f"{single} (")]
-    return list({frozenset(pair): pair for pair in reversed(pairs)}.values())[::-1]  # each two methods once
+    once: dict[frozenset[str], tuple[str, str]] = {}
+    for pair in pairs:
+        once.setdefault(frozenset(pair), pair)
+    return list(once.values())
 
 
 def caution(images: int) -> str | None:
@@ -164,15 +182,6 @@ def _competing(means: Sequence[Mapping[Any, Any]], excluded: set[str]) -> list[M
     blind = [row for row in means if row["method"] not in excluded]
     most = max((row["images"] for row in blind), default=0)
     return [row for row in blind if row["images"] == most and most]
-
-
-def _needs_truth(estimator: Any) -> bool:
-    if not isinstance(estimator, str):
-        return False
-    try:
-        return parts.part_class("estimator", estimator).needs_truth
-    except ConfigError:  # somebody else's part, which is not installed here
-        return False
 
 
 def _finite(value: Any) -> bool:
