@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -14,6 +15,7 @@ from mkgan_core.machine.plain_text import one_line
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mkgan_core.reports.listing import Entry
     from mkgan_core.reports.runs import Run
 
 SPLIT_FROM = 8  # images; groups of fewer than four say nothing, and only the page shows them
@@ -102,6 +104,22 @@ def print_statistics(run: Run, console: Console) -> None:
     console.print(_fitting(console, ("images", [label for label, *_ in lines]), columns))
     if caution := ranking.caution(min(counts)):
         print_line(console, caution, "yellow")
+
+
+def print_runs(runs: Sequence[Entry], console: Console) -> None:
+    """A table of runs."""
+    cells = {
+        "when (UTC)": [f"{run.when:%Y-%m-%d %H:%M}" if run.when else "–" for run in runs],
+        "result": [one_line(run.result) for run in runs],
+        "data set": [one_line(run.dataset) or "–" for run in runs],
+        "scale": [f"x{run.scale}" if run.scale else "–" for run in runs],
+        "methods": [f"{run.methods or '–'}" for run in runs],
+        "images": [f"{run.images or '–'}" for run in runs],
+    }
+    order = ("when (UTC)", "data set", "scale", "methods", "images", "result")
+    plain = [""] * len(runs)
+    columns = {name: (name, cells[name], plain, name in ("when (UTC)", "result")) for name in order}
+    console.print(_fitting(console, ("run", [one_line(run.run_id) for run in runs]), columns))
 
 
 def _named(method: str, best: str | None, oracles: set[str]) -> str:

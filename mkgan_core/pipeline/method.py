@@ -29,7 +29,7 @@ NAMED_METHODS = {  # name -> what it is, and when to use it
     "spectral+zssr": "Gaussian kernel off the power spectrum, then ZSSR: for out-of-focus or soft images; ours, quick",
     "multi-spectral+zssr": "the spectral kernel for each region: as multi-kernelgan+zssr, and quicker",
     "auto+zssr": "chooses among Gaussian, program and camera shake, then ZSSR: if you do not know the blur; ours",
-    "camera-shake+zssr": "kernel of any shape from the edges, then ZSSR: for images blurred by motion of the camera; ours",
+    "camera-shake+zssr": "kernel of any shape, from edges, then ZSSR: for images blurred by motion of the camera; ours",
     "ground-truth+zssr": "ZSSR with the true kernels: an oracle, for benchmarks on data sets that have them",
 }
 Changes = tuple[tuple[str, Any], ...]

@@ -153,7 +153,7 @@ def pair_cells(summary: Mapping[Any, Any]) -> list[str]:
     return [
         f"{summary['images']}",
         cell(summary["mean"], "+.3f"),
-        f"{cell(summary['low'], '+.3f')} … {cell(summary['high'], '+.3f')}",
+        "–" if _unknown(summary["low"]) else f"{summary['low']:+.3f} to {summary['high']:+.3f}",
         cell(summary["median"], "+.3f"),
         cell(summary["std"], ".3f"),
         cell(summary["win_rate"], ".0%"),
