@@ -21,7 +21,7 @@ from flows.cli.interruption import attended
 from flows.cli.signals import end_now
 from flows.cli.terminal import print_comparison
 from flows.config import BenchmarkConfig
-from flows.names import run_id
+from flows.names import run_id, short_name
 from flows.progress import Standing, on_progress
 from mkgan_core.importing import importing
 from mkgan_core.machine.progress import listening
@@ -89,7 +89,13 @@ def run_benchmark(
 
 def _new(config: BenchmarkConfig) -> FlowRun:
     with get_client(sync_client=True) as client:
-        return client.create_flow_run(benchmark, parameters=benchmark.serialize_parameters({"config": config}))
+        parameters = benchmark.serialize_parameters({"config": config})
+        return client.create_flow_run(benchmark, parameters=parameters, tags=tags(config))
+
+
+def tags(config: BenchmarkConfig) -> list[str]:
+    """By which the UI finds the runs that a terminal started, as the deployments' runs by theirs."""
+    return ["terminal", "benchmark", short_name(config.dataset), f"x{config.scale}", config.preset]
 
 
 @contextmanager
