@@ -10,6 +10,7 @@ import math
 import re
 import shlex
 from typing import Any
+from urllib.parse import quote
 
 from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
 from prefect.client.orchestration import get_client
@@ -24,14 +25,17 @@ from mkgan_core.errors import MkganError
 from mkgan_core.machine.places import public_url
 from mkgan_core.machine.plain_text import one_line
 from mkgan_core.machine.storage import Store
-from mkgan_core.reports import page, statistics, tables
+from mkgan_core.reports import page, ranking, statistics, tables
 from mkgan_core.reports.contact_sheet import shrunk
-from mkgan_core.reports.runs import CONTACT_SHEET, PAGE, Run, RunFolder, open_run
+from mkgan_core.reports.runs import CONTACT_SHEET, IMAGES, PAGE, REGIONS, REPORT, Run, RunFolder, open_run
 
 IMAGE_ROWS = 200  # a table's event may have 1.5 MB
 FAILURES = 20  # named in the text; all are in the report
 LOOK_BACK = 50  # versions of the comparison in which the previous run is looked for
 SHEET_BYTES = 150_000
+NOTHING = "–"  # in a cell
+FILES = {"All rows": REPORT, "Regions": REGIONS, "Images": IMAGES, "Contact sheet": CONTACT_SHEET}
+SAFE = ":/?#[]@!$&'()*+,;=%~"  # stays as it is in an address
 _MARKS = re.compile(r"([\\`*<>\[\]|#!~&$]|(?<![^\W_])_|_(?![^\W_]))")  # `_` inside a word marks nothing
 
 
@@ -47,20 +51,22 @@ def publish(run: Run, config: BenchmarkConfig, sheet: bytes | None) -> None:
     folder = RunFolder.of(run.names[0], store.uri).store
     with only_shown("page"):
         folder.write(PAGE, page.render(run).encode())
+    link = page_link(store, folder.uri_of(PAGE))
     with only_shown("comparison"):
         before = previous(config)
-        about = "Means per method"
+        about = f"**{escaped(ranking.headline(run.rows))}**. {link}Means per method"
         against = (
             f"; `change` is in dB PSNR Y since {escaped(before.names[0])}, on the images of both" if before else ""
         )
         table = comparison(run, before)
         create_table_artifact(key=f"comparison-{key}", table=table, description=f"{about}, {title}{against}")
     with only_shown("statistics"):
-        about = "differences in dB PSNR Y image by image, 95 % bootstrap interval, Wilcoxon p"
-        create_table_artifact(key=f"statistics-{key}", table=paired_statistics(run), description=f"{title}: {about}")
+        about = f"{link}{title}: differences in dB PSNR Y image by image, 95 % bootstrap interval, Wilcoxon p"
+        create_table_artifact(key=f"statistics-{key}", table=paired_statistics(run), description=about)
     with only_shown("table of images"):
         rows, about = per_image(run)
-        create_table_artifact(key=f"images-{key}", table=rows, description=f"{title}: PSNR Y in dB, {about}")
+        about = f"{link}{title}: PSNR Y in dB, {about}; **bold**: the best blind method"
+        create_table_artifact(key=f"images-{key}", table=rows, description=about)
     if sheet:
         with only_shown("contact sheet"):
             _show_sheet(f"sheet-{key}", run, store, sheet)
@@ -85,18 +91,22 @@ def previous(config: BenchmarkConfig) -> Run | None:
 
 
 def comparison(run: Run, before: Run | None) -> list[dict[str, Any]]:
-    """One row per method: the means, and how PSNR Y changed since the run before."""
+    """One row per method: the means as text, the best bold, and how PSNR Y changed since the run before."""
     now = statistics.score_table(run.rows)
     then = statistics.score_table(before.rows) if before else now.iloc[:0]
+    means = tables.comparison(run.rows).to_dict("records")
+    oracles = ranking.oracles(run.rows)
+    best = ranking.marks(means, oracles)
     rows = []
-    for means in tables.comparison(run.rows).to_dict("records"):
-        name = str(means["method"])
-        cells: dict[str, Any] = {"method": escaped(name)}
-        for name_of, column in tables.COLUMNS.items():
-            cells[column.heading] = plain(means[name_of], column.digits)
-            if name_of == "delta_psnr_y":
+    for row in means:
+        name = str(row["method"])
+        cells: dict[str, Any] = {"method": escaped(name) + (" (oracle)" if name in oracles else "")}
+        for score, column in tables.COLUMNS.items():
+            text = NOTHING if row[score] is not None and math.isinf(row[score]) else tables.figure(score, row)
+            cells[column.heading] = bold(text, name in best.get(score, ()))
+            if score == "seconds_total" and before:
                 both = name in now and name in then
-                cells["change"] = plain((now[name] - then[name]).mean(), 3) if both else None
+                cells["change"] = signed((now[name] - then[name]).mean()) if both else NOTHING
         rows.append(cells)
     return rows
 
@@ -112,12 +122,8 @@ def paired_statistics(run: Run) -> list[dict[str, Any]]:
         splits = statistics.splits(scores, a, b, run.images).to_dict("records")
         lines.extend((tables.split_label(part), part) for part in splits)
         for which, found in lines:
-            figures = {"n": found["images"], "mean dB": found["mean"], "low": found["low"], "high": found["high"]}
-            figures |= {"median": found["median"], "std": found["std"], "win rate": found["win_rate"]}
-            cells = {name: plain(value, 3) for name, value in figures.items()}
-            rows.append(
-                {"comparison": escaped(f"{a} − {b}"), "images": which, **cells, "p": plain(found["p_value"], 5)}
-            )
+            figures = dict(zip(tables.PAIR_HEADINGS, tables.pair_cells(found), strict=True))
+            rows.append({"comparison": escaped(f"{a} − {b}"), "images": escaped(which), **figures})
     return rows
 
 
@@ -135,18 +141,31 @@ def per_image(run: Run) -> tuple[list[dict[str, Any]], str]:
 
         about += f"; the first and last {IMAGE_ROWS // 2} of {len(scores)} images, all of them are in the report"
         scores = pd.concat([scores.iloc[: IMAGE_ROWS // 2], scores.iloc[-(IMAGE_ROWS // 2) :]])
-    shown = scores.reset_index().drop(columns="scale")
-    return [{name: plain(v, 3) for name, v in row.items()} for row in shown.to_dict("records")], about
+    oracles = ranking.oracles(run.rows)
+    blind = [name for name in scores.columns if name not in {*oracles, "difference"}]
+    rows = []
+    for place, figures in zip(scores.index, scores.to_dict("records"), strict=True):
+        cells = {"image": escaped(str(place[0]))}
+        if pair:
+            cells["difference"] = signed(figures.pop("difference"))
+        known = [figures[name] for name in blind if math.isfinite(figures[name])]
+        top = f"{max(known):.2f}" if len(known) > 1 else None
+        for name, value in figures.items():
+            text = f"{value:.2f}" if math.isfinite(value) else NOTHING
+            cells[escaped(name)] = bold(text, name in blind and text == top)
+        rows.append(cells)
+    return rows, about
 
 
 def summary(run: Run, store: Store, html: str) -> str:
     """Markdown: where the report is, what failed, which method is behind bicubic."""
     folder = html.removesuffix("/report.html")
-    link = public_url(store, html)
-    lines = [f"# {escaped(run.title)}", ""]
-    lines += [f"[The report as a page](<{link}>)" if link else f"The report as a page: {code(html)}", ""]
-    lines += [f"The tables: {code(f'{folder}/report.parquet')}, beside it `regions.parquet` and `images.parquet`.", ""]
-    lines += [f"    mkgan report {shlex.quote(one_line(f'{folder}/report.parquet'))}", ""]
+    lines = [f"# {escaped(run.title)}", "", f"**{escaped(ranking.headline(run.rows))}**", ""]
+    lines += [f"- The report as a page: {linked(store, html)}"]
+    lines += [f"- {what}: {linked(store, f'{folder}/{name}')}" for what, name in FILES.items()]
+    lines += [""]
+    command = f"mkgan report {shlex.quote(one_line(f'{folder}/report.parquet'))}"
+    lines += [f"In a terminal: {code(command)}", ""]
     lines += [f"Note: {escaped(note)}\n" for note in run.notes]
     failed: Any = run.rows[run.rows["status"] != "ok"]
     if len(failed):
@@ -160,6 +179,38 @@ def summary(run: Run, store: Store, html: str) -> str:
         lines += ["", "## Behind plain bicubic enlargement", ""]
         lines += [f"- {escaped(row['method'])}: {escaped(str(row['behind_bicubic'])[:300])}" for row in behind]
     return "\n".join(lines)
+
+
+def linked(store: Store, uri: str) -> str:
+    """A file of the store, in Markdown: a link where browsers reach the store, else its address."""
+    link = public_url(store, uri)
+    return f"[{escaped(uri.rpartition('/')[2])}](<{quote(link, safe=SAFE)}>)" if link else code(uri)
+
+
+def page_link(store: Store, html: str) -> str:
+    """A link to the page for the beginning of a description; empty where browsers do not reach the store."""
+    link = public_url(store, html)
+    return f"[Report as a page](<{quote(link, safe=SAFE)}>). " if link else ""
+
+
+def bold(text: str, marked: bool) -> str:
+    """A cell, bold if it is marked.
+
+    Example:
+        >>> bold("31.86", True)
+        '**31.86**'
+    """
+    return f"**{text}**" if marked else text
+
+
+def signed(value: float) -> str:
+    """A difference in dB; a dash if it is not known.
+
+    Example:
+        >>> signed(0.25), signed(float("nan"))
+        ('+0.250', '–')
+    """
+    return f"{value:+.3f}" if math.isfinite(value) else NOTHING
 
 
 def escaped(text: str) -> str:
@@ -185,14 +236,6 @@ def code(text: str) -> str:
     return f"{fence}{pad}{text}{pad}{fence}"
 
 
-def plain(value: Any, places: int) -> Any:
-    """A cell that the UI can show: escaped text, Python numbers, None for what is missing or infinite."""
-    if value is None or isinstance(value, str):
-        return value and escaped(value)
-    number = float(value)
-    return round(number, places or None) if math.isfinite(number) else None  # without places a whole number
-
-
 def _show_sheet(key: str, run: Run, store: Store, sheet: bytes) -> None:
     """By its public address, or small enough to be in the artifact itself."""
     uri = RunFolder.of(run.names[0], store.uri).store.uri_of(CONTACT_SHEET)
@@ -200,4 +243,6 @@ def _show_sheet(key: str, run: Run, store: Store, sheet: bytes) -> None:
     if url is None:
         small = base64.b64encode(shrunk(sheet, SHEET_BYTES)).decode()
         url = f"data:image/webp;base64,{small}"
-    create_image_artifact(key=key, image_url=url, description=f"{escaped(run.title)}; at full size: {escaped(uri)}")
+    create_image_artifact(
+        key=key, image_url=url, description=f"{escaped(run.title)}; at full size: {linked(store, uri)}"
+    )

@@ -18,6 +18,7 @@ from flows.progress import Progress, only_shown
 from mkgan_core.datasets.layout import Dataset, ImageSpec
 from mkgan_core.datasets.sample import NAMES, open_sample
 from mkgan_core.errors import MkganError
+from mkgan_core.machine.plain_text import one_line
 from mkgan_core.machine.progress import Stopped
 from mkgan_core.machine.storage import Store
 from mkgan_core.pipeline import jobs
@@ -26,10 +27,11 @@ from mkgan_core.pipeline.parts import check_ready
 from mkgan_core.pipeline.records import DescribeRecord
 from mkgan_core.pipeline.steps.describe import DescribeJob
 from mkgan_core.pipeline.walk import Common, enlarge
+from mkgan_core.reports import ranking
 from mkgan_core.reports.contact_sheet import sheet_of
 from mkgan_core.reports.image_rows import row as image_row
 from mkgan_core.reports.rows import rows, write
-from mkgan_core.reports.runs import ARTIFACTS, CONTACT_SHEET, RUN_FILE, RunFolder, open_run
+from mkgan_core.reports.runs import ARTIFACTS, CONTACT_SHEET, RUN_FILE, RunFolder, open_run, read
 
 
 def plan(config: BenchmarkConfig, *, patient: bool = True) -> tuple[list[ImageSpec], list[Method]]:
@@ -104,15 +106,17 @@ def benchmark(config: BenchmarkConfig) -> State:
         folder.store.write_json(ARTIFACTS, fanout.records + described)
     sheet = None
     with only_shown("contact sheet"):
-        sheet = sheet_of(results, store)
+        about = f"{specs[0].dataset} x{config.scale}, preset {config.preset}"
+        sheet = sheet_of(results, store, one_line(f"{about}: details; PSNR of luma over the whole image"))
         folder.store.write(CONTACT_SHEET, sheet)
     with only_shown("artifacts"):
         artifacts.publish(open_run(uri, config.store), config, sheet)
+    result = ranking.headline(read(uri, config.store))
     if fanout.failed:
         lost = sum(row["status"] != "ok" for row in image_rows)
         what = f"{fanout.failed} of {fanout.submitted} steps failed, and with them {lost} of {len(image_rows)} rows"
-        return Failed(message=f"{what}; retry runs only these again; report: {uri}")
-    return Completed(message=f"{fanout.submitted} steps; report: {uri}")
+        return Failed(message=f"{what}; retry runs only these again; {result}; report: {uri}")
+    return Completed(message=f"{result}; {fanout.submitted} steps; report: {uri}")
 
 
 def _describe(spec: ImageSpec, common: Common) -> DescribeRecord | None:

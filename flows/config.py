@@ -39,6 +39,18 @@ DaskAddress = Annotated[
         description="scheduler address for the runner dask, such as tcp://host:8786; empty: a cluster on this machine",
     ),
 ]
+# those of the named methods that need no data set; the form in the UI offers them
+ImageMethod = Literal[
+    "auto+zssr",
+    "spectral+zssr",
+    "camera-shake+zssr",
+    "bicubic+zssr",
+    "kernelgan+zssr",
+    "michaeli-irani+zssr",
+    "multi-spectral+zssr",
+    "multi-kernelgan+zssr",
+    "bicubic",
+]
 Device = Annotated[Literal["auto", "cpu", "cuda"], Field(title="Device", description="where trainings run")]
 
 
@@ -98,7 +110,11 @@ class UpscaleConfig(BaseModel):
     images: list[Place] = Field(
         title="Images", min_length=1, description="paths or URLs of image files that the worker can read"
     )
-    method: str = Field(DEFAULT_METHOD, title="Method", description="by name, [segmenter/]estimator+upscaler")
+    method: ImageMethod | str = Field(
+        DEFAULT_METHOD,
+        title="Method",
+        description="one of the list, or any other as [segmenter/]estimator+upscaler: see `mkgan methods`",
+    )
     scale: Scale = 2
     preset: Preset = "fast"
     out: Place | None = Field(

@@ -11,6 +11,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed
 
 from flows import runners
+from flows.artifacts import code, escaped, linked
 from flows.config import UpscaleConfig
 from flows.fanout import STOPPED, Fanout
 from flows.names import current_config
@@ -53,6 +54,15 @@ def _write(out: Store, store: Store, photo: Photo, composed: ScoreRecord) -> str
     return out.write(f"{photo.spec.image}_x{photo.spec.scale}.png", encode(picture))
 
 
+def _cells(row: dict[str, str | None], store: Store) -> dict[str, str | None]:
+    """A row of the table as the UI reads it: Markdown, with a link to the enlarged image where browsers reach it."""
+    cells = {name: text and escaped(text) for name, text in row.items()}
+    place = row["enlarged"]
+    if place:
+        cells["enlarged"] = linked(store, place) if place.startswith(f"{store.uri}/") else code(place)
+    return cells
+
+
 def run_name() -> str:
     """What the run does, as a sentence."""
     config = current_config(UpscaleConfig)
@@ -92,7 +102,8 @@ def upscale(config: UpscaleConfig) -> State:
         notes = "; ".join([*photo.notes, *replaced, *result.notes]) or None
         written.append({"image": uri, "enlarged": place, "error": result.error, "notes": notes})
     with only_shown("table"):
-        create_table_artifact(key="upscaled", table=written, description=f"Enlarged x{config.scale} by {config.method}")
+        about = escaped(f"Enlarged x{config.scale} by {config.method}")
+        create_table_artifact(key="upscaled", table=[_cells(row, store) for row in written], description=about)
     if failed := sum(row["enlarged"] is None for row in written):
         return Failed(message=f"{failed} of {len(written)} images failed: see the artifact `upscaled`")
     return Completed(message=f"{len(written)} images in {out.uri}")

@@ -9,7 +9,7 @@ import typer
 from flows.cli import datasets, methods, photo, weights
 from mkgan_core.errors import ConfigError
 
-PIPELINE = ("prefect", "pandas", "pyarrow", "matplotlib")  # packages of the extra of that name
+PIPELINE = ("prefect", "pandas", "pyarrow", "matplotlib", "tabulate")  # packages of the extra of that name
 
 
 def _refuse(context: typer.Context) -> None:
@@ -35,6 +35,8 @@ if all(importlib.util.find_spec(package) for package in PIPELINE):
         benchmark.benchmark,
         reports.report,
         reports.compare,
+        reports.export,
+        reports.runs,
         operate.serve,
         operate.deploy,
         operate.retry,
@@ -44,7 +46,7 @@ if all(importlib.util.find_spec(package) for package in PIPELINE):
     app.add_typer(store.app, name="store")
 else:
     as_given = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
-    for name in ("benchmark", "report", "compare", "serve", "deploy", "retry", "doctor", "store"):
+    for name in ("benchmark", "report", "compare", "export", "runs", "serve", "deploy", "retry", "doctor", "store"):
         app.command(name, context_settings=as_given)(_refuse)
 app.add_typer(weights.app, name="weights")
 app.add_typer(datasets.app, name="dataset")

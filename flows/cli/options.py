@@ -83,6 +83,9 @@ Scale = Annotated[int, typer.Option(envvar="MKGAN_SCALE", parser=parse_scale, he
 Seed = Annotated[int, typer.Option(envvar="MKGAN_SEED", parser=parse_seed, help="(first) random seed, 0 or larger")]
 StoreUri = Annotated[str | None, typer.Option(envvar="MKGAN_STORE", help="folder or URL for artifacts and reports")]
 RunName = Annotated[str, typer.Argument(help="a run id, or the URI of its report.parquet")]
+LastRun = Annotated[
+    str | None, typer.Argument(metavar="[RUN]", help="a run id, or the URI of its report.parquet; else the last run")
+]
 Html = Annotated[
     Path | None,
     typer.Option(

@@ -1,25 +1,76 @@
-"""`mkgan report` and `mkgan compare`."""
+"""`mkgan report`, `compare`, `export` and `runs`."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from flows.cli.options import Html, Pairs, RunName, StoreUri, parse_pair
+import typer
+
+from flows.cli.options import Html, LastRun, Pairs, RunName, StoreUri, parse_pair
 from flows.cli.terminal import make_console, print_line
+from mkgan_core.errors import ConfigError
 from mkgan_core.machine.places import default_store
 from mkgan_core.machine.plain_text import one_line
 
 if TYPE_CHECKING:
     from mkgan_core.reports.runs import Run
 
+Limit = Annotated[int, typer.Option(envvar="MKGAN_LIMIT", min=1, help="at most so many runs")]
+ExportFolder = Annotated[str, typer.Argument(metavar="DIR", help="a new or empty folder, or a URL")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", envvar="MKGAN_OVERWRITE", help="write into a folder that is not empty")
+]
 
-def report(run: RunName, html: Html = None, pair: Pairs = None, store: StoreUri = None) -> None:
-    """Print the comparison and the paired statistics of an earlier run; with --html write them as a page."""
+
+def report(run: LastRun = None, html: Html = None, pair: Pairs = None, store: StoreUri = None) -> None:
+    """Print the comparison and the paired statistics of a run, by default the last one; with --html write a page."""
+    from mkgan_core.machine.storage import Store
+    from mkgan_core.reports.listing import latest
     from mkgan_core.reports.runs import open_run
 
-    _show(open_run(run, store or default_store()), pair, html)
+    place = store or default_store()
+    opened = open_run(run or latest(Store(place)), place)
+    if run is None:
+        print_line(make_console(), f"the last run: {opened.names[0]}")
+    _show(opened, pair, html)
+
+
+def runs(limit: Limit = 20, store: StoreUri = None) -> None:
+    """List the runs in the store, the newest first."""
+    from flows.cli.terminal import print_runs
+    from mkgan_core.machine.storage import Store
+    from mkgan_core.reports.listing import recent
+
+    place, console = Store(store or default_store()), make_console()
+    found = recent(place, limit)
+    if not found:
+        print_line(console, f"no runs in {place.uri} yet; start one with: mkgan benchmark")
+        return
+    print_runs(found, console)
+    print_line(console, "show one with: mkgan report RUN")
+
+
+def export(run: RunName, folder: ExportFolder, store: StoreUri = None, overwrite: Overwrite = False) -> None:
+    """Write a run's images as DIR/<method>/<image>.png, and its tables as CSV, Markdown and LaTeX."""
+    from flows.cli.outputs import open_folder
+    from mkgan_core.reports.export import export as write
+    from mkgan_core.reports.runs import open_run
+
+    opened = open_run(run, store or default_store())
+    out = open_folder(folder)
+    if out.store.list("") and not overwrite:
+        raise ConfigError(f"{folder} is not empty; name a new folder, or give --overwrite")
+    done, console = write(opened, out.store), make_console()
+    count = opened.rows["method"].nunique()
+    print_line(console, f"{len(done.images)} images of {count} methods, and {len(done.tables)} tables, in {folder}")
+    failed = int((opened.rows["status"] != "ok").sum())
+    if failed:
+        print_line(console, f"{failed} rows of the run failed, and have no image")
+    for line in done.lacking:
+        print(one_line(f"error: not written: {line}"), file=sys.stderr)
+    raise typer.Exit(1 if done.lacking else 0)
 
 
 def compare(first: RunName, second: RunName, html: Html = None, pair: Pairs = None, store: StoreUri = None) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State
@@ -20,11 +21,16 @@ from flows.cli.interruption import attended
 from flows.cli.signals import end_now
 from flows.cli.terminal import print_comparison
 from flows.config import BenchmarkConfig
-from flows.names import run_id
+from flows.names import run_id, short_name
 from flows.progress import Standing, on_progress
 from mkgan_core.importing import importing
 from mkgan_core.machine.progress import listening
-from mkgan_core.reports.runs import CONTACT_SHEET, REPORT, RunFolder, read
+from mkgan_core.pipeline.method import parse
+from mkgan_core.reports import ranking
+from mkgan_core.reports.runs import CONTACT_SHEET, PAGE, REPORT, RunFolder, read
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def run_benchmark(
@@ -83,7 +89,13 @@ def run_benchmark(
 
 def _new(config: BenchmarkConfig) -> FlowRun:
     with get_client(sync_client=True) as client:
-        return client.create_flow_run(benchmark, parameters=benchmark.serialize_parameters({"config": config}))
+        parameters = benchmark.serialize_parameters({"config": config})
+        return client.create_flow_run(benchmark, parameters=parameters, tags=tags(config))
+
+
+def tags(config: BenchmarkConfig) -> list[str]:
+    """By which the UI finds the runs that a terminal started, as the deployments' runs by theirs."""
+    return ["terminal", "benchmark", short_name(config.dataset), f"x{config.scale}", config.preset]
 
 
 @contextmanager
@@ -136,6 +148,21 @@ class _Watched:
         )
 
 
+def _next(rows: pd.DataFrame) -> list[str]:
+    """What a person may want to do after a run."""
+    run = shlex.quote(rows["run_id"].iloc[0])
+    steps = [("retry what failed", f"mkgan retry {run}")] if set(rows["status"]) != {"ok"} else []
+    steps += [
+        ("look at the images", "open the page below in a browser"),
+        ("images and tables as files", f"mkgan export {run} out/{run}"),
+    ]
+    name = ranking.best(rows)
+    if name and parse(name).segmenter != "given":
+        steps.append(("enlarge an image of your own", f"mkgan upscale IMAGE --method {shlex.quote(name)}"))
+    width = max(len(what) for what, _ in steps)
+    return ["next:", *(f"  {what:<{width}}  {how}" for what, how in steps)]
+
+
 def _finish(config: BenchmarkConfig, state: State, standing: Standing | None, display: Display) -> int:
     if "report: " not in (state.message or ""):  # the flow itself failed, not a region
         state.result()
@@ -146,6 +173,10 @@ def _finish(config: BenchmarkConfig, state: State, standing: Standing | None, di
         display.line(f"{standing.steps} steps, {standing.cached} of them cached")
     if not display.quiet:
         print_comparison(rows, display.console)
+    for line in _next(rows):
+        display.line(line)
     display.line(f"picture: {folder.store.uri_of(CONTACT_SHEET)}")
+    if folder.store.exists(PAGE):
+        display.line(f"page: {folder.store.uri_of(PAGE)}")
     display.line(f"report: {folder.store.uri_of(REPORT)}")
     return 0 if set(rows["status"]) == {"ok"} else 1

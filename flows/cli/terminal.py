@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from mkgan_core.machine.plain_text import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mkgan_core.reports.listing import Entry
     from mkgan_core.reports.runs import Run
 
-WIDE = 130  # columns of a terminal that shows the RGB scores too
+SPLIT_FROM = 8  # images; groups of fewer than four say nothing, and only the page shows them
 
 
 def make_console(*, stderr: bool = False) -> Console:
@@ -32,48 +36,120 @@ def print_line(console: Console, text: str, style: str | None = None) -> None:
 
 
 def print_comparison(rows: pd.DataFrame, console: Console, title: str | None = None) -> None:
-    """The comparison table, then what a mean would hide: images behind bicubic, fallbacks, failures."""
+    """The comparison table, then what a mean would hide: images behind bicubic, fallbacks, failures.
+
+    A narrow terminal gets fewer columns; figures are never cut.
+    """
+    from mkgan_core.reports import ranking
     from mkgan_core.reports.tables import COLUMNS, comparison, failures, figure
 
     means = comparison(rows).to_dict("records")
     records = rows.to_dict("records")
     first = records[0]
     title = title or f"{first['dataset']} x{first['scale']}, preset {first['preset']}"
-    table = Table(title=one_line(f"{title}, means over images and seeds"))
-    table.add_column("method", no_wrap=True)
-    columns = {name: column for name, column in COLUMNS.items() if console.width >= WIDE or "rgb" not in name}
-    for column in columns.values():
-        table.add_column(column.heading, justify="right", no_wrap=True)
-    for row in means:
-        cells = [figure(name, row) for name in columns]
-        table.add_row(one_line(row["method"]), *cells)
+    oracles, best = ranking.oracles(rows), ranking.best(rows)
+    marks = ranking.marks(means, oracles)
+    names = {row["method"]: _named(row["method"], best, oracles) for row in means}
+    shown = {name: [figure(name, row) for row in means] for name in COLUMNS}
+    styles = {name: ["bold" if row["method"] in marks.get(name, ()) else "" for row in means] for name in COLUMNS}
+    essential = {"psnr_y", "delta_psnr_y", *(["failed"] if any(row["failed"] for row in means) else [])}
+    table = _fitting(
+        console,
+        ("method", list(names.values())),
+        {name: (column.heading, shown[name], styles[name], name in essential) for name, column in COLUMNS.items()},
+    )
+    print_line(console, f"{title}: means over images and seeds")
     console.print(table)
+    if best and len(means) > 1:
+        print_line(console, f"* best blind method: {ranking.headline(rows)}", "bold")
+    if oracles:
+        print_line(console, "oracle: is given the true kernels, and does not compete")
     for row in means:
         if row["behind_bicubic"]:
             text = one_line(f"{row['method']} is behind bicubic on: {row['behind_bicubic']}")
             console.print(text, style="yellow", soft_wrap=True)
     resolved = {r["method"]: r["segmenter"] for r in records if r["method"].startswith(("multi-", "auto/"))}
     for name, segmenter in resolved.items():
-        console.print(one_line(f"{name} used the segmenter {segmenter}"))
+        print_line(console, f"{name} used the segmenter {segmenter}")
     for line in failures(rows):
         console.print(f"failed: {line}", style="red", soft_wrap=True)
 
 
 def print_statistics(run: Run, console: Console) -> None:
-    """The paired comparisons that a run is about, each with its splits by kind of image."""
-    from mkgan_core.reports import statistics
+    """The paired comparisons that a run is about, each with its splits by kind of image where there are enough."""
+    from mkgan_core.reports import ranking, statistics
     from mkgan_core.reports.tables import PAIR_HEADINGS, pair_cells, split_label
 
     scores = statistics.score_table(run.rows)
-    pairs = [(a, b) for a, b in run.pairs if a in scores and b in scores]
-    if not pairs:
+    lines: list[tuple[str, list[str], str]] = []
+    counts = []
+    for a, b in run.pairs:
+        if a not in scores or b not in scores:
+            continue
+        summary = statistics.paired(scores, a, b)
+        counts.append(summary.images)
+        lines.append((one_line(f"{a} − {b}"), pair_cells(vars(summary)), ""))
+        if summary.images >= SPLIT_FROM:
+            splits = statistics.splits(scores, a, b, run.images).to_dict("records")
+            lines += [(f"  {split_label(part)}", pair_cells(part), "dim") for part in splits]
+    if not lines:
         return
-    table = Table(title="PSNR Y image by image, seeds averaged; 95 % bootstrap interval, Wilcoxon p")
-    table.add_column("images", no_wrap=True)
-    for heading in PAIR_HEADINGS:
-        table.add_column(heading, justify="right", no_wrap=True)
-    for a, b in pairs:
-        table.add_row(one_line(f"{a} − {b}"), *pair_cells(vars(statistics.paired(scores, a, b))))
-        for part in statistics.splits(scores, a, b, run.images).to_dict("records"):
-            table.add_row(f"  {split_label(part)}", *pair_cells(part), style="dim")
-    console.print(table)
+    styles = [style for *_, style in lines]
+    essential = {"n", "mean dB", "95 % interval"}
+    columns = {
+        heading: (heading, [cells[at] for _, cells, _ in lines], styles, heading in essential)
+        for at, heading in enumerate(PAIR_HEADINGS)
+    }
+    print_line(console, "PSNR Y image by image, seeds averaged; 95 % bootstrap interval, Wilcoxon p")
+    console.print(_fitting(console, ("images", [label for label, *_ in lines]), columns))
+    if caution := ranking.caution(min(counts)):
+        print_line(console, caution, "yellow")
+
+
+def print_runs(runs: Sequence[Entry], console: Console) -> None:
+    """A table of runs."""
+    cells = {
+        "when (UTC)": [f"{run.when:%Y-%m-%d %H:%M}" if run.when else "–" for run in runs],
+        "result": [one_line(run.result) for run in runs],
+        "data set": [one_line(run.dataset) or "–" for run in runs],
+        "scale": [f"x{run.scale}" if run.scale else "–" for run in runs],
+        "methods": [f"{run.methods or '–'}" for run in runs],
+        "images": [f"{run.images or '–'}" for run in runs],
+    }
+    order = ("when (UTC)", "data set", "scale", "methods", "images", "result")
+    plain = [""] * len(runs)
+    columns = {name: (name, cells[name], plain, name in ("when (UTC)", "result")) for name in order}
+    console.print(_fitting(console, ("run", [one_line(run.run_id) for run in runs]), columns))
+
+
+def _named(method: str, best: str | None, oracles: set[str]) -> str:
+    """A method's name, with a mark if it is the best or an oracle."""
+    return one_line(method) + (" (oracle)" if method in oracles else " *" if method == best else "")
+
+
+def _fitting(
+    console: Console, labels: tuple[str, list[str]], columns: dict[str, tuple[str, list[str], list[str], bool]]
+) -> Table:
+    """A table with as many columns as the terminal is wide enough for; only labels are ever broken into lines.
+
+    Args:
+        console: the terminal.
+        labels: heading and cells of the first column.
+        columns: name -> heading, cells, a style for each, and whether it stays however narrow the terminal is.
+    """
+    shown = dict(columns)
+    while True:
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
+        droppable = [name for name, (*_, essential) in shown.items() if not essential]
+        table.add_column(labels[0], no_wrap=bool(droppable), overflow="fold")
+        for heading, *_ in shown.values():
+            table.add_column(heading, justify="right", no_wrap=True)
+        for row, label in enumerate(labels[1]):
+            cells = [Text(texts[row], style=styles[row]) for _, texts, styles, _ in shown.values()]
+            table.add_row(label, *cells)
+        if (
+            not droppable
+            or console.measure(table, options=console.options.update(width=10_000)).maximum <= console.width
+        ):
+            return table
+        del shown[droppable[-1]]

@@ -12,18 +12,26 @@ from mkgan_core.pipeline import parts
 from mkgan_core.pipeline.parts import Kind
 
 DEFAULT_METHOD = "auto+zssr"  # for a photograph whose blur nobody knows
-DEFAULT_METHODS = ("bicubic", "bicubic+zssr", "kernelgan+zssr", "multi-kernelgan+zssr", "ground-truth+zssr")
-NAMED_METHODS = (
+DEFAULT_METHODS = (
     "bicubic",
     "bicubic+zssr",
-    "michaeli-irani+zssr",
     "kernelgan+zssr",
     "multi-kernelgan+zssr",
     "spectral+zssr",
-    "multi-spectral+zssr",
-    "auto+zssr",
     "ground-truth+zssr",
 )
+NAMED_METHODS = {  # name -> what it is, and when to use it
+    "bicubic": "bicubic interpolation: the baseline that every other method has to beat",
+    "bicubic+zssr": "ZSSR with the bicubic kernel: for images that a program reduced bicubically",
+    "michaeli-irani+zssr": "kernel by patches that recur across scales (2013), then ZSSR: the classic baseline; slow",
+    "kernelgan+zssr": "KernelGAN, then ZSSR, the published method (2019): to compare with it; see --preset paper",
+    "multi-kernelgan+zssr": "KernelGAN for each region: for an object and a background that are blurred differently",
+    "spectral+zssr": "Gaussian kernel off the power spectrum, then ZSSR: for out-of-focus or soft images; ours, quick",
+    "multi-spectral+zssr": "the spectral kernel for each region: as multi-kernelgan+zssr, and quicker",
+    "auto+zssr": "chooses among Gaussian, program and camera shake, then ZSSR: if you do not know the blur; ours",
+    "camera-shake+zssr": "kernel of any shape, from edges, then ZSSR: for images blurred by motion of the camera; ours",
+    "ground-truth+zssr": "ZSSR with the true kernels: an oracle, for benchmarks on data sets that have them",
+}
 OBJECTS = "-objects"  # after a segmenter's name: one region per object
 Changes = tuple[tuple[str, Any], ...]
 # Replacements for a part for which an image is too small: the first that fits is used.

@@ -13,13 +13,19 @@ from mkgan_core.importing import importing
 from mkgan_core.machine.storage import Store, content_key
 from mkgan_core.pipeline import records
 from mkgan_core.pipeline.results import Result
+from mkgan_core.reports import ranking
 
 CELL, LABEL, MARGIN = 192, 18, 4  # pixels
 SHEET_ROWS = 24  # images on a run's sheet
 
 
 def contact_sheet(
-    rows: Iterable[tuple[str, Mapping[str, Image]]], columns: Sequence[str], captions: Mapping[tuple[str, str], str]
+    rows: Iterable[tuple[str, Mapping[str, Image]]],
+    columns: Sequence[str],
+    captions: Mapping[tuple[str, str], str],
+    *,
+    title: str = "",
+    means: Mapping[str, str] | None = None,
 ) -> bytes:
     """PNG bytes of a table of details: a row per image, a column per method.
 
@@ -30,6 +36,8 @@ def contact_sheet(
         rows: (image ID, {column: image (H, W, 3)}), all images of a row of one size; only one row is held at a time.
         columns: the column names, in order.
         captions: (image ID, column) -> text under the detail, such as its PSNR.
+        title: a line above all.
+        means: column -> text under its heading, such as its mean PSNR; None for no such line.
 
     Example:
         >>> from mkgan_core.imaging.images import picture_size
@@ -43,9 +51,14 @@ def contact_sheet(
         from PIL import ImageDraw
 
     size = (MARGIN + len(columns) * (CELL + MARGIN), CELL + LABEL + MARGIN)
-    header = Pillow.new("RGB", (size[0], LABEL), "white")
-    for j, column in enumerate(columns):
-        ImageDraw.Draw(header).text((MARGIN + j * (CELL + MARGIN), 3), column, fill="black")
+    lines = [{columns[0]: title}] if title and columns else []
+    lines += [{column: column for column in columns}, *([means] if means is not None else [])]
+    header = Pillow.new("RGB", (size[0], LABEL * len(lines)), "white")
+    for i, line in enumerate(lines):
+        for j, column in enumerate(columns):
+            ImageDraw.Draw(header).text(
+                (MARGIN + j * (CELL + MARGIN), 3 + i * LABEL), line.get(column, ""), fill="black"
+            )
     strips = [header]
     for name, row in rows:
         strip = Pillow.new("RGB", size, "white")
@@ -61,10 +74,16 @@ def contact_sheet(
     return encode(np.concatenate([np.asarray(strip) for strip in strips]), "PNG")
 
 
-def sheet_of(results: Sequence[Result], store: Store) -> bytes:
+def sheet_of(results: Sequence[Result], store: Store, title: str = "") -> bytes:
     """The contact sheet of a run, PNG: a detail of each image by each method with the first seed, the truth last.
 
-    The same results share one sheet in the store.
+    Under each method's name stands its mean PSNR Y over all images of the run, and whether it is the best blind method
+    or an oracle. The same results under the same title share one sheet in the store.
+
+    Args:
+        results: of the run.
+        store: of its artifacts.
+        title: what was run.
 
     Raises:
         StorageError, DatasetError: if an enlargement or a ground truth cannot be read.
@@ -76,7 +95,9 @@ def sheet_of(results: Sequence[Result], store: Store) -> bytes:
     shown = dict(list(by_image.items())[:SHEET_ROWS])
     columns = [*dict.fromkeys(result.method.name for result in results), "truth"]
     cells = [(image, name, r.composed) for image, group in shown.items() for name, r in group.items() if r.composed]
-    key = content_key({"columns": columns, "cells": [[method, composed["key"]] for _, method, composed in cells]})
+    means = _means(results)
+    made_of = [[method, composed["key"]] for _, method, composed in cells]
+    key = content_key({"columns": columns, "cells": made_of, "title": title, "means": means})
     name = f"artifacts/sheet/{key[:2]}/{key}"
 
     def rows() -> Iterator[tuple[str, dict[str, Image]]]:
@@ -90,10 +111,25 @@ def sheet_of(results: Sequence[Result], store: Store) -> bytes:
     with store.lock(f"sheet-{key}"):  # another run may be drawing the same
         if found := records.find(store, f"{name}.json", key):
             return store.fetch(found["sheet"])
-        sheet = contact_sheet(rows(), columns, captions)
+        sheet = contact_sheet(rows(), columns, captions, title=title, means=means)
         drawn = {"key": key, "label": "contact sheet", "sheet": store.put(f"{name}.png", sheet)}
         store.write_json(f"{name}.json", records.sealed(drawn))
     return sheet
+
+
+def _means(results: Sequence[Result]) -> dict[str, str]:
+    """Mean PSNR Y of each method, and what it is, as text."""
+    done = [(r.method.name, r.spec.image, r.composed.get("psnr_y")) for r in results if r.composed]
+    scored = [(name, image, psnr) for name, image, psnr in done if psnr is not None]
+    oracle = {r.method.name for r in results if ranking.needs_truth(r.method.estimator)}
+    means = []
+    for name in dict.fromkeys(name for name, *_ in scored):
+        own = [(image, psnr) for other, image, psnr in scored if other == name]
+        mean = float(np.mean([psnr for _, psnr in own]))
+        means.append({"method": name, "images": len(dict(own)), "psnr_y": mean})
+    best = ranking.marks(means, oracle).get("psnr_y", ())
+    kinds = {name: ", oracle" if name in oracle else ", best" if name in best else "" for name, *_ in scored}
+    return {row["method"]: f"mean {row['psnr_y']:.2f} dB{kinds[row['method']]}" for row in means}
 
 
 def shrunk(picture: bytes, limit: int, widths: Sequence[int] = (1600, 1200, 900, 600, 400)) -> bytes:

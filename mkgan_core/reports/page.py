@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from mkgan_core.reports import html, plots, statistics, tables
+from mkgan_core.reports import html, plots, ranking, statistics, tables
 from mkgan_core.reports.embedded import data_uri
-from mkgan_core.reports.pictures import TRUTH, pictures
-from mkgan_core.reports.runs import BASELINE, Run
+from mkgan_core.reports.pictures import INPUT, TRUTH, pictures
+from mkgan_core.reports.ranking import BASELINE
+from mkgan_core.reports.runs import Run
 from mkgan_core.reports.statistics import PLACE
 
 MAX_PAIRS = 45  # ten methods, each against each; more would make the page heavy
@@ -34,33 +35,60 @@ def render(run: Run) -> str:
     methods = list(means["method"])
     colour = plots.colours(methods)
     seeds = int(means["seeds"].max())
+    images = len(run.rows[PLACE].drop_duplicates())
+    oracles = ranking.oracles(run.rows)
     return html.fill(
         "report.html.jinja",
         title=run.title,
+        headline=ranking.headline(run.rows),
         names=run.names,
         version=run.rows["version"].iloc[0],
         created=f"{created.max():%Y-%m-%d %H:%M} UTC" if len(created) else "some time",
-        images=len(run.rows[PLACE].drop_duplicates()),
+        images=f"{images} image{'s' if images != 1 else ''}",
         methods=methods,
         seeds=f"{seeds} seed{'s' if seeds != 1 else ''}",
         spread=seeds > 1,
-        headings=[column.heading for column in tables.COLUMNS.values()],
-        comparison=[_comparison_row(row) for row in means.to_dict("records")],
+        headings=[_heading(name) for name in tables.COLUMNS],
+        comparison=_marked(means.to_dict("records"), tuple(tables.COLUMNS), oracles),
+        oracles=sorted(oracles),
         notes=run.notes,
         failures=tables.failures(run.rows),
         pairs=list(_pairs(run)),
         pair_headings=tables.PAIR_HEADINGS,
         time_plot=data_uri(plots.psnr_over_seconds(run.rows, colour), "image/svg+xml"),
-        cards=None if run.images.empty else _cards(run),
-        card_headings=[tables.COLUMNS[name].heading for name in _CARD_SCORES],
-        shown_methods=list(dict.fromkeys([BASELINE, *methods, TRUTH])),
+        cards=None if run.images.empty else _cards(run, oracles),
+        card_headings=[_heading(name) for name in _CARD_SCORES],
+        shown_methods=list(dict.fromkeys([INPUT, BASELINE, *methods, TRUTH])),
+        start={"left": BASELINE, "right": ranking.best(run.rows)},
         several_scales=run.rows["scale"].nunique() > 1,
     )
 
 
-def _comparison_row(row: Mapping[Any, Any]) -> dict[str, Any]:
-    cells = [tables.figure(name, row) for name in tables.COLUMNS]
-    return {"method": row["method"], "cells": cells, "behind": row["behind_bicubic"]}
+def _heading(name: str) -> dict[str, str]:
+    """A column's heading, and how its first click sorts: the best value first."""
+    order = "ascending" if name in ranking.SMALLER_IS_BETTER else "descending"
+    return {"text": tables.COLUMNS[name].heading, "order": order}
+
+
+def _marked(means: list[dict[Any, Any]], names: tuple[str, ...], oracles: set[str]) -> list[dict[str, Any]]:
+    """Rows of a table of scores: each cell as text, as a number to sort by, and whether it is its column's best."""
+    best = ranking.marks(means, oracles)
+    return [
+        {
+            "method": row["method"],
+            "oracle": row["method"] in oracles,
+            "behind": row.get("behind_bicubic"),
+            "cells": [
+                {
+                    "text": tables.figure(name, row),
+                    "value": row[name] if row[name] is not None and math.isfinite(row[name]) else None,
+                    "best": row["method"] in best.get(name, ()),
+                }
+                for name in names
+            ],
+        }
+        for row in means
+    ]
 
 
 def _pairs(run: Run) -> Iterator[dict[str, Any]]:
@@ -77,16 +105,16 @@ def _pairs(run: Run) -> Iterator[dict[str, Any]]:
         splits = statistics.splits(table, a, b, run.images).to_dict("records")
         lines.extend({"which": tables.split_label(part), "cells": tables.pair_cells(part)} for part in splits)
         plot = data_uri(plots.paired_differences(gaps, summary), "image/svg+xml")
-        yield {"a": a, "b": b, "lines": lines, "plot": plot}
+        yield {"a": a, "b": b, "lines": lines, "plot": plot, "caution": ranking.caution(summary.images)}
 
 
-def _cards(run: Run) -> Iterator[dict[str, Any]]:
+def _cards(run: Run, oracles: set[str]) -> Iterator[dict[str, Any]]:
     """One image at a time: its figures, and its pictures for the page's script."""
     done = run.rows[run.rows["status"] == "ok"]
     scores = done.groupby([*PLACE, "method"], sort=False)[list(_CARD_SCORES)].mean()
     of_image: dict[tuple[Any, Any], list[dict[Any, Any]]] = {}
     for means in scores.reset_index().to_dict("records"):
-        of_image.setdefault((means["image"], means["scale"]), []).append(means)
+        of_image.setdefault((means["image"], means["scale"]), []).append(means | {"images": 1})
     facts = run.images.set_index(PLACE)
     for shown in pictures(run):
         place = (shown["image"], shown["scale"])
@@ -97,10 +125,7 @@ def _cards(run: Run) -> Iterator[dict[str, Any]]:
             "image": shown["image"],
             "scale": shown["scale"],
             "about": ", ".join(about),
-            "rows": [
-                {"method": means["method"], "cells": [tables.figure(score, means) for score in _CARD_SCORES]}
-                for means in of_image.get(place, [])
-            ],
+            "rows": _marked(of_image.get(place, []), _CARD_SCORES, oracles),
             "missing": shown.pop("missing"),
             "lacking": shown.pop("lacking"),
             "pictures": shown,

@@ -15,7 +15,7 @@ from mkgan_core.imaging.kernels import Kernel, describe
 from mkgan_core.imaging.regions import Region
 from mkgan_core.importing import importing
 from mkgan_core.reports import html
-from mkgan_core.reports.embedded import OVERLAY_COLOURS, fit, heat, overlay, webp_uri
+from mkgan_core.reports.embedded import fit, heat, overlay, region_colour, webp_uri
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -184,7 +184,7 @@ def _uri(
 def _legend(regions: Sequence[Region]) -> list[dict[str, Any]]:
     """Name, share of the image and colour of each region; None for the background, which is clear."""
     total = sum(region.area for region in regions)
-    colours = iter(f"rgb{OVERLAY_COLOURS[n % len(OVERLAY_COLOURS)]}" for n in range(len(regions)))
+    colours = iter(f"rgb{region_colour(n)}" for n in range(len(regions)))
     return [
         {
             "name": region.name,

@@ -17,20 +17,22 @@ import numpy as np
 from mkgan_core.datasets.layout import FileRef, load_low, read_reference, true_kernel
 from mkgan_core.errors import MkganError
 from mkgan_core.imaging import kernel_files
-from mkgan_core.imaging.images import decode_mask, decode_pixels, to_uint8
+from mkgan_core.imaging.images import Image, decode_mask, decode_pixels, to_uint8
 from mkgan_core.imaging.kernels import COMPARISON_SIZE, centre, resize_support
 from mkgan_core.imaging.regions import Region, whole
 from mkgan_core.importing import importing
 from mkgan_core.machine.cores import cores
 from mkgan_core.machine.plain_text import one_line
 from mkgan_core.reports.contact_sheet import CELL, busiest
-from mkgan_core.reports.embedded import fit, heat, overlay, small, webp, webp_uri
+from mkgan_core.reports.embedded import fit, heat, overlay, region_colour, small, webp, webp_uri
 from mkgan_core.reports.image_rows import spec_of
+from mkgan_core.reports.ranking import BASELINE
 from mkgan_core.reports.roots import confined
-from mkgan_core.reports.runs import BASELINE, Run, records
+from mkgan_core.reports.runs import Run, records
 
 BUDGET_BYTES = 24_000_000  # of all pictures of a page, before base64 makes them a third larger
 TRUTH = "truth"
+INPUT = "input"
 MAX_SIDE, MIN_SIDE = 1024, 200  # pixels, of the small copies
 _QUALITY, _DETAIL_QUALITY = 80, 92  # of WebP, to 100
 
@@ -41,8 +43,9 @@ def pictures(run: Run) -> Iterator[dict[str, Any]]:
     Each has ``image``, ``scale``, ``size`` (width, height of the small copies), ``full`` (of the images), ``detail_at``
     (left, top, side of the detail), and
 
-    - ``small`` and ``detail``: {method, `bicubic` or ``truth``: data URI};
-    - ``overlays``: [{"methods": [...], "uri": ...}], one per segmentation into several regions;
+    - ``small`` and ``detail``: {``input``, method, `bicubic` or ``truth``: data URI}; the input's pixels as squares;
+    - ``overlays``: [{"methods": [...], "regions": [[name, colour], ...], "uri": ...}], one per segmentation into
+      several regions;
     - ``kernels``: [{"method", "region", "uri", "psnr", "note"}], the true ones first, as method ``truth``; all kernels
       of an image share one colour scale;
     - ``missing``: why there are no pictures, or None;
@@ -102,29 +105,37 @@ class _Exhibit:
             self.lacking.append(one_line(f"{what}: {_reason(fault)}"))
 
     def load(self) -> dict[str, np.ndarray]:
-        """Baseline, methods, truth: uint8 (H, W, 3), all of the size of the smallest.
+        """Input, baseline, methods, truth: uint8 (H, W, 3), all of the size of the smallest.
 
         Raises:
             MkganError: without any baseline.
         """
         made: dict[str, np.ndarray] = {}
+        with self._costs_itself(INPUT):
+            squares = to_uint8(self._low()).repeat(self.spec.scale, axis=0).repeat(self.spec.scale, axis=1)
+            made[INPUT] = squares
+        made[BASELINE] = np.empty(0)  # its place; filled below
         for name, uri in self.outputs.items():
             with self._costs_itself(name):
                 made[name] = decode_pixels(self.run.read(uri), uri)
-        loaded = {BASELINE: made.pop(BASELINE) if BASELINE in made else self._baseline(), **made}
+        if not made[BASELINE].size:
+            made[BASELINE] = self._baseline()
         if self.spec.high is not None:
             with self._costs_itself(TRUTH):
-                loaded[TRUTH] = decode_pixels(read_reference(self.spec.high), self.spec.high.uri)
-        height = min(picture.shape[0] for picture in loaded.values())
-        width = min(picture.shape[1] for picture in loaded.values())
-        return {name: picture[:height, :width] for name, picture in loaded.items()}
+                made[TRUTH] = decode_pixels(read_reference(self.spec.high), self.spec.high.uri)
+        height = min(picture.shape[0] for picture in made.values())
+        width = min(picture.shape[1] for picture in made.values())
+        return {name: picture[:height, :width] for name, picture in made.items()}
+
+    def _low(self) -> Image:
+        confined(self.spec.low.uri, self.run.folders)
+        return load_low(self.spec)
 
     def _baseline(self) -> np.ndarray:
         with importing:
             from mkgan_core.upscalers.interpolation import Bicubic
 
-        confined(self.spec.low.uri, self.run.folders)
-        return to_uint8(Bicubic().upscale(load_low(self.spec), whole(self.spec.shape), None, self.spec.scale))
+        return to_uint8(Bicubic().upscale(self._low(), whole(self.spec.shape), None, self.spec.scale))
 
     def show(self, side: int) -> dict[str, Any]:
         """What `pictures` yields for the image.
@@ -133,7 +144,7 @@ class _Exhibit:
             side: longer side of the small copies, pixels.
         """
         loaded = self.load()
-        window = busiest(loaded)
+        window = busiest({name: picture for name, picture in loaded.items() if name != INPUT})
         baseline = loaded[BASELINE]
         size = fit(baseline.shape, side)
         return {
@@ -152,15 +163,19 @@ class _Exhibit:
 
     def _overlays(self, size: tuple[int, int]) -> list[dict[str, Any]]:
         by_segmentation: dict[tuple[str, ...], list[str]] = {}
+        objects_of: dict[tuple[str, ...], list[str]] = {}
         for name, group in self.parts.groupby("method", sort=False):
             if len(group) > 1 and group["mask_uri"].notna().all():
                 objects = group[group["region"] != "background"]
-                by_segmentation.setdefault(tuple(objects["mask_uri"]), []).append(str(name))
+                masks = tuple(objects["mask_uri"])
+                objects_of[masks] = list(objects["region"])
+                by_segmentation.setdefault(masks, []).append(str(name))
         overlays = []
         for masks, names in by_segmentation.items():
             with self._costs_itself("regions"):
                 shapes = [decode_mask(self.run.read(uri), uri) for uri in masks]
-                overlays.append({"methods": names, "uri": overlay(shapes, size)})
+                regions = [[name, f"rgb{region_colour(n)}"] for n, name in enumerate(objects_of[masks])]
+                overlays.append({"methods": names, "regions": regions, "uri": overlay(shapes, size)})
         return overlays
 
     def _kernels(self) -> list[dict[str, Any]]:
@@ -202,7 +217,7 @@ class _Exhibit:
 def copy_side(run: Run) -> int:
     """Longer side of the small copies, in pixels, with which the page keeps its budget."""
     details = 9_000  # bytes, a detail of 192 pixels
-    each = len(dict.fromkeys([BASELINE, *run.rows["method"], TRUTH]))
+    each = len(dict.fromkeys([INPUT, BASELINE, *run.rows["method"], TRUTH]))
     count = max(1, len(run.images) * each)
     costs, aspects = [], []
     for row in records(run.images.head(3)):

@@ -12,16 +12,15 @@ from mkgan_core.errors import ArtifactError, ConfigError, StorageError
 from mkgan_core.importing import importing
 from mkgan_core.machine.plain_text import one_line
 from mkgan_core.machine.storage import Store
-from mkgan_core.reports import roots, statistics
+from mkgan_core.reports import ranking, roots, statistics
 from mkgan_core.reports.image_rows import with_found_objects
+from mkgan_core.reports.ranking import BASELINE
 from mkgan_core.reports.roots import Roots
 from mkgan_core.reports.schema import decode, encode, images_schema, regions_schema, report_schema
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
-
-BASELINE = "bicubic"
 
 # the files of a run's folder
 RUN_FILE = "run.json"  # the run's configuration and its flow run
@@ -147,7 +146,7 @@ def open_run(run: str, store_uri: str) -> Run:
         rows=_moved(rows, places.artifact),
         regions=_moved(regions, places.artifact),
         images=with_found_objects(_moved(images, places.data), regions),
-        pairs=tuple(statistics.natural_pairs(rows)),
+        pairs=tuple(ranking.natural_pairs(rows)),
         folders=places.folders,
         notes=tuple(notes),
     )
@@ -190,7 +189,7 @@ def beside(a: Run, b: Run) -> Run:
         rows=rows,
         regions=regions,
         images=a.images.merge(common),
-        pairs=tuple(same or statistics.natural_pairs(rows)),
+        pairs=tuple(same or ranking.natural_pairs(rows)),
         folders=(*a.folders, *b.folders),
         notes=(*a.notes, *b.notes),
     )

@@ -176,31 +176,6 @@ def over_seeds(report: pd.DataFrame, scores: Sequence[str]) -> pd.DataFrame:
     return by_method.std().add_suffix("_std").assign(seeds=by_method.size())
 
 
-def natural_pairs(report: pd.DataFrame) -> list[tuple[str, str]]:
-    """The comparisons a report is about.
-
-    They are each method of several kernels against its single kernel, if the report has both; otherwise every method
-    against the first.
-
-    Example:
-        >>> import pandas as pd
-        >>> natural_pairs(pd.DataFrame({
-        ...     "method": ["bicubic", "spectral+zssr", "multi-spectral+zssr"],
-        ...     "segmenter": ["whole", "whole", "yolo-sam"],
-        ...     "estimator": [None, "spectral", "spectral"],
-        ...     "upscaler": ["bicubic", "zssr", "zssr"]}))
-        [('multi-spectral+zssr', 'spectral+zssr')]
-    """
-    parts = {row["method"]: row for row in report.drop_duplicates("method").to_dict("records")}
-    pairs = []
-    for name, row in parts.items():
-        single = f"{row['estimator']}+{row['upscaler']}"
-        if row["segmenter"] != "whole":
-            pairs += [(name, other) for other in parts if other == single or other.startswith(f"{single} (")]
-    names = list(parts)
-    return pairs or [(name, names[0]) for name in names[1:]]
-
-
 def _summary(gaps: np.ndarray, a: str, b: str, score: str) -> Paired:
     wins = gaps < 0 if score in LOWER_IS_BETTER else gaps > 0
     low, high = _interval(gaps)

@@ -45,17 +45,17 @@ class Column:
         return f"{text} ± {spread:.{self.digits}f}" if known else text
 
 
-COLUMNS = {
-    "images": Column("images", 0),
-    "failed": Column("failed", 0),
+COLUMNS = {  # the first are those that a narrow screen shows
     "psnr_y": Column("PSNR Y", 2),
     "delta_psnr_y": Column("vs bicubic", 2, signed=True),
+    "seconds_total": Column("s/image", 1),
     "ssim_y": Column("SSIM Y", 4),
+    "kernel_psnr": Column("kernel PSNR", 1),
+    "images": Column("images", 0),
+    "failed": Column("failed", 0),
     "psnr_rgb": Column("PSNR RGB", 2),
     "ssim_rgb": Column("SSIM RGB", 4),
     "mse_rgb": Column("MSE RGB", 1),
-    "kernel_psnr": Column("kernel PSNR", 1),
-    "seconds_total": Column("s/image", 1),
 }
 PAIR_HEADINGS = ("n", "mean dB", "95 % interval", "median", "std", "win rate", "p")
 SPREAD = ("psnr_y", "ssim_y")  # scores whose spread over seeds is shown beside the mean
@@ -153,7 +153,7 @@ def pair_cells(summary: Mapping[Any, Any]) -> list[str]:
     return [
         f"{summary['images']}",
         cell(summary["mean"], "+.3f"),
-        f"{cell(summary['low'], '+.3f')} … {cell(summary['high'], '+.3f')}",
+        "–" if _unknown(summary["low"]) else f"{summary['low']:+.3f} to {summary['high']:+.3f}",
         cell(summary["median"], "+.3f"),
         cell(summary["std"], ".3f"),
         cell(summary["win_rate"], ".0%"),

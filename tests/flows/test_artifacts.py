@@ -20,7 +20,7 @@ from flows.config import BenchmarkConfig
 from flows.names import run_id, sentence, slug
 from mkgan_core.machine.places import public_url
 from mkgan_core.machine.storage import Store
-from mkgan_core.reports import runs
+from mkgan_core.reports import ranking, runs
 from mkgan_core.reports.contact_sheet import shrunk
 from mkgan_core.reports.runs import Run
 from tests.drive import benchmark as benchmark_plainly
@@ -38,12 +38,21 @@ def everything(run: Run, before: Run | None = None) -> list[list[dict]]:
 
 
 def test_tables_of_a_run(run: Run) -> None:
-    comparison, statistics, images = everything(run)
+    comparison, statistics, images = everything(run, run)
     assert [row["method"] for row in comparison] == METHODS
     assert set(comparison[0]) >= {"PSNR Y", "vs bicubic", "change", "SSIM Y", "failed", "s/image"}
-    assert {row["comparison"] for row in statistics} == {"given/bicubic+back-projection − bicubic+back-projection"}
+    best = ranking.best(run.rows)
+    assert {row["comparison"] for row in statistics} == {f"{a} − {b}" for a, b in run.pairs}
+    assert statistics[0]["comparison"].startswith(f"{best} − ")
+    assert list(comparison[0])[:4] == ["method", "PSNR Y", "vs bicubic", "s/image"]
+    assert re.fullmatch(r"(\*\*)?\d\d\.\d\d(\*\*)?", comparison[0]["PSNR Y"])  # with its digits
+    marked = [row["method"] for row in comparison if row["PSNR Y"].startswith("**")]
+    assert best in marked
+    assert {row["PSNR Y"] for row in comparison if row["method"] in marked} == {
+        comparison[METHODS.index(best)]["PSNR Y"]
+    }
     assert statistics[0]["images"] == "all"
-    gaps = [row["difference"] for row in images]
+    gaps = [float(row["difference"]) for row in images]
     assert gaps == sorted(gaps)
     assert set(images[0]) == {"image", *METHODS, "difference"}
 
@@ -60,8 +69,9 @@ def test_a_run_in_which_all_failed(run: Run) -> None:
     rows = run.rows.assign(status="failed", error="out of luck", psnr_y=np.nan)
     ruined = replace(run, rows=rows)
     comparison, statistics, images = everything(ruined, run)
-    assert [row["failed"] for row in comparison] == [2, 2, 2]
+    assert [row["failed"] for row in comparison] == ["2", "2", "2"]
     assert statistics == images == []
+    assert "no method finished" in artifacts.summary(ruined, Store("memory://store"), "memory://store/x/report.html")
     text = artifacts.summary(ruined, Store("memory://store"), "memory://store/runs/x/report.html")
     assert "6 of 6 rows failed" in text
     assert "mkgan retry run" in text
@@ -81,7 +91,8 @@ def test_names_and_errors_are_no_markdown(run: Run) -> None:
     shown += [cell for table in everything(odd) for row in table for cell in row.values() if isinstance(cell, str)]
     for text in shown:
         outside = re.sub(r"(`+).*?(?<!`)\1(?!`)", "", text)  # without what is code
-        assert not re.search(r"(?<!\\)[<>\[\]|`*]", outside.replace("](", "")), text
+        ours = re.sub(r"\*\*(\+?\d[^*]*|[^*]* (dB|bicubic) [^*]*)\*\*", r"\1", outside)  # the best, bold
+        assert not re.search(r"(?<!\\)[<>\[\]|`*]", ours.replace("](", "")), text
         assert "secretpw" not in text
     (line,) = [line for line in shown[0].splitlines() if "<script>" in line]
     assert line.startswith("- ")
@@ -114,7 +125,7 @@ def test_change_is_measured_on_the_images_of_both_runs(run: Run) -> None:
     rows = run.rows.copy()
     rows["psnr_y"] -= np.where(rows["image"] == "im_1", 0.25, 7)
     before = replace(run, rows=rows[(rows["image"] == "im_1") & (rows["method"] != "bicubic")])
-    assert [row["change"] for row in artifacts.comparison(run, before)] == [None, 0.25, 0.25]
+    assert [row["change"] for row in artifacts.comparison(run, before)] == ["–", "+0.250", "+0.250"]
 
 
 def test_thousands_of_images_stay_small(run: Run) -> None:
@@ -136,6 +147,21 @@ def test_public_addresses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     assert public_url(store, store.uri_of("runs/a/report.html")) is None
     monkeypatch.setenv("MKGAN_PUBLIC_URL", "https://example.org/mkgan/")
     assert public_url(store, store.uri_of("runs/a/report.html")) == "https://example.org/mkgan/runs/a/report.html"
+
+
+def test_links_can_be_clicked_where_browsers_reach_the_store(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    store = Store(str(tmp_path / "store"))
+    page = store.uri_of("runs/a run/report.html")
+    plain = artifacts.summary(run, store, page)
+    assert "](<" not in plain and page in plain
+    assert artifacts.page_link(store, page) == ""
+    monkeypatch.setenv("MKGAN_PUBLIC_URL", "https://example.org/mkgan/")
+    found = re.findall(r"\[([^]]+)\]\(<([^>]+)>\)", artifacts.summary(run, store, page))
+    names = ["report.html", "report.parquet", "regions.parquet", "images.parquet", "contact-sheet.png"]
+    assert found == [(name, f"https://example.org/mkgan/runs/a%20run/{name}") for name in names]
+    assert "https://example.org/mkgan/runs/a%20run/report.html" in artifacts.page_link(store, page)
 
 
 def test_names() -> None:

@@ -66,6 +66,7 @@ def test_the_whole_walk(config: BenchmarkConfig) -> None:
     state, tasks, rows = run(config)
     on_progress.reset(token)
     assert state.is_completed()
+    assert "dB over bicubic on 2 images" in (state.message or "") or "better than bicubic" in (state.message or "")
     # per image: 2 segmentations; 1 + 2 kernels; 1 + 1 + 2 enlargements; 3 scores
     assert len(tasks) == 2 * (2 + 3 + 4 + 3)
     assert states(tasks) == {"Completed": len(tasks)}

@@ -13,9 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 from scipy.io import savemat
 from scipy.ndimage import distance_transform_edt
 
+from flows.cli.terminal import print_comparison, print_statistics
+from mkgan_core.pipeline.method import NAMED_METHODS
+from mkgan_core.reports.runs import open_run
+from mkgan_core.reports.tables import comparison
 from tests.data_sets import write_two_blurs
 from tests.drive import benchmark
 
@@ -101,6 +106,10 @@ def test_benchmark_prints_the_table_and_the_report(mkgan, dataset_folder: Path, 
     assert "vs bicubic" in out
     last = out.strip().splitlines()[-1]
     assert last.startswith(f"report: {store}/runs/")
+    page = next(line for line in out.splitlines() if line.startswith("page: "))
+    assert Path(page.removeprefix("page: file://")).exists()
+    assert "ground-truth+back-projection (oracle)" in out
+    assert "mkgan export " in out
     assert last.endswith("/report.parquet")
     uri = last.removeprefix("report: ")
     sheet = Path(uri.removeprefix("file://")).parent / "contact-sheet.png"
@@ -135,6 +144,61 @@ def test_report_prints_spread_and_statistics_and_writes_the_page(mkgan, two_repo
     assert "<!doctype html>" in target.read_text()[:20]
 
 
+def test_runs_are_listed_and_the_last_one_is_shown(mkgan, two_reports: list[str], tmp_path: Path) -> None:
+    store = str(tmp_path / "store")
+    code, out, _ = mkgan("runs", "--store", store)
+    assert code == 0
+    assert all(name in out for name in ("first", "second", "tiny", "x2"))
+    code, out, _ = mkgan("runs", "--store", store, "--limit", "1")
+    assert "second" in out and "first" not in out
+    code, out, _ = mkgan("report", "--store", store)
+    assert code == 0
+    assert "second" in out.splitlines()[0]
+    assert "given/bicubic+back-projection" in out
+    empty = str(tmp_path / "empty")
+    assert mkgan("runs", "--store", empty)[0] == 0
+    code, _, err = mkgan("report", "--store", empty)
+    assert code == 2
+    assert "--store" in err
+
+
+def test_export_writes_images_and_tables_into_a_new_folder(mkgan, two_reports: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert mkgan("export", two_reports[1], str(out))[0] == 0
+    assert (out / "given_bicubic+back-projection" / "im_1.png").exists()
+    assert (out / "comparison.tex").exists()
+    before = (out / "comparison.csv").read_bytes()
+    code, _, err = mkgan("export", two_reports[0], str(out))
+    assert code == 2
+    assert "--overwrite" in err
+    assert (out / "comparison.csv").read_bytes() == before
+    assert mkgan("export", two_reports[0], str(out), "--overwrite")[0] == 0
+    assert (out / "comparison.csv").read_bytes() != before
+    shutil.rmtree(tmp_path / "store" / "artifacts")
+    code, _, err = mkgan("export", two_reports[0], str(tmp_path / "again"))
+    assert code == 1
+    assert err.count("\n") == 8  # two images, two methods, two seeds
+    assert (tmp_path / "again" / "comparison.md").exists()
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
+def test_a_narrow_terminal_gets_fewer_columns_and_whole_figures(
+    two_reports: list[str], capsys: pytest.CaptureFixture[str], width: int
+) -> None:
+    run = open_run(two_reports[0], "memory://unused")
+    console = Console(width=width, markup=False, emoji=False)
+    print_comparison(run.rows, console, "a run")
+    print_statistics(run, console)
+    out = capsys.readouterr().out
+    assert "…" not in out
+    sentences = ("a run", "PSNR Y", "*", "Only", "oracle", "bicubic+back-projection is")  # the terminal wraps these
+    assert all(len(line) <= width for line in out.splitlines() if not line.startswith(sentences))
+    mean = comparison(run.rows).set_index("method")["psnr_y"]
+    for name in ("bicubic", "bicubic+back-projection"):
+        assert f"{mean[name]:.2f} ± 0.00" in out
+    assert ("MSE RGB" in out) == (width == 200)
+
+
 def test_compare_puts_two_runs_side_by_side(mkgan, two_reports: list[str], tmp_path: Path) -> None:
     code, out, _ = mkgan("compare", *two_reports, "--html", str(tmp_path / "both.html"))
     assert code == 0
@@ -161,6 +225,9 @@ def test_methods_are_listed(mkgan) -> None:
     assert code == 0
     for name in ("fft-texture", "kernelgan", "zssr", "multi-kernelgan+zssr", "paper"):
         assert name in out
+    for name, use in NAMED_METHODS.items():
+        (line,) = [line for line in out.splitlines() if line.lstrip("* ").startswith(f"{name} ")]
+        assert use in line
 
 
 def test_single_image_commands(mkgan, dataset_folder: Path, tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 from flows.cli import photo
 from flows.cli.model_options import options_of
-from flows.config import UpscaleConfig
+from flows.config import BenchmarkConfig, UpscaleConfig
 from mkgan_core.errors import ConfigError
-from mkgan_core.pipeline.method import DEFAULT_METHOD
+from mkgan_core.pipeline.method import DEFAULT_METHOD, NAMED_METHODS
 
 
 class Example(BaseModel):
@@ -84,3 +84,27 @@ def test_one_default_method() -> None:
         upscale["triggers"][0]["parameters"]["config"]["method"],
     }
     assert found == {DEFAULT_METHOD}
+
+
+def test_the_form_offers_methods_and_takes_others() -> None:
+    """The UI makes a choice of an enumeration; names that are not in it stay possible."""
+    from prefect.utilities.callables import parameter_schema
+
+    from flows.upscale import upscale
+
+    schema = parameter_schema(upscale).model_dump()
+    method = schema["definitions"]["UpscaleConfig"]["properties"]["method"]
+    offered = method["anyOf"][0]["enum"]
+    assert method["default"] == offered[0] == DEFAULT_METHOD
+    assert set(offered) == {name for name in NAMED_METHODS if not name.startswith("ground-truth")}
+    assert method["anyOf"][1]["type"] == "string"
+    assert UpscaleConfig(images=["x.png"], method="edges/spectral+back-projection").method.startswith("edges/")
+    with pytest.raises(ConfigError, match="nonsense"):
+        UpscaleConfig(images=["x.png"], method="nonsense")
+
+
+def test_runs_of_a_terminal_have_tags() -> None:
+    from flows.cli.run import tags
+
+    config = BenchmarkConfig(dataset="s3://bucket/DIV2KRK v2/", methods=["bicubic"], scale=4)
+    assert tags(config) == ["terminal", "benchmark", "DIV2KRK v2", "x4", "fast"]

@@ -3,9 +3,12 @@
 (() => {
   const cards = [...document.querySelectorAll(".card")];
   const boxes = [...document.querySelectorAll("#methods input")];
+  const nearby = new Set();
+  let printing = false; // then all pictures are there at once
   const search = document.getElementById("search");
-  const chosen = { left: null, right: null, regions: false, frame: true };
-  const picture = (uri, attributes = {}) => element("img", { src: uri, alt: "", decoding: "async", draggable: "false", ...attributes });
+  const started = document.getElementById("start");
+  const chosen = { ...(started ? JSON.parse(started.textContent) : {}), regions: false, frame: true };
+  const picture = (uri, attributes = {}) => element("img", { src: uri, alt: "", decoding: printing ? "sync" : "async", draggable: "false", ...attributes });
   const off = () => new Set(boxes.filter((box) => !box.checked).map((box) => box.value));
 
   function slider(card, data) {
@@ -16,9 +19,10 @@
       for (const name of names) made.append(element("option", { value: name, selected: name === value }, name));
       return made;
     };
-    const last = names.filter((name) => name !== "truth").at(-1);
+    const methods = names.filter((name) => name !== "truth");
     const left = select("left", names[0]);
-    const right = select("right", last === names[0] ? names.at(-1) : last);
+    const right = select("right", methods.findLast((name) => name !== left.value) || names.at(-1));
+    if (right.value === left.value) left.value = names[0]; // bicubic itself is the best: against the input
     const [below, above, layer] = [picture(""), picture(""), picture("", { hidden: true })];
     const { box, range, name, move } = makeSlider(below, above, layer, data.size, 640);
     const frame = element("div", { class: "frame", hidden: !chosen.frame });
@@ -31,15 +35,26 @@
     box.append(frame);
 
     const regions = element("input", { type: "checkbox", checked: chosen.regions, disabled: !data.overlays.length });
+    const legend = element("p", { class: "soft legend", hidden: true });
     const framed = element("input", { type: "checkbox", checked: chosen.frame });
     const update = () => {
-      below.src = data.small[left.value];
-      above.src = data.small[right.value];
+      for (const [shown, method] of [[below, left.value], [above, right.value]]) {
+        shown.src = data.small[method];
+        shown.alt = `${data.image}, ${method}`;
+      }
       name(data.image, left.value, right.value);
       const found = data.overlays.find((o) => o.methods.includes(right.value)) ||
         data.overlays.find((o) => o.methods.includes(left.value)) || data.overlays[0];
       layer.hidden = !(regions.checked && found);
-      if (found) layer.src = found.uri;
+      legend.hidden = layer.hidden;
+      if (!found) return;
+      layer.src = found.uri;
+      layer.alt = `outlines of the regions of ${data.image} by ${found.methods.join(", ")}`;
+      legend.replaceChildren(`regions of ${found.methods.join(", ")}: `, ...found.regions.map(([region, colour]) => {
+        const key = element("i");
+        key.style.borderColor = colour;
+        return element("span", {}, key, ` ${region}`);
+      }));
     };
     left.addEventListener("change", () => { chosen.left = left.value; update(); });
     right.addEventListener("change", () => { chosen.right = right.value; update(); });
@@ -49,9 +64,9 @@
     update();
     move(card.dataset.at || 50);
     const controls = element("div", { class: "choose" }, left, "|", right,
-      element("label", {}, regions, " regions"), element("label", {}, framed, " place of the detail"));
+      element("label", {}, regions, " outlines of regions"), element("label", {}, framed, " place of the detail"));
     if (!data.overlays.length) regions.parentElement.title = "no method split this image";
-    return [controls, box];
+    return [controls, box, legend];
   }
 
   function details(data) {
@@ -89,7 +104,7 @@
 
   function unmount(card) {
     const place = card.querySelector(".pictures");
-    if (!place || !place.childElementCount || place.contains(document.activeElement)) return;
+    if (!place || !place.childElementCount || printing || place.contains(document.activeElement)) return;
     place.style.minHeight = `${place.offsetHeight}px`; // what comes after stays where it is
     place.replaceChildren();
   }
@@ -117,10 +132,37 @@
     for (const panel of document.querySelectorAll(".pair")) panel.hidden = panel.id !== select.value;
   }
 
+  function sortBy(button) {
+    const heading = button.parentElement, row = heading.parentElement;
+    const first = button.dataset.order;
+    const order = heading.getAttribute("aria-sort") === first ? (first === "ascending" ? "descending" : "ascending") : first;
+    for (const other of row.children) other.removeAttribute("aria-sort");
+    heading.setAttribute("aria-sort", order);
+    const at = [...row.children].indexOf(heading), sign = order === "ascending" ? 1 : -1;
+    const value = (line) => { const given = line.children[at].dataset.value; return given === undefined ? null : Number(given); };
+    const lines = row.closest("table").tBodies[0];
+    lines.append(...[...lines.rows].sort((a, b) => {
+      const [x, y] = [value(a), value(b)];
+      return x === null || y === null ? (x === null) - (y === null) : sign * (x - y); // unknown ones last
+    }));
+  }
+
+  function print(now) {
+    printing = now;
+    for (const card of cards) if (now) mount(card); else if (!nearby.has(card)) unmount(card);
+  }
+
   const near = new IntersectionObserver((entries) => {
-    for (const entry of entries) (entry.isIntersecting ? mount : unmount)(entry.target);
+    for (const entry of entries) {
+      if (entry.isIntersecting) nearby.add(entry.target); else nearby.delete(entry.target);
+      (entry.isIntersecting ? mount : unmount)(entry.target);
+    }
   }, { rootMargin: "1200px 0px" });
   for (const card of cards) near.observe(card);
+  window.addEventListener("beforeprint", () => print(true));
+  window.addEventListener("afterprint", () => print(false));
+  matchMedia("print").addEventListener("change", (media) => print(media.matches));
+  for (const button of document.querySelectorAll(".sortable th button")) button.addEventListener("click", () => sortBy(button));
   if (search) {
     search.addEventListener("input", filter);
     for (const box of boxes) box.addEventListener("change", filter);

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -64,9 +65,38 @@ def test_one_file_that_asks_for_nothing(run: Run) -> None:
 def test_the_figures_are_those_of_the_report(run: Run) -> None:
     html = page.render(run)
     for name, group in run.rows.groupby("method"):
-        assert f"<td>{name}</td><td>3</td><td>0</td><td>{group['psnr_y'].mean():.2f} ± 0.00</td>" in html
+        line = re.search(rf'<tr data-method="{re.escape(str(name))}">.*?</tr>', html)
+        assert line and f">{group['psnr_y'].mean():.2f} ± 0.00<" in line[0]
     assert "given/bicubic+back-projection − bicubic+back-projection" in html
     assert "difference of the two blurs" in html
+
+
+def cell(html: str, method: str, column: int) -> str:
+    """A cell of the comparison, with its tag."""
+    table = re.search(r'<table id="comparison".*?</table>', html, re.S)
+    line = table and re.search(rf'<tr data-method="{re.escape(method)}">.*?</tr>', table[0])
+    assert line
+    return re.findall(r"<td.*?</td>", line[0])[column]
+
+
+def test_the_best_blind_method_is_marked_and_the_oracle_does_not_compete(run: Run) -> None:
+    psnrs = dict(zip(METHODS, (30.0, 32.0, 35.0, 31.0), strict=True))
+    seconds = dict(zip(METHODS, (0.1, 3.0, 0.05, 2.0), strict=True))
+    rows = run.rows.assign(psnr_y=run.rows["method"].map(psnrs), seconds_total=run.rows["method"].map(seconds))
+    html = page.render(replace(run, rows=rows))
+    assert ['class="best"' in cell(html, name, 0) for name in METHODS] == [False, True, False, False]
+    assert ['class="best"' in cell(html, name, 2) for name in METHODS] == [True, False, False, False]  # seconds
+    assert ['class="best"' in cell(html, name, 5) for name in METHODS] == [False] * 4  # a count of images
+    assert re.findall(r'<th scope="row">([^<]+) <span class="badge">', html)[0] == METHODS[2]
+    assert '"right": "bicubic+back-projection"' in html
+    assert "bicubic+back-projection +2.00 dB over bicubic on 3 images" in html
+
+
+def test_few_images_are_cautioned_about(run: Run) -> None:
+    assert "caution" in re.sub(r"<style>.*?</style>", "", page.render(run), flags=re.S)
+    many = [run.rows.assign(image=run.rows["image"] + f"-{n}") for n in range(7)]
+    html = page.render(replace(run, rows=pd.concat(many, ignore_index=True), images=run.images.iloc[:0]))
+    assert "caution" not in re.sub(r"<style>.*?</style>", "", html, flags=re.S)
 
 
 def test_pictures(run: Run) -> None:
@@ -74,22 +104,26 @@ def test_pictures(run: Run) -> None:
     assert [s["image"] for s in shown] == ["hill", "im_1", "im_2"]
     truth = images.decode(run.read(run.images["high_uri"].iloc[0]), "truth")
     first = shown[0]
-    assert list(first["small"]) == list(first["detail"]) == [*METHODS, "truth"]
+    assert list(first["small"]) == list(first["detail"]) == ["input", *METHODS, "truth"]
     assert first["size"] == (280, 320)
     small = decode(first["small"]["truth"]) / 255
     assert np.sqrt(np.mean((small - truth) ** 2)) < 0.05
     left, top, side = first["detail_at"]
     detail = decode(first["detail"]["truth"]) / 255
     assert np.sqrt(np.mean((detail - truth[top : top + side, left : left + side]) ** 2)) < 0.05
+    low = images.decode(run.read(run.images["low_uri"].iloc[0]), "low")
+    squares = low.repeat(2, axis=0).repeat(2, axis=1)[top : top + side, left : left + side]
+    assert np.sqrt(np.mean((decode(first["detail"]["input"]) / 255 - squares) ** 2)) < 0.05
 
 
-def test_regions_are_tinted_where_they_are(run: Run) -> None:
+def test_regions_are_outlined_where_they_are(run: Run) -> None:
     overlay = next(pictures(run))["overlays"]
     assert [set(o["methods"]) for o in overlay] == [{"given/ground-truth+back-projection", METHODS[3]}]
+    assert overlay[0]["regions"] == [["object", "rgb(230, 159, 0)"]]
     layer = decode(overlay[0]["uri"])
-    assert layer[160, 140, 3] == 90
-    assert layer[40, 140, 3] == 255
-    assert layer[10, 10, 3] == 0
+    assert tuple(layer[41, 140]) == (230, 159, 0, 255)  # the object's upper edge
+    assert 0 < layer[39, 140, 3] < 255  # its rim
+    assert layer[160, 140, 3] == layer[10, 10, 3] == 0  # the picture is seen inside and outside
 
 
 def test_kernels_share_a_colour_scale_and_stand_beside_the_truth(run: Run) -> None:

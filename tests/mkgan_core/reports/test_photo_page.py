@@ -101,8 +101,8 @@ def test_regions_and_their_kernels(pixels: np.ndarray) -> None:
     html = page.html()
     (layer,) = (np.asarray(shown) for shown in sources(html, "layer"))
     assert layer.shape == (192, 240, 4)
-    assert layer[90, 120, 3] > 0
-    assert layer[10, 10, 3] == 0
+    assert layer[40, 120, 3] == 255  # the upper edge of the object
+    assert layer[10, 10, 3] == layer[90, 120, 3] == 0
     assert html.count("kernel: object") == 1
     assert "kernel: background" not in html
     page = PhotoPage(1)

@@ -132,7 +132,7 @@ def test_nothing_else_is_read(made: Path, tmp_path: Path, asked: tuple[str, list
     html = page.render(opened)
     assert html.count('<div class="pictures">') == 0
     assert html.count("No pictures: ") == 2
-    assert f"<td>{METHODS[0]}</td>" in html  # the figures stay
+    assert f'<th scope="row">{METHODS[0]}</th>' in html  # the figures stay
     assert asked[1] == []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from scipy import stats
 
 from mkgan_core.errors import ConfigError
 from mkgan_core.machine.storage import Store
-from mkgan_core.reports import runs, statistics
+from mkgan_core.reports import ranking, runs, statistics
 from mkgan_core.reports.rows import write
 from mkgan_core.reports.schema import report_schema
 from mkgan_core.reports.tables import comparison
@@ -136,11 +137,42 @@ def test_spread_over_seeds() -> None:
     assert comparison(synthetic(5, 1))["psnr_y_std"].isna().all()
 
 
-def test_a_report_is_about_several_kernels_against_one() -> None:
+def test_a_report_is_about_its_best_blind_method() -> None:
     rows = synthetic(3, 1)
-    assert statistics.natural_pairs(rows) == [("fft-texture/kernelgan+zssr", "kernelgan+zssr")]
-    plain = rows[rows["segmenter"] == "whole"]
-    assert statistics.natural_pairs(plain) == [("kernelgan+zssr", "bicubic"), ("spectral+zssr", "bicubic")]
+    best, single, multi = "spectral+zssr", "kernelgan+zssr", "fft-texture/kernelgan+zssr"
+    assert ranking.natural_pairs(rows) == [(best, "bicubic"), (best, single), (best, multi), (multi, single)]
+    known = rows.assign(estimator=rows["estimator"].replace("spectral", "ground-truth"))
+    best = ranking.best(known)
+    assert best in (single, multi)
+    assert ranking.natural_pairs(known)[0] == (best, "bicubic")
+    assert (best, "spectral+zssr") in ranking.natural_pairs(known)  # against the oracle, which does not compete
+    assert ranking.oracles(known) == {"spectral+zssr"}
+
+
+def test_who_did_not_finish_all_images_does_not_compete() -> None:
+    rows = synthetic(3, 1)
+    rows.loc[(rows["method"] == "spectral+zssr") & (rows["image"] == "im_0"), ["status", "psnr_y"]] = ["failed", None]
+    assert ranking.best(rows) != "spectral+zssr"
+    marked = ranking.marks(comparison(rows).to_dict("records"), set())
+    assert all("spectral+zssr" not in methods for methods in marked.values())
+    assert ranking.best(rows.assign(status="failed")) is None
+    assert ranking.natural_pairs(rows.assign(status="failed")) == [("fft-texture/kernelgan+zssr", "kernelgan+zssr")]
+    assert ranking.headline(rows.assign(status="failed")) == "no method finished an image"
+
+
+def test_cautions_say_what_the_intervals_cover() -> None:
+    """The coverage named for few images is that of the percentile interval of normal differences."""
+    rng = np.random.default_rng(0)
+    n, hits, trials = 6, 0, 400
+    for _ in range(trials):
+        table = pd.DataFrame({"a": rng.normal(size=n), "b": np.zeros(n)})
+        found = statistics.paired(table, "a", "b")
+        hits += found.low < 0 < found.high
+    said = ranking.caution(n)
+    assert said
+    named = int(re.findall(r"(\d+) % instead", said)[0])
+    assert abs(100 * hits / trials - named) < 6  # three standard errors
+    assert ranking.caution(ranking.FEW) is None
 
 
 def test_a_hundred_thousand_rows() -> None:
