@@ -16,7 +16,7 @@ from mkgan_core.reports import ranking, roots, statistics
 from mkgan_core.reports.image_rows import with_found_objects
 from mkgan_core.reports.ranking import BASELINE
 from mkgan_core.reports.roots import Roots
-from mkgan_core.reports.schema import decode, encode, images_schema, regions_schema, report_schema
+from mkgan_core.reports.schema import ADDED, decode, encode, images_schema, regions_schema, report_schema
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -216,7 +216,7 @@ def _read(folder: RunFolder, run: str) -> pd.DataFrame:
             f"no report of run '{run}' in {place}; name another run or --store (runs there: {folder.recent})"
         ) from fault
     schema = report_schema()
-    rows = decode(data, schema, file, needs=schema.names[:-1])  # the last came later
+    rows = decode(data, schema, file, needs=[name for name in schema.names if name not in ADDED])
     if rows.empty:
         raise ConfigError(f"{file}, the report of run '{run}', has no rows; name another run")
     if unknown := set(rows["scale"]) - set(SCALES):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SCHEMA_VERSION = "1.2"  # the second number increases when columns or files are added
+ADDED = ("output_uri", "kernel_similarity")  # columns of `report.parquet` that the first version lacks
 SCORES = ("psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb", "mse_rgb")
 KERNEL_SCORES = ("kernel_psnr", "kernel_similarity")
 _VERSION_KEY = "mkgan_schema_version"
