@@ -221,7 +221,9 @@ def test_reports_of_earlier_versions_open(tmp_path) -> None:
     stored(synthetic(3, 1), store, "old")
     (tmp_path / "runs" / "old" / "images.parquet").unlink()
     (tmp_path / "runs" / "old" / "regions.parquet").unlink()
-    old = pd.read_parquet(tmp_path / "runs" / "old" / "report.parquet").drop(columns=["output_uri", "kernel_similarity"])
+    old = pd.read_parquet(tmp_path / "runs" / "old" / "report.parquet").drop(
+        columns=["output_uri", "kernel_similarity"]
+    )
     data = io.BytesIO()
     old.to_parquet(data)
     store.write("runs/old/report.parquet", data.getvalue())
