@@ -24,6 +24,28 @@ class CameraShake(Estimator[CameraShakeSettings]):
 
     @override
     def estimate(self, image: Image, region: Region, scale: int, context: Context) -> Kernel:
+        kernel, decided = self.search(image, region, scale)
+        if not decided:
+            raise KernelError(
+                f"the edges of {region.subject} do not tell the kernel found from its mirror image",
+                "use auto or spectral",
+            )
+        return Kernel(kernel)
+
+    def search(self, image: Image, region: Region, scale: int) -> tuple[np.ndarray, bool]:
+        """The kernel that explains the edges, and whether they tell it from the same kernel turned by 180 degrees.
+
+        Args:
+            image: (H, W, 3) in [0, 1].
+            region: the part of the image.
+            scale: 2 or 4.
+
+        Returns:
+            (K, K) by the convention, and False where the turned kernel gives hardly less sparse gradients.
+
+        Raises:
+            KernelError: if the region is too small, or has no edges.
+        """
         with importing:
             from mkgan_core.estimators.camera_shake import coarse, refinement
             from mkgan_core.estimators.camera_shake.direction import relative_sparsity
@@ -45,12 +67,7 @@ class CameraShake(Estimator[CameraShakeSettings]):
         found = refinement.refine(plane[window], inside[window], fine, scale, settings)
         kernel = kernels.centre(found, scale)
         window = _window(plane, inside, settings.judged)
-        if relative_sparsity(plane[window], kernel, scale) > settings.decisive:
-            raise KernelError(
-                f"the edges of {region.subject} speak no more for the kernel found than for its mirror image",
-                "use auto or spectral",
-            )
-        return Kernel(kernel)
+        return kernel, relative_sparsity(plane[window], kernel, scale) <= settings.decisive
 
 
 def _window(plane: np.ndarray, inside: np.ndarray, side: int) -> tuple[slice, slice]:

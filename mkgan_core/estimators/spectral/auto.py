@@ -8,7 +8,6 @@ import numpy as np
 from typing_extensions import override
 
 from mkgan_core.errors import KernelError
-from mkgan_core.estimators.base import Context
 from mkgan_core.estimators.camera_shake.estimator import CameraShake
 from mkgan_core.estimators.spectral.estimator import Spectral
 from mkgan_core.estimators.spectral.settings import AutoSettings
@@ -31,12 +30,13 @@ class Auto(Spectral[AutoSettings]):
     the wrong one costs more the wider it is. The kernel is the mean of them by which enlarging is expected to gain
     most, each being the true one by the chance that the spectrum gives it. Where neither explains the spectrum,
     `CameraShake` finds a kernel from the edges; it has not seen the spectrum, which therefore can judge it. The
-    programs' mean is also the cautious choice where nothing fits. Where the spectrum says too little, the estimate is
+    programs' mean is also the cautious choice where nothing fits, or where the blur has a shape of its own and its
+    direction is not known. Where the spectrum says too little, the estimate is
     refused: a region then takes the whole image's kernel, and an image the bicubic one.
     """
 
     settings_class = AutoSettings
-    version = 11  # rises with that of `CameraShake`, whose kernels it gives
+    version = 12  # rises with that of `CameraShake`, whose kernels it gives
 
     @override
     def choose(
@@ -53,14 +53,17 @@ class Auto(Spectral[AutoSettings]):
         misfits = np.array([misfit(kernel) for kernel in programs])
         plain = misfits.min()
         least = min(plain, fit.cost)
+        undecided = False
         if scale == 2 and least >= self.settings.shake_from:
-            shaken = _shaken(image, region, scale)
+            shaken, decided = _shaken(image, region, scale)
             if shaken is not None and misfit(shaken) <= self.settings.shake_share * least:
-                return Kernel(shaken, why="the blur has a shape of its own, as when the camera moved")
+                if decided:
+                    return Kernel(shaken, why="the blur has a shape of its own, as when the camera moved")
+                undecided = True  # the blur is no Gaussian, which would do harm
         excess = fit.cost - self.settings.usual_misfit
         # a program reduces whole photographs: where the blur differs, less speaks for one
         lead = self.settings.margin if one_of_several else 0.0
-        if plain < fit.cost + max(self.settings.margin, excess) - lead:
+        if undecided or plain < fit.cost + max(self.settings.margin, excess) - lead:
             sharp = excess <= self.settings.margin
             chances = np.exp((plain - misfits) / self.settings.doubt)
             weights = ExpectedError(programs, scale).best(chances / chances.sum(), self.settings.caution)
@@ -69,10 +72,10 @@ class Auto(Spectral[AutoSettings]):
         return super().choose(image, spectrum, fit, region, scale, one_of_several=one_of_several)
 
 
-def _shaken(image: Image, region: Region, scale: int) -> np.ndarray | None:
-    """A kernel of any shape, None where there is none or a Gaussian would do."""
+def _shaken(image: Image, region: Region, scale: int) -> tuple[np.ndarray | None, bool]:
+    """A kernel of any shape, None where there is none or a Gaussian would do, and whether its direction is known."""
     try:
-        found = CameraShake().estimate(image, region, scale, Context()).array
+        found, decided = CameraShake().search(image, region, scale)
     except KernelError:
-        return None
-    return None if kernels.is_gaussian(found) else found
+        return None, False
+    return (None if kernels.is_gaussian(found) else found), decided

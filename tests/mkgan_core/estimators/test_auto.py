@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PIL import Image as Pillow
+from scipy.optimize import nnls
 from skimage.data import coffee
 
 from mkgan_core.errors import KernelError
 from mkgan_core.estimators.base import Context, Estimator
+from mkgan_core.estimators.camera_shake.estimator import CameraShake
 from mkgan_core.estimators.spectral.auto import Auto
 from mkgan_core.estimators.spectral.fit import Fit, explain
 from mkgan_core.estimators.spectral.settings import AutoSettings
@@ -80,6 +82,16 @@ def test_it_finds_a_blur_with_a_shape_of_its_own() -> None:
     assert similarity(found(auto, hook()), hook()) > 0.85 > similarity(found(spectral, hook()), hook())
     gaussian = kernels.gaussian(np.diag([4.0, 2.0]), 19, 2)
     assert kernels.is_gaussian(found(auto, gaussian))
+
+
+def test_a_shape_whose_direction_is_not_known_is_no_gaussian_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Gaussian would do harm; a mean of programs' kernels hardly changes the picture."""
+    search = CameraShake.search
+    monkeypatch.setattr(CameraShake, "search", lambda *arguments: (search(*arguments)[0], False))
+    low = rounded(degrade(shapes(640, 3), hook(), 2))
+    found = parts.build("estimator", "auto", "fast").estimate(low, whole(low.shape[:2]), 2, Context(seed=0)).array
+    programs = np.stack([kernel.ravel() for kernel in usual(2).values()], axis=1)
+    assert nnls(programs, found.ravel())[1] < 1e-6
 
 
 def test_it_refuses_what_it_cannot_tell() -> None:
