@@ -31,7 +31,7 @@ def report(run: LastRun = None, html: Html = None, pair: Pairs = None, store: St
     from mkgan_core.reports.runs import open_run
 
     place = store or default_store()
-    opened = open_run(run or latest(Store(place)), place)
+    opened = open_run(latest(Store(place)) if run is None else run, place)
     if run is None:
         print_line(make_console(), f"the last run: {opened.names[0]}")
     _show(opened, pair, html)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mkgan_core.errors import ConfigError
+from mkgan_core.importing import importing
 from mkgan_core.pipeline import parts
 from mkgan_core.reports import statistics, tables
 
@@ -168,7 +169,8 @@ def caution(images: int) -> str | None:
         return None
     if images < 2:
         return f"Only {images} image{'s' if images != 1 else ''}: no interval, and nothing about other images."
-    from scipy.special import ndtri, stdtr
+    with importing:
+        from scipy.special import ndtri, stdtr
 
     reach = ndtri(0.5 + statistics.CONFIDENCE / 2) * math.sqrt((images - 1) / images)
     covers = 2 * stdtr(images - 1, reach) - 1
