@@ -104,7 +104,7 @@ def comparison(run: Run, before: Run | None) -> list[dict[str, Any]]:
         for score, column in tables.COLUMNS.items():
             text = NOTHING if row[score] is not None and math.isinf(row[score]) else tables.figure(score, row)
             cells[column.heading] = bold(text, name in best.get(score, ()))
-            if score == "seconds_total" and before:
+            if score == "seconds_total":
                 both = name in now and name in then
                 cells["change"] = signed((now[name] - then[name]).mean()) if both else NOTHING
         rows.append(cells)
