@@ -1,1 +1,1 @@
-"""Estimators: image and region -> blur kernel."""
+"""Estimators: each computes the blur kernel of a region of an image."""

@@ -1,4 +1,4 @@
-"""What every estimator is, and what it is told beside the image."""
+"""The base class of all estimators, and the context of an estimate."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from mkgan_core.part import Part, S
 
 @dataclass
 class Context:
-    """What an estimate depends on beside the image, and what it cost.
+    """Further inputs of an estimate, and its cost.
 
     Attributes:
-        seed: source of chance.
-        device: where networks are trained.
-        truth: the true kernel, where the data set has one; only for estimators with ``needs_truth``.
-        regions: all regions of the image, this one among them; only for estimators that compare them (`Merges`).
-        batch_seconds: written by batched estimators, also where they fail: this region's share of its batch's time.
+        seed: of the random draws.
+        device: torch device on which networks are trained, such as ``cpu`` or ``cuda:0``.
+        truth: the true kernel if the data set has one; only for estimators with ``needs_truth``.
+        regions: all regions of the image, including this one; only for estimators that compare regions (`Merges`).
+        batch_seconds: output of batched estimators, even if they fail: this region's share of the batch's time.
     """
 
     seed: int = 0
@@ -32,11 +32,11 @@ class Context:
 
 
 class Estimator(Part[S]):
-    """Image and region -> kernel.
+    """Estimates the blur kernel of a region.
 
     Attributes:
-        needs_truth: whether it passes on the data set's true kernel.
-        batched: whether concurrent calls train together; such an estimator takes cores by itself.
+        needs_truth: whether the estimator needs the data set's true kernel.
+        batched: whether concurrent calls are trained as one batch; such an estimator reserves its cores itself.
     """
 
     kind = "estimator"
@@ -44,28 +44,38 @@ class Estimator(Part[S]):
     batched: ClassVar[bool] = False
 
     def estimate(self, image: Image, region: Region, scale: int, context: Context) -> Kernel:
-        """The blur kernel of a region.
+        """Estimate the blur kernel of a region.
 
         Args:
             image: (H, W, 3) in [0, 1], low resolution.
-            region: the part of the image that the kernel is for.
+            region: the region whose blur is estimated.
             scale: 2 or 4.
-            context: seed, device and truth.
+            context: seed, device and the true kernel.
+
+        Returns:
+            The kernel, (K, K) with sum 1, centred by the convention of method.md §1.
 
         Raises:
-            KernelError: if there is no usable kernel, saying why; another seed or region may give one.
-            DatasetError: if the true kernel is needed and not known.
+            KernelError: if no usable kernel was found; another seed or a larger region may help.
+            DatasetError: if the estimator needs the true kernel and the data set has none.
         """
         raise NotImplementedError
 
 
 @runtime_checkable
 class Merges(Protocol):
-    """An estimator that can tell whether two regions are blurred alike.
+    """An estimator that can detect regions with the same blur.
 
-    Its `Context` names all regions that are left, so that an estimate may depend on the others.
+    The `Context` of its estimates contains all regions that remain after merging, so that they may depend on each
+    other.
     """
 
     def merge(self, image: Image, regions: Sequence[Region], scale: int) -> list[Region]:
-        """The regions, those of equal blur joined."""
+        """Merge the regions that have the same blur.
+
+        Args:
+            image: (H, W, 3) in [0, 1], low resolution.
+            regions: of the image.
+            scale: 2 or 4.
+        """
         ...

@@ -1,4 +1,4 @@
-"""Kernels that need no estimation: bicubic, and the truth."""
+"""Estimators `bicubic` and `ground-truth`: kernels that need no estimation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mkgan_core.part import NoSettings
 
 
 class Bicubic(Estimator[NoSettings]):
-    """The anti-aliased bicubic kernel: what most cameras' software is assumed to do."""
+    """The anti-aliased bicubic kernel, which most super-resolution methods assume."""
 
     @override
     def estimate(self, image: Image, region: Region, scale: int, context: Context) -> Kernel:
@@ -22,7 +22,7 @@ class Bicubic(Estimator[NoSettings]):
 
 
 class GroundTruth(Estimator[NoSettings]):
-    """The data set's own kernel: the ceiling for estimators."""
+    """The data set's true kernel: an upper bound for estimators."""
 
     version = 2
     needs_truth = True

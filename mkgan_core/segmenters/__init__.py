@@ -1,1 +1,1 @@
-"""Segmenters: image -> named masks -> regions, under one set of rules."""
+"""Segmenters: each finds named masks in an image; common rules turn them into regions."""

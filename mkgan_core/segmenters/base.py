@@ -1,4 +1,4 @@
-"""What every segmenter is, and how its masks become regions."""
+"""The base class of all segmenters, and how masks become regions."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from mkgan_core.segmenters.rules import Rules, from_masks
 
 
 class Segmenter(Part[S]):
-    """Image -> named masks.
+    """Finds named masks in an image.
 
     Attributes:
-        needs_masks: whether it passes on masks that come with the image.
-        rules: what its masks go through before they become regions.
+        needs_masks: whether the segmenter needs masks that come with the image.
+        rules: how its masks are turned into regions.
     """
 
     kind = "segmenter"
@@ -28,12 +28,15 @@ class Segmenter(Part[S]):
     rules: ClassVar[Rules] = Rules()
 
     def masks(self, image: Image, given: Mapping[str, np.ndarray], *, device: str = "cpu") -> Mapping[str, np.ndarray]:
-        """The masks of an image, name -> bool (H, W), the most important first; none for an image in one piece.
+        """Find the masks of an image.
 
         Args:
-            image: (H, W, 3) in [0, 1].
-            given: masks that came with the image, name -> bool (H, W).
-            device: where networks run.
+            image: (H, W, 3) in [0, 1], low resolution.
+            given: masks that come with the image, name -> bool (H, W).
+            device: torch device on which networks run.
+
+        Returns:
+            Name -> bool (H, W), the most important first; empty if the image is not to be split.
 
         Raises:
             WeightsError: if weights are missing or damaged.
@@ -43,7 +46,12 @@ class Segmenter(Part[S]):
 
 @dataclass(frozen=True)
 class Segmentation:
-    """The regions of an image, and, where a segmenter was asked to split it and could not, why it is in one piece."""
+    """The regions of an image.
+
+    Attributes:
+        regions: disjoint; together they cover the image.
+        note: if the segmenter found nothing to split, why; otherwise None.
+    """
 
     regions: list[Region]
     note: str | None
@@ -52,20 +60,20 @@ class Segmentation:
 def segment(
     segmenter: Segmenter, name: str, image: Image, given: Mapping[str, np.ndarray], *, device: str = "cpu"
 ) -> Segmentation:
-    """Split an image.
+    """Split an image into regions.
 
     Args:
-        segmenter: the part.
-        name: its name, for the note.
-        image: (H, W, 3) in [0, 1].
-        given: masks that came with the image, name -> bool (H, W).
-        device: where networks run.
+        segmenter: finds the masks.
+        name: of the segmenter, for the note.
+        image: (H, W, 3) in [0, 1], low resolution.
+        given: masks that come with the image, name -> bool (H, W).
+        device: torch device on which networks run.
 
     Raises:
         RegionError: if a mask does not have the image's size.
         WeightsError: if the segmenter's weights are missing or damaged.
     """
-    with computing(cores()):  # within a step of a run: with the step's cores
+    with computing(cores()):  # inside a step of a run, these are the step's cores
         if segmenter.weights:
             prepare_torch()
         masks = segmenter.masks(image, given, device=device)
@@ -79,7 +87,7 @@ def segment(
 
 
 def object_names(count: int) -> list[str]:
-    """``object``, ``object1``, ``object2``, ... for several objects of one image.
+    """Names for the objects of one image: ``object``, ``object1``, ``object2``, ...
 
     Example:
         >>> object_names(3)

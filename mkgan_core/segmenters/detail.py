@@ -1,7 +1,7 @@
-"""`edges` and `anchors`: objects where there is local detail (method.md §4, the two local ways).
+"""Segmenters `edges` and `anchors`: the object is where the image has local detail (method.md §4).
 
-Published, both left tiny noisy regions with coloured seams. What is found here is grown to whole areas, and the rules
-remove what stays small.
+The published versions produced tiny noisy regions with coloured seams. Here the detected pixels grow to whole areas,
+and the rules remove areas that stay small.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ class EdgesSettings:
     """Settings of `Edges`.
 
     Attributes:
-        smoothing: Gaussian std of the Canny detector in low-resolution pixels.
-        strong: Quantile of the gradient above which an edge starts; it is followed down to ``weak``.
-        shortest: Contours of fewer pixels are noise.
-        growth: Radius in pixels to which edges grow together.
+        smoothing: Standard deviation of the Canny detector's Gaussian, in low-resolution pixels.
+        strong: Quantile of the gradient above which an edge starts.
+        weak: Quantile of the gradient down to which an edge continues.
+        shortest: Contours of fewer pixels are removed as noise.
+        growth: Radius, in pixels, of the closing that joins edges.
     """
 
     smoothing: float = 2.0
@@ -44,8 +45,8 @@ class AnchorsSettings:
 
     Attributes:
         patch: Side of a patch in low-resolution pixels.
-        anchors: Quantile of the patches' gradient magnitude above which a patch is an anchor.
-        growth: Quantile down to which an anchor grows into its neighbours.
+        anchors: Quantile of the patches' gradient magnitudes above which a patch is an anchor.
+        growth: Quantile above which neighbours of an anchor join it.
     """
 
     patch: int = 16
@@ -54,14 +55,14 @@ class AnchorsSettings:
 
 
 class Edges(Segmenter[EdgesSettings]):
-    """Canny edges, without short contours, grown together, enclosed areas filled."""
+    """Detects Canny edges, removes short contours, joins the others and fills the areas that they enclose."""
 
     settings_class = EdgesSettings
     rules = NO_STRANDS
 
     @override
     def masks(self, image: Image, given: Mapping[str, np.ndarray], *, device: str = "cpu") -> Mapping[str, np.ndarray]:
-        """``{"object": mask}``, or nothing where there is no edge."""
+        """``{"object": mask}``, or nothing if the image has no edges."""
         with importing:
             from scipy.ndimage import binary_fill_holes
             from skimage.feature import canny
@@ -73,7 +74,7 @@ class Edges(Segmenter[EdgesSettings]):
             return {}
         edges = canny(plane, s.smoothing, s.weak, s.strong, use_quantiles=True)
         contours = remove_small_objects(edges, max_size=s.shortest - 1, connectivity=2)
-        # a margin, so that closing does not lose what touches the border
+        # a margin, so that the closing also works at the image's border
         grown = isotropic_closing(np.pad(contours, s.growth), s.growth)
         filled = np.asarray(binary_fill_holes(grown))
         area = filled[s.growth : -s.growth, s.growth : -s.growth]
@@ -81,14 +82,14 @@ class Edges(Segmenter[EdgesSettings]):
 
 
 class Anchors(Segmenter[AnchorsSettings]):
-    """Patches of the strongest gradients are anchors; each grows over its neighbours down to a weaker gradient."""
+    """Takes the patches with the strongest gradients as anchors, and adds their neighbours above a lower threshold."""
 
     settings_class = AnchorsSettings
     rules = NO_STRANDS
 
     @override
     def masks(self, image: Image, given: Mapping[str, np.ndarray], *, device: str = "cpu") -> Mapping[str, np.ndarray]:
-        """``{"object": mask}``, or nothing in a flat image."""
+        """``{"object": mask}``, or nothing if the image is flat."""
         with importing:
             from scipy.ndimage import uniform_filter
             from skimage.filters import apply_hysteresis_threshold

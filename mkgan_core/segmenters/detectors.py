@@ -1,4 +1,4 @@
-"""Detectors: boxes (`yolo`, `faster-rcnn`) or masks (`yolo-seg`, `mask-rcnn`, `detectron2`), joined to one object."""
+"""Segmenters from detectors, with boxes (`yolo`, `faster-rcnn`) or masks (`yolo-seg`, `mask-rcnn`, `detectron2`)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mkgan_core.segmenters import ultralytics_api
 from mkgan_core.segmenters.base import Segmenter, object_names
 from mkgan_core.segmenters.rules import Rules
 
-_one_at_a_time = threading.Lock()  # the networks are shared by the threads of a run, and keep state while they predict
+_one_at_a_time = threading.Lock()  # the threads of a run share the networks, which keep state while they predict
 
 
 @dataclass(frozen=True)
@@ -35,33 +35,34 @@ class YoloSegSettings:
     """Settings of `YoloSeg`."""
 
     confidence: float = 0.2
-    """Exports with 8-bit weights score low. A wrong find costs little: its blur is that of the rest (BENCHMARKS.md)."""
+    """Least score of an object. It is low because exports with 8-bit weights score low, and because a false detection
+    costs little: it has the same blur as the rest of the image (BENCHMARKS.md)."""
     per_object: bool = False
     """One region per object instead of their union."""
     side: int = 640
-    """What the network sees; an image whose longer side is no longer is enlarged to twice its size first."""
+    """Longer side of the network's input in pixels; an image up to this size is enlarged to twice its size first."""
     sharpening: float = 1.0
-    """Amount of an unsharp mask with standard deviation 2: the network was trained on photographs without blur."""
+    """Amount of an unsharp mask with standard deviation 2, because the network was trained on sharp photographs."""
 
 
 class Detector(Segmenter[DetectorSettings]):
-    """A network that finds objects; a subclass says how."""
+    """Base class of networks that detect objects."""
 
     settings_class = DetectorSettings
 
     def detect(self, image: Image, device: str) -> list[np.ndarray]:
-        """Masks of the objects, bool (H, W), the surest first."""
+        """Masks of the objects in an image (H, W, 3), bool (H, W), the highest score first."""
         raise NotImplementedError
 
     @override
     def masks(self, image: Image, given: Mapping[str, np.ndarray], *, device: str = "cpu") -> Mapping[str, np.ndarray]:
-        """``{"object": mask}``, the union of the objects, or nothing when none is found."""
+        """``{"object": mask}`` with the union of the objects, or nothing if there are none."""
         found = self.detect(image, device)
         return {"object": np.logical_or.reduce(found)} if found else {}
 
 
 class Yolo(Detector):
-    """YOLO through ultralytics, in any of its formats; whole boxes."""
+    """YOLO, run by ultralytics in any of its formats; each object is its whole box."""
 
     weights = ("yolo",)
     packages = ("ultralytics",)
@@ -73,7 +74,7 @@ class Yolo(Detector):
 
 
 class YoloSeg(Segmenter[YoloSegSettings]):
-    """A YOLO that segments, through ultralytics; the objects' own masks, whose borders are kept."""
+    """YOLO for segmentation, run by ultralytics; the borders of the objects' masks are kept."""
 
     settings_class = YoloSegSettings
     version = 2
@@ -106,7 +107,7 @@ class YoloSeg(Segmenter[YoloSegSettings]):
 
 
 class FasterRcnn(Detector):
-    """Faster R-CNN with a ResNet-50 FPN, from torchvision; whole boxes."""
+    """Faster R-CNN with a ResNet-50 FPN, from torchvision; each object is its whole box."""
 
     weights = ("faster-rcnn",)
     packages = ("torchvision",)
@@ -132,7 +133,7 @@ class MaskRcnn(Detector):
 
 
 class Detectron2(Detector):
-    """Mask R-CNN from Detectron2, where that is installed."""
+    """Mask R-CNN from Detectron2, which must be installed."""
 
     weights = ("detectron2",)
     packages = ("detectron2",)
@@ -149,12 +150,15 @@ class Detectron2(Detector):
 
 
 def yolo_boxes(image: Image, confidence: float, device: str = "cpu") -> np.ndarray:
-    """Boxes of the objects that YOLO finds, (N, 4): left, top, right, bottom in pixels, the surest first.
+    """Detect objects with YOLO.
 
     Args:
         image: (H, W, 3) in [0, 1].
-        confidence: least score.
-        device: where a network in torch's format runs; the other formats run on the CPU.
+        confidence: least score of an object, in [0, 1].
+        device: torch device for a network in torch's format; other formats run on the CPU.
+
+    Returns:
+        Boxes (N, 4): left, top, right, bottom in pixels, the highest score first.
 
     Raises:
         WeightsError: if the weights are missing or damaged.
@@ -165,7 +169,7 @@ def yolo_boxes(image: Image, confidence: float, device: str = "cpu") -> np.ndarr
 
 
 def _predict(family: str, image: Image, confidence: float, device: str) -> Any:
-    """What the YOLO at hand finds in one image, as ultralytics gives it; masks in the image's size."""
+    """The result of the installed YOLO for one image, as ultralytics returns it; masks have the image's size."""
     with importing:
         import torch
 
@@ -177,13 +181,13 @@ def _predict(family: str, image: Image, confidence: float, device: str) -> Any:
             (found,) = model.predict(
                 ultralytics_api.bgr(image), conf=confidence, device=where, retina_masks=True, save=False, verbose=False
             )
-        except Exception as fault:  # exported formats are opened here, not when loaded
+        except Exception as fault:  # ultralytics opens exported formats here, not when it loads them
             raise weights.unusable(path, "YOLO weights", fault) from fault
     return found
 
 
 def fill_boxes(boxes: Sequence[Sequence[float]] | np.ndarray, shape: tuple[int, int]) -> list[np.ndarray]:
-    """A mask, bool (H, W), for every box (left, top, right, bottom); boxes are cut at the border."""
+    """A mask, bool (H, W), for each box (left, top, right, bottom); boxes are cut at the image's border."""
     masks = []
     for left, top, right, bottom in np.asarray(boxes, np.float64).reshape(-1, 4):
         mask = np.zeros(shape, bool)
@@ -193,7 +197,7 @@ def fill_boxes(boxes: Sequence[Sequence[float]] | np.ndarray, shape: tuple[int, 
 
 
 def _torchvision(builder: str, path: Path, image: Image, device: str) -> dict[str, Any]:
-    """What a detector of torchvision's finds in one image: tensors on the CPU, the surest first."""
+    """The result of a torchvision detector for one image: tensors on the CPU, the highest score first."""
     with importing:
         import torch
 

@@ -1,4 +1,4 @@
-"""A segmentation to look at: the masks as pictures, and the image with its regions drawn in."""
+"""Pictures of a segmentation: its masks, and the image with the borders of its regions."""
 
 from __future__ import annotations
 
@@ -15,9 +15,17 @@ RED = (1.0, 0.0, 0.0)
 
 
 def mask_files(image: Image, regions: Sequence[Region], scale: int) -> Iterator[tuple[str, bytes]]:
-    """Name and content of `{obj,back}_{lr,hr}_mask.png` (white on the object in `obj_*`) and `overlay.png`.
+    """Draw `{obj,back}_{lr,hr}_mask.png`, where the object or the background is white, and `overlay.png`.
 
-    With several objects, `obj` is their union. An image that is one region has an object mask without any white.
+    The object of several is their union. If the image is one region, its object mask is black.
+
+    Args:
+        image: (H, W, 3) in [0, 1], low resolution.
+        regions: of the image.
+        scale: of the `hr` masks.
+
+    Yields:
+        Name and content (PNG) of each file.
     """
     background = background_of(regions)
     for part, mask in (("obj", ~background), ("back", background)):
@@ -27,7 +35,12 @@ def mask_files(image: Image, regions: Sequence[Region], scale: int) -> Iterator[
 
 
 def overlay(image: Image, regions: Sequence[Region]) -> Image:
-    """Side by side: the image, object mask, background mask, and the image over each, borders of regions in red."""
+    """Side by side: the image, both masks, and the image within each mask; the borders of regions are red.
+
+    Args:
+        image: (H, W, 3) in [0, 1].
+        regions: of the image.
+    """
     with importing:
         from skimage.segmentation import mark_boundaries
 
@@ -39,6 +52,6 @@ def overlay(image: Image, regions: Sequence[Region]) -> Image:
 
 
 def background_of(regions: Sequence[Region]) -> np.ndarray:
-    """Mask, bool (H, W), of what is no object; all of an image that is in one piece."""
+    """The mask, bool (H, W), of the background; the whole image if it is one region."""
     empty = np.zeros(regions[0].mask.shape, bool)
     return next((region.mask for region in regions if region.name in ("background", "whole")), empty)

@@ -1,4 +1,4 @@
-"""`yolo-sam` and `yolo-grabcut`: YOLO's boxes, each cut out to the object in it (method.md §4, the published masks)."""
+"""Segmenters `yolo-sam` and `yolo-grabcut`: YOLO's boxes, reduced to the objects in them (method.md §4)."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ class GrabCutSettings(PromptedSettings):
     """Settings of `YoloGrabCut`."""
 
     rounds: int = 5
-    """Rounds of GrabCut."""
+    """Number of GrabCut's iterations."""
     side: int = 512
-    """GrabCut works on the image reduced to this longer side: its time grows with the pixels, and the masks' grid is
-    coarser anyway."""
+    """GrabCut works on the image reduced to this longer side in pixels, because its time grows with the pixels and the
+    grid of the masks is coarser anyway."""
     margin: float = 0.25
-    """How far beyond the box, in fractions of its size, the background is learnt from."""
+    """Width of the surroundings from which the background is learnt, as a fraction of the box."""
 
 
 S = TypeVar("S", bound=PromptedSettings, default=PromptedSettings)
 
 
 class YoloSam(Segmenter[S]):
-    """The published recipe: every box prompts SAM; the union of the masks is the object."""
+    """The published method: each box prompts SAM, and the object is the union of the masks."""
 
     settings_class = PromptedSettings
     weights = ("yolo", "sam")
@@ -54,7 +54,7 @@ class YoloSam(Segmenter[S]):
 
     @override
     def masks(self, image: Image, given: Mapping[str, np.ndarray], *, device: str = "cpu") -> Mapping[str, np.ndarray]:
-        """``{"object": mask}``; with ``per_object`` one mask for each, the surest first; nothing without objects."""
+        """``{"object": mask}``, or with ``per_object`` one mask per object, the highest score first."""
         found = self.cut_out(image, yolo_boxes(image, self.settings.confidence, device), device)
         if not found:
             return {}
@@ -64,7 +64,7 @@ class YoloSam(Segmenter[S]):
 
 
 class YoloGrabCut(YoloSam[GrabCutSettings]):
-    """YOLO's boxes and OpenCV's GrabCut: no weights but the detector's.
+    """YOLO's boxes and OpenCV's GrabCut, which needs no weights.
 
     C. Rother, V. Kolmogorov, A. Blake: "GrabCut", SIGGRAPH 2004, doi:10.1145/1015706.1015720.
     """
@@ -86,7 +86,7 @@ class YoloGrabCut(YoloSam[GrabCutSettings]):
         return [cv2.resize(mask.astype(np.float32), (width, height)) > 0.5 for mask in found]
 
     def _grab(self, pixels: np.ndarray, box: np.ndarray) -> np.ndarray:
-        """The object in a box; the box itself where GrabCut loses it."""
+        """The mask of the object in a box; the whole box if GrabCut finds no object."""
         with importing:
             import cv2
 
@@ -96,9 +96,9 @@ class YoloGrabCut(YoloSam[GrabCutSettings]):
         state = np.where(box[window], cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
         if (state == cv2.GC_PR_FGD).all():  # a box as large as the image leaves no background to learn from
             state[[0, -1], :] = state[:, [0, -1]] = cv2.GC_BGD
-        cv2.setRNGSeed(0)  # its k-means draws from OpenCV's own generator: the same image gives the same mask
+        cv2.setRNGSeed(0)  # GrabCut's k-means uses OpenCV's random generator: make masks reproducible
         models = np.zeros((1, 65)), np.zeros((1, 65))
-        cut, anywhere = np.ascontiguousarray(pixels[window]), (0, 0, 1, 1)  # the rectangle counts in another mode only
+        cut, anywhere = np.ascontiguousarray(pixels[window]), (0, 0, 1, 1)  # the rectangle is ignored in this mode
         cv2.grabCut(cut, state, anywhere, *models, self.settings.rounds, cv2.GC_INIT_WITH_MASK)
         mask = np.zeros(box.shape, bool)
         mask[window] = (state == cv2.GC_FGD) | (state == cv2.GC_PR_FGD)

@@ -1,4 +1,4 @@
-"""The rules that every segmenter's masks go through before they become regions."""
+"""The rules by which masks become regions."""
 
 from __future__ import annotations
 
@@ -10,46 +10,49 @@ import numpy as np
 from mkgan_core.imaging.regions import Region, check_shapes, whole
 from mkgan_core.importing import importing
 
-MIN_AREA = 64 * 64  # one KernelGAN crop: less cannot be trained on
-BLOCK_RATIO = 0.15  # method.md §4: masks are made blocky on a grid of this fraction of the image
-RULES_VERSION = 1  # of what `Rules` mean; part of the key of every segmentation
+MIN_AREA = 64 * 64  # one KernelGAN crop, the least that it can be trained on
+BLOCK_RATIO = 0.15  # masks are coarsened to a grid of this fraction of the image's size (method.md §4)
+RULES_VERSION = 1  # of the meaning of `Rules`; part of the key of every segmentation
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What a segmenter's masks go through, in this order, before they become regions."""
+    """The rules of a segmenter, in the order in which they apply to its masks."""
 
     speck: int = MIN_AREA
-    """Pieces and holes of fewer low-resolution pixels vanish."""
+    """Pieces and holes of fewer low-resolution pixels are removed."""
     thin: float = 0.0
-    """Strands narrower than this many pixels vanish: no crop fits into them, and they leave coloured seams."""
+    """Strands narrower than this many pixels are removed: no crop fits into them, and they cause coloured seams."""
     largest_only: bool = False
-    """Of each mask keep the largest connected piece."""
+    """Keep only the largest connected piece of each mask."""
     block_ratio: float | None = BLOCK_RATIO
-    """Fraction of the image's size that the masks' grid has; None leaves their borders."""
+    """Size of the masks' grid as a fraction of the image's; with None, the masks keep their borders."""
     min_area: int = MIN_AREA
-    """The size floor of a region in low-resolution pixels."""
+    """Least area of a region, in low-resolution pixels."""
 
 
-AS_DRAWN = Rules(speck=0, block_ratio=None)  # for masks that a person made: the floor, nothing else
+AS_DRAWN = Rules(speck=0, block_ratio=None)  # for masks that a person drew: only the least area
 
 
 def from_masks(masks: Mapping[str, np.ndarray], shape: tuple[int, int], rules: Rules) -> list[Region]:
-    """Regions from a segmenter's masks: tidied by the rules, disjoint, covering the image, none under the floor.
+    """Turn a segmenter's masks into regions by its rules.
 
-    A pixel belongs to the first mask that claims it; what is left between masks and smaller than a speck goes to the
-    nearest of them, the rest to ``background``.
+    A pixel in several masks belongs to the first of them. Gaps between masks that are smaller than a speck go to the
+    nearest mask, and all other pixels to ``background``.
 
     Args:
         masks: name -> bool (H, W), the most important first.
         shape: (H, W) of the image.
         rules: see `Rules`.
 
+    Returns:
+        Disjoint regions that cover the image, none below the least area.
+
     Raises:
         RegionError: if a mask's shape is not the image's.
     """
     check_shapes(masks, shape)
-    owner = np.zeros(shape, np.int32)  # 0 is nobody's
+    owner = np.zeros(shape, np.int32)  # 0: no mask
     for number, mask in enumerate(masks.values(), 1):
         free = owner == 0
         owner[tidy(mask.astype(bool) & free, rules) & free] = number
@@ -65,7 +68,7 @@ def from_masks(masks: Mapping[str, np.ndarray], shape: tuple[int, int], rules: R
 
 
 def tidy(mask: np.ndarray, rules: Rules) -> np.ndarray:
-    """One mask after the rules: without specks, holes and strands, its largest piece, on the grid."""
+    """Apply the rules to one mask, bool (H, W): remove specks, holes and strands, and coarsen it to the grid."""
     if rules.thin:
         with importing:
             from skimage.morphology import isotropic_opening
@@ -77,20 +80,21 @@ def tidy(mask: np.ndarray, rules: Rules) -> np.ndarray:
         mask = largest_piece(mask)
     if rules.block_ratio is not None:
         mask = blocky(mask, rules.block_ratio)
-        mask = clean(mask, rules.speck) if rules.speck else mask  # the grid can cut thin bridges
+        mask = clean(mask, rules.speck) if rules.speck else mask  # the grid may have cut thin bridges
     return mask
 
 
 def partition(masks: Mapping[str, np.ndarray], shape: tuple[int, int], min_area: int = MIN_AREA) -> list[Region]:
-    """Disjoint regions that cover the image exactly, from any masks.
+    """Turn masks into disjoint regions that cover the image.
 
-    A pixel belongs to the first mask that claims it, the rest to ``background``. What is smaller than ``min_area``
-    joins the background; a background that is too small joins the largest region; a single survivor is ``whole``.
+    A pixel in several masks belongs to the first of them, a pixel in none to ``background``. Regions smaller than
+    ``min_area`` join the background, and a background smaller than that joins the largest region. If only one region
+    remains, its name is ``whole``.
 
     Args:
-        masks: name -> bool (H, W).
+        masks: name -> bool (H, W), the most important first.
         shape: (H, W) of the image.
-        min_area: the size floor in low-resolution pixels.
+        min_area: least area of a region, in low-resolution pixels.
 
     Raises:
         RegionError: if a mask's shape is not the image's.
@@ -115,7 +119,14 @@ def partition(masks: Mapping[str, np.ndarray], shape: tuple[int, int], min_area:
 
 
 def clean(mask: np.ndarray, speck: int = MIN_AREA, *, holes: bool = True) -> np.ndarray:
-    """Remove pieces, and fill holes, of fewer than ``speck`` pixels."""
+    """Remove pieces and fill holes of fewer than ``speck`` pixels in a mask, bool (H, W).
+
+    Example:
+        >>> mask = np.ones((20, 20), bool)
+        >>> mask[5, 5] = False
+        >>> bool(clean(mask, 9).all()), bool(clean(mask, 9, holes=False).all())
+        (True, False)
+    """
     with importing:
         from skimage.morphology import remove_small_holes, remove_small_objects
 
@@ -124,7 +135,12 @@ def clean(mask: np.ndarray, speck: int = MIN_AREA, *, holes: bool = True) -> np.
 
 
 def largest_piece(mask: np.ndarray) -> np.ndarray:
-    """The largest connected piece of a mask (four neighbours); an empty mask stays empty."""
+    """The largest connected piece of a mask, bool (H, W), with four neighbours; an empty mask stays empty.
+
+    Example:
+        >>> largest_piece(np.array([[True, False, True, True]])).tolist()
+        [[False, False, True, True]]
+    """
     with importing:
         from skimage.measure import label
 
@@ -133,7 +149,12 @@ def largest_piece(mask: np.ndarray) -> np.ndarray:
 
 
 def blocky(mask: np.ndarray, ratio: float = BLOCK_RATIO) -> np.ndarray:
-    """The mask on a coarse grid: nearest-neighbour reduction by ``ratio`` and back (method.md §4)."""
+    """Coarsen a mask, bool (H, W), by nearest-neighbour reduction by ``ratio`` and back (method.md §4).
+
+    Example:
+        >>> blocky(np.array([[True, True, True, False]] * 4), 0.5)[0].tolist()
+        [True, True, False, False]
+    """
     height, width = mask.shape
     rows, columns = (max(1, round(side * ratio)) for side in (height, width))
     pick_rows = ((np.arange(rows) + 0.5) * height / rows).astype(int)

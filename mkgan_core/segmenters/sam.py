@@ -1,6 +1,6 @@
-"""`sam`: Segment Anything. Its automatic masks, largest first; and its answers to boxes, for `yolo-sam`.
+"""Segmenter `sam` (Segment Anything): its automatic masks, the largest first; also its masks in boxes, for `yolo-sam`.
 
-Two backends, by the weights' name: ``sam_vit_*`` runs in `segment_anything`, MobileSAM and SAM 2 in ultralytics.
+The name of the weights selects the backend: `segment_anything` for ``sam_vit_*``, ultralytics for MobileSAM and SAM 2.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from mkgan_core.segmenters import ultralytics_api
 from mkgan_core.segmenters.base import Segmenter
 from mkgan_core.segmenters.rules import Rules
 
-BOXES_AT_ONCE = 32  # the decoder's masks of one call are this many times the image's size
+BOXES_AT_ONCE = 32  # boxes per call of the decoder, whose masks need memory for this many images
 _one_at_a_time = threading.Lock()  # the predictor holds one image's embedding
 
 
@@ -32,25 +32,25 @@ class SamSettings:
     """Settings of `Sam`."""
 
     points_per_side: int = 32
-    """Side of the grid of prompts, as published."""
+    """Number of prompt points along each side of the image, as published."""
     most: int = 8
-    """At most so many segments; the rest is background."""
+    """Maximum number of segments; all other pixels are background."""
 
 
 class Backend(Protocol):
     """A loaded SAM."""
 
     def answer(self, image: Image, boxes: np.ndarray) -> np.ndarray:
-        """Masks of the objects in boxes (N, 4), bool (at most N, H, W); the image is embedded once."""
+        """Masks of the objects in boxes (N, 4), bool (M, H, W) with M <= N; the image is embedded once."""
         ...
 
     def everything(self, image: Image, points_per_side: int) -> list[np.ndarray]:
-        """Masks, bool (H, W), for a grid of points."""
+        """Masks, bool (H, W), from prompts with a grid of points."""
         ...
 
 
 class Sam(Segmenter[SamSettings]):
-    """SAM's automatic masks, each a region, the largest first."""
+    """SAM's automatic masks, the largest first; each becomes a region."""
 
     settings_class = SamSettings
     presets: ClassVar = {"paper": SamSettings(), "fast": SamSettings(points_per_side=16)}
@@ -60,7 +60,7 @@ class Sam(Segmenter[SamSettings]):
 
     @override
     def masks(self, image: Image, given: Mapping[str, np.ndarray], *, device: str = "cpu") -> Mapping[str, np.ndarray]:
-        """``segment1``, ``segment2``, ... by falling size; nothing when SAM trusts none of its masks."""
+        """``segment1``, ``segment2``, ..., the largest first; nothing if SAM returns no mask."""
         with _one_at_a_time:
             found = load(device).everything(image, self.settings.points_per_side)
         found.sort(key=lambda mask: -int(mask.sum()))
@@ -68,12 +68,15 @@ class Sam(Segmenter[SamSettings]):
 
 
 def object_masks(image: Image, boxes: np.ndarray, device: str = "cpu") -> np.ndarray:
-    """SAM's mask of the object in each box, bool (N, H, W); fewer where SAM scores its own mask at nothing.
+    """Segment the object in each box with SAM.
 
     Args:
-        image: (H, W, 3) in [0, 1]; embedded once, however many boxes.
+        image: (H, W, 3) in [0, 1]; it is embedded once for all boxes.
         boxes: (N, 4), left, top, right, bottom in pixels.
-        device: where the network runs.
+        device: torch device on which the network runs.
+
+    Returns:
+        Masks, bool (M, H, W); M can be less than N, because a mask with score 0 is dropped.
 
     Raises:
         WeightsError: if the weights are missing or damaged.
@@ -85,7 +88,7 @@ def object_masks(image: Image, boxes: np.ndarray, device: str = "cpu") -> np.nda
 
 
 def load(device: str) -> Backend:
-    """The SAM whose weights are at hand.
+    """Load the SAM whose weights are installed.
 
     Raises:
         WeightsError: if the weights are missing or damaged.
@@ -98,7 +101,7 @@ def load(device: str) -> Backend:
 
 
 class SegmentAnything:
-    """Meta's own package (ViT-H, -L, -B)."""
+    """SAM with ViT-H, ViT-L or ViT-B, run by Meta's package."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -130,7 +133,7 @@ class SegmentAnything:
 
 
 class UltralyticsSam:
-    """SAM 2 and MobileSAM."""
+    """SAM 2 or MobileSAM, run by ultralytics."""
 
     def __init__(self, predictor: Any) -> None:
         self.predictor = predictor
@@ -161,7 +164,7 @@ def _segment_anything(path: Path, _sha256: str, device: str) -> Any:
         names = ", ".join(f"sam_{name}_*.pth" for name in sam_model_registry if name != "default")
         raise WeightsError(f"{path}: which SAM this is must be in its name; name it like one of {names}")
     try:
-        # not by the package, which loads pickles where torch is older
+        # the package itself would load pickles with older versions of torch
         state = torch.load(path, map_location="cpu", weights_only=True)
         model = sam_model_registry[known[0]](checkpoint=None)
         model.load_state_dict(state)

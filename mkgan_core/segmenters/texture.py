@@ -1,4 +1,4 @@
-"""`fft-texture`: two classes of patches by the mean magnitude of their spectrum (method.md §4, global texture)."""
+"""Segmenter `fft-texture`: two classes of patches by the mean magnitude of their spectrum (method.md §4)."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class TextureSettings:
 
     Attributes:
         patch: Side of a patch in low-resolution pixels.
-        stride: Distance between patches; the class map is enlarged from this grid.
-        smoothing: Gaussian std, in patches, that joins neighbouring patches before the split.
-        min_share: A class that fills less of the image than this is not an object.
+        stride: Distance between patches in pixels; the class map is interpolated from this grid.
+        smoothing: Standard deviation, in patches, of the Gaussian that smooths the map before the split.
+        min_share: Least share of the image for either class; below it, the image is not split.
     """
 
     patch: int = 32
@@ -31,14 +31,14 @@ class TextureSettings:
 
 
 class FftTexture(Segmenter[TextureSettings]):
-    """Textured against flat: patch FFT -> mean magnitude -> two classes by Otsu's threshold on the logarithm."""
+    """Separates textured from flat areas, by Otsu's threshold on the log mean magnitude of each patch's FFT."""
 
     settings_class = TextureSettings
-    version = 2  # 2: holes, specks and the grid left to the rules
+    version = 2  # 2: the rules handle holes, specks and the grid
 
     @override
     def masks(self, image: Image, given: Mapping[str, np.ndarray], *, device: str = "cpu") -> Mapping[str, np.ndarray]:
-        """``{"object": mask}`` with the textured class, or nothing when the image has only one class."""
+        """``{"object": mask}`` with the textured class, or nothing if the image has only one class."""
         with importing:
             from scipy.ndimage import gaussian_filter
             from skimage.filters import threshold_otsu

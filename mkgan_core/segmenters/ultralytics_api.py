@@ -1,4 +1,4 @@
-"""ultralytics (AGPL-3.0, the extra `detect`), quiet and offline: no download, no pip, no report home."""
+"""Access to ultralytics (AGPL-3.0, the extra `detect`), quiet and offline: no download, no pip, no telemetry."""
 
 from __future__ import annotations
 
@@ -17,18 +17,26 @@ from mkgan_core.machine.places import cache_folder
 
 
 def bgr(image: Image) -> np.ndarray:
-    """uint8 (H, W, 3) in the order that OpenCV and ultralytics expect."""
+    """Pixels as uint8 (H, W, 3) in the order that OpenCV and ultralytics expect.
+
+    Args:
+        image: (H, W, 3) in [0, 1].
+
+    Example:
+        >>> bgr(np.array([[[1.0, 0.5, 0.0]]])).tolist()
+        [[[0, 128, 255]]]
+    """
     return np.ascontiguousarray(to_uint8(image)[..., ::-1])
 
 
 @lru_cache(maxsize=1)
 def yolo(path: Path, _sha256: str, task: str | None = None) -> Any:
-    """A network, loaded once; the hash makes a replaced file a new one.
+    """Load a YOLO network, or return the loaded one if the file has not changed.
 
     Args:
         path: its file, or the folder of an export.
         _sha256: of the file.
-        task: ``detect`` or ``segment``; by the file's name if it is not given.
+        task: ``detect`` or ``segment``; by default, the file's name decides.
 
     Raises:
         ConfigError: if the package that runs the format is missing.
@@ -49,7 +57,7 @@ def yolo(path: Path, _sha256: str, task: str | None = None) -> Any:
 
 @lru_cache(maxsize=1)
 def sam_predictor(path: Path, _sha256: str, device: str) -> Any:
-    """SAM, SAM 2 or MobileSAM, ready to be prompted.
+    """Load SAM, SAM 2 or MobileSAM, ready for prompts.
 
     Raises:
         WeightsError: if the file cannot be loaded, or must not be (`weights.verify`).
@@ -70,7 +78,7 @@ def sam_predictor(path: Path, _sha256: str, device: str) -> Any:
 
 
 def quiet() -> Any:
-    """The package, told to stay off the network, to keep its settings in the cache, and to leave other code alone."""
+    """Import ultralytics without network access, with its settings in the cache and without its global side effects."""
     with importing:
         from PIL import Image as Pillow
 
@@ -82,7 +90,7 @@ def quiet() -> Any:
     import ultralytics
     import ultralytics.utils.patches
 
-    # what it changed while it was imported: threads of child processes, Pillow's way to open files, numpy's to print
+    # undo what the import changed: threads of child processes, how Pillow opens files, how numpy prints
     if threads is None:
         os.environ.pop("OMP_NUM_THREADS", None)
     Pillow.open = opener

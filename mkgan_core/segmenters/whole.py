@@ -1,4 +1,4 @@
-"""The image as one region (KernelGAN), and regions from masks that are given."""
+"""Segmenters `whole`, `given` and `mask`: the image as one region, and regions from masks that come with the image."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mkgan_core.segmenters.rules import AS_DRAWN
 
 
 class Whole(Segmenter[NoSettings]):
-    """One region: the whole image."""
+    """Takes the whole image as one region."""
 
     rules = AS_DRAWN
 
@@ -24,9 +24,9 @@ class Whole(Segmenter[NoSettings]):
 
 
 class Given(Segmenter[NoSettings]):
-    """Masks that came with the image, as they were drawn.
+    """Takes the masks that come with the image, without changes.
 
-    `given` is the data set's own, the ceiling for segmenters as `ground-truth` is for estimators; `mask` is the user's.
+    `given` takes the data set's masks, an upper bound for segmenters; `mask` takes the user's.
     """
 
     needs_masks = True

@@ -1,1 +1,1 @@
-"""Upscalers: image, region and kernel -> the region's bounding box, enlarged."""
+"""Upscalers: each enlarges a region's bounding box, given the image and the region's kernel."""

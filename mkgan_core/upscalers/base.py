@@ -1,4 +1,4 @@
-"""What every upscaler is."""
+"""The base classes of upscalers."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from mkgan_core.machine.memory import room
 from mkgan_core.machine.progress import counted
 from mkgan_core.part import Part, S
 
-STRIP_PIXELS = 8_000_000  # enlarged pixels that are one strip where memory allows
-MIN_STRIP = 32  # low-resolution rows; thinner strips would be mostly margin
+STRIP_PIXELS = 8_000_000  # most enlarged pixels of one strip
+MIN_STRIP = 32  # low-resolution rows; thinner strips would consist mostly of margins
 
 
 class Upscaler(Part[S]):
-    """Image, region and kernel -> the region's bounding box, enlarged.
+    """Enlarges a region's bounding box, given the image and the region's kernel.
 
     Attributes:
         needs_kernel: whether it uses a kernel; plain interpolation does not.
-        real_images: the settings that differ for photographs with noise of their own; None where nothing does.
+        real_images: the settings that differ for photographs with noise; None if all are the same.
     """
 
     kind = "upscaler"
@@ -37,21 +37,21 @@ class Upscaler(Part[S]):
     def upscale(
         self, image: Image, region: Region, kernel: Kernel | None, scale: int, *, seed: int = 0, device: str = "cpu"
     ) -> Image:
-        """The region's box, enlarged.
+        """Enlarge a region's bounding box.
 
         Args:
             image: (H, W, 3) in [0, 1], low resolution.
-            region: what is enlarged; its surroundings may be looked at.
+            region: the region to enlarge; the upscaler may also use its surroundings.
             kernel: the blur of the region; None for upscalers without ``needs_kernel``.
             scale: enlargement factor s, 2 or 4.
-            seed: source of chance.
-            device: where networks are trained.
+            seed: of the random draws.
+            device: torch device on which networks are trained.
 
         Returns:
             (s h, s w, 3) in [0, 1], where h x w is the region's bounding box.
 
         Raises:
-            KernelError: without the kernel that it needs.
+            KernelError: if the upscaler needs a kernel and there is none.
             RegionError: if the image is too small.
         """
         raise NotImplementedError
@@ -59,19 +59,19 @@ class Upscaler(Part[S]):
     def strips(
         self, image: Image, region: Region, kernel: Kernel | None, scale: int, *, seed: int = 0, device: str = "cpu"
     ) -> Iterator[Image]:
-        """As `upscale`, but strip by strip from the top, (s h_i, s w, 3), so that a large photograph needs less memory.
+        """As `upscale`, but in strips (s h_i, s w, 3) from the top, so that a large image needs less memory.
 
-        An upscaler that sees only so far overrides this one; the rows of a strip are given by `strip_rows`.
+        Upscalers whose pixels depend only on their neighbourhood override this method; `strips_of` gives the rows.
         """
         yield self.upscale(image, region, kernel, scale, seed=seed, device=device)
 
     def true_to(self, image: Image) -> bool:  # noqa: ARG002
-        """Whether what it makes of an image (H, W, 3) is meant to be, degraded, that image again (`seams`)."""
+        """Whether blurring and reducing the enlarged image is meant to return the image (H, W, 3) (see `seams`)."""
         return False
 
 
 class StripUpscaler(Upscaler[S]):
-    """An upscaler that sees only so far, and so is made of strips."""
+    """An upscaler whose pixels depend only on their neighbourhood, so that it can work in strips."""
 
     @override
     def upscale(
@@ -81,19 +81,20 @@ class StripUpscaler(Upscaler[S]):
 
 
 def strips_of(region: Region, scale: int, bytes_per_pixel: int, done: float = 0.0) -> Iterator[tuple[int, int]]:
-    """First and last row (exclusive) of strips that cover the region's box, low-resolution pixels of the image.
-
-    Up to `STRIP_PIXELS` enlarged pixels are one strip whatever the memory, so that a small picture is the same on every
-    machine; a larger one differs at the seams by less than 1e-3.
+    """Split a region's bounding box into strips that fit into memory.
 
     Args:
-        region: what is enlarged.
-        scale: s.
-        bytes_per_pixel: what the upscaler needs for an enlarged pixel at most.
-        done: the share of the work that was done before, for who waits.
+        region: the region to enlarge.
+        scale: enlargement factor s.
+        bytes_per_pixel: the most memory that the upscaler needs per enlarged pixel.
+        done: share of the work that is already done, in [0, 1], for the progress bar.
+
+    Yields:
+        First and last row (exclusive) of each strip, in low-resolution pixels of the image. With less memory the strips
+        have fewer rows, and then pixels at the seams differ by less than 1e-3.
 
     Raises:
-        Stopped: between two strips, if the run is to end.
+        Stopped: between two strips, if the run is being stopped.
     """
     top, left, bottom, right = region.box
     affordable = min(STRIP_PIXELS, room() // bytes_per_pixel)
@@ -103,10 +104,10 @@ def strips_of(region: Region, scale: int, bytes_per_pixel: int, done: float = 0.
 
 
 def required(kernel: Kernel | None, upscaler: str) -> Kernel:
-    """The kernel of an upscaler that cannot do without.
+    """The kernel, for an upscaler that needs one.
 
     Raises:
-        KernelError: without one.
+        KernelError: if there is none.
     """
     if kernel is None:
         raise KernelError(f"upscaler '{upscaler}' needs a kernel", f"name an estimator, as in spectral+{upscaler}")

@@ -1,4 +1,4 @@
-"""Bicubic enlargement: the baseline every method must beat."""
+"""Bicubic enlargement, the baseline of every comparison."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     import torch
 
 
-REACH = 2  # low-resolution pixels that the cubic sees to each side
+REACH = 2  # low-resolution pixels that the cubic needs on each side
 _BYTES_PER_PIXEL = 40
 
 
 class Bicubic(StripUpscaler[NoSettings]):
-    """Upscaler `bicubic`; it uses no kernel."""
+    """Upscaler `bicubic`, which uses no kernel."""
 
     needs_kernel = False
     min_side = 1
@@ -41,7 +41,15 @@ class Bicubic(StripUpscaler[NoSettings]):
 
 
 def enlarge(image: torch.Tensor, scale: int) -> torch.Tensor:
-    """Bicubic enlargement (Keys, a = -0.75, as OpenCV and torch have it) of (B, C, H, W), centres aligned."""
+    """Enlarge images by bicubic interpolation (Keys with a = -0.75, as in OpenCV and torch), pixel centres aligned.
+
+    Args:
+        image: (B, C, H, W).
+        scale: enlargement factor s.
+
+    Returns:
+        (B, C, s H, s W).
+    """
     with importing:
         import torch.nn.functional as F
 
@@ -49,6 +57,15 @@ def enlarge(image: torch.Tensor, scale: int) -> torch.Tensor:
 
 
 def crop_box(enlarged: Image, region: Region, scale: int) -> Image:
-    """The part of an enlarged whole image that a region's bounding box covers."""
+    """Crop an enlarged image to a region's bounding box.
+
+    Args:
+        enlarged: the whole image, (s H, s W, 3).
+        region: of the image.
+        scale: enlargement factor s.
+
+    Returns:
+        (s h, s w, 3), where h x w is the region's bounding box.
+    """
     top, left, bottom, right = (edge * scale for edge in region.box)
     return enlarged[top:bottom, left:right]

@@ -1,7 +1,7 @@
-"""Where regions meet: the composite made true to the image once more, with each pixel's own blur (method.md §4).
+"""Corrects the composite along the borders of regions, by back-projection with each pixel's own blur (method.md §4).
 
-A region is enlarged as if its blur were everywhere, so that along its border it is corrected by pixels that were
-blurred otherwise. Back-projection of the composite sees both blurs at once.
+Each region is enlarged as if the whole image had its blur. Near its border, pixels with another blur therefore distort
+the result. Back-projection of the composite takes both blurs into account.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from mkgan_core.upscalers.back_projection import BYTES_PER_PIXEL, diverges, reac
 from mkgan_core.upscalers.base import strips_of
 from mkgan_core.upscalers.interpolation import enlarge
 
-VERSION = 1  # of what `mend` does; part of the key of every composite that it may change
-ROUNDS = 4  # more help where the kernels are right and harm where they are not (BENCHMARKS.md)
-BAND = 4  # low-resolution pixels on either side of a border that are changed
+VERSION = 1  # of `mend`; part of the key of every composite that it may change
+ROUNDS = 4  # more rounds help if the kernels are right and harm if they are not (BENCHMARKS.md)
+BAND = 4  # width of the corrected band on either side of a border, in low-resolution pixels
 
 
 def mend(image: Image, pixels: np.ndarray, parts: Sequence[tuple[Region, Kernel]], scale: int) -> np.ndarray:
-    """The composite with its borders back-projected once more; the rest is as it was.
+    """Correct a composite near the borders between its regions; other pixels do not change.
 
     Args:
         image: (H, W, 3) in [0, 1], low resolution.
-        pixels: (s H, s W, 3), uint8 or uint16, the composite.
-        parts: the regions, which cover the image, each with its blur.
-        scale: s.
+        pixels: the composite, (s H, s W, 3), uint8 or uint16.
+        parts: the regions with their kernels; together they cover the image.
+        scale: enlargement factor s.
 
     Returns:
-        (s H, s W, 3) of the composite's type; the composite itself where the iteration would diverge.
+        (s H, s W, 3) of the composite's type; the unchanged composite if the iteration would diverge.
     """
     with importing:
         import torch
@@ -66,13 +66,18 @@ def mend(image: Image, pixels: np.ndarray, parts: Sequence[tuple[Region, Kernel]
 
 
 def borders(regions: Sequence[Region], width: int) -> np.ndarray:
-    """The pixels, bool (H, W), that are at most ``width`` pixels from another region."""
+    """The pixels, bool (H, W), that are at most ``width`` pixels away from another region.
+
+    Args:
+        regions: of one image.
+        width: in pixels.
+    """
     with importing:
         from scipy.ndimage import distance_transform_edt
 
     near = np.zeros(regions[0].mask.shape, bool)
     for region in regions:
         if not region.is_whole:
-            distance = np.asarray(distance_transform_edt(region.mask))  # to the next pixel that is another's
+            distance = np.asarray(distance_transform_edt(region.mask))  # to the nearest pixel of another region
             near |= region.mask & (distance <= width)
     return near

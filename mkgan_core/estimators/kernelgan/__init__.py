@@ -1,1 +1,1 @@
-"""KernelGAN (Bell-Kligler, Shocher & Irani, NeurIPS 2019): the kernel that keeps patches alike across scales."""
+"""KernelGAN (Bell-Kligler, Shocher & Irani, NeurIPS 2019): the kernel that preserves patches across scales."""

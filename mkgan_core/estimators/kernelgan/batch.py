@@ -1,4 +1,4 @@
-"""The crops and the noise of KernelGAN's regions, iteration by iteration, on the device that trains."""
+"""The training batches of KernelGAN: crops and noise of each region for each iteration, on the training device."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from mkgan_core.estimators.kernelgan.settings import DISCRIMINATOR_CROP, GENERAT
 from mkgan_core.imaging import kernels
 from mkgan_core.imaging.cutting import Cutter, laid_out
 
-NOISE_CHUNK = 64  # iterations of noise drawn at a time
+NOISE_CHUNK = 64  # noise is drawn for this many iterations at a time
 
 
 class Batch:
-    """What R regions are trained on.
+    """The training data of R regions.
 
     Attributes:
-        iteration: number of the next one, (1,); who uses the crops counts.
-        spread: for `downscale_gradient`.
+        iteration: index of the next iteration, (1,); the caller of `crops` increments it.
+        spread: buffer for `downscale_gradient`.
     """
 
     def __init__(self, problems: Sequence[Problem], device: str, dtype: torch.dtype = torch.float32) -> None:
-        # [-1, 1] inside
+        # the networks see pixels in [-1, 1]
         pictures = [torch.from_numpy(p.image).to(device, dtype).permute(2, 0, 1) * 2 - 1 for p in problems]
         bicubic = torch.from_numpy(kernels.bicubic(2)).to(device, dtype)[None, None]
         reduced = [F.conv2d(p.unsqueeze(1), bicubic, stride=2).squeeze(1) for p in pictures]
@@ -39,7 +39,7 @@ class Batch:
             places = np.stack([c[:steps] for c in corners], axis=1)
             return Cutter([(p.shape[1], p.shape[2]) for p in of], which, places, size, device)
 
-        coarse = [p.generator_crops for p in problems]  # even, so that halves are places in `reduced`
+        coarse = [p.generator_crops for p in problems]  # even, so that half of each is a corner in `reduced`
         self._coarse = cutter(pictures, coarse, GENERATOR_CROP)
         self._halved = cutter(reduced, [corners // 2 for corners in coarse], DISCRIMINATOR_CROP)
         self._fine = cutter(pictures, [p.discriminator_crops for p in problems], DISCRIMINATOR_CROP)
@@ -51,14 +51,16 @@ class Batch:
         self.spread = torch.zeros(len(problems), rows, KERNEL, device=device, dtype=dtype)
 
     def draw_noise(self) -> None:
-        """The noise of the next `NOISE_CHUNK` iterations, each region's from a stream of its own."""
+        """Draw the noise of the next `NOISE_CHUNK` iterations; each region has its own random stream."""
         for noise, stream in zip(self._noise, self._streams, strict=True):
             noise.copy_(torch.randn(noise.shape, generator=stream, device=stream.device))
 
     def crops(self) -> tuple[torch.Tensor, ...]:
-        """The generator's `row_patches`, those crops by the bicubic kernel, the real crop, its noise, the fake's noise.
+        """The batch of the current iteration.
 
-        All but the first are (R, 3, 26, 26).
+        Returns:
+            The generator's crops as `row_patches`; and, each (R, 3, 26, 26), the same crops reduced with the bicubic
+            kernel, the real crops, their noise, and the noise of the fake crops.
         """
         noise = self._noise.index_select(1, self.iteration % NOISE_CHUNK).squeeze(1)
         return (
@@ -71,5 +73,5 @@ class Batch:
 
 
 def noise_device(device: str) -> str:
-    """Where noise is drawn: where it is used, for 300 regions' takes a core longer than a GPU takes to train them."""
+    """The device on which noise is drawn: for 300 regions, a CPU core would need longer than a GPU for the training."""
     return device

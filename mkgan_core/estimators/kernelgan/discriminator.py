@@ -1,7 +1,7 @@
-"""KernelGAN's discriminator, with its gradients written out.
+"""KernelGAN's discriminator, with analytic gradients.
 
-The 7x7 convolution and the 1x1 after it, between which nothing stands, are multiplied into one; the function and its
-gradients stay as they are (method.md §2).
+Nothing separates the 7x7 convolution from the 1x1 convolution after it, so they are multiplied into one. This changes
+neither the function nor its gradients (method.md §2).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Normalised:
 
     @classmethod
     def of(cls, matrix: torch.Tensor, u: torch.Tensor) -> Normalised:
-        """By one power iteration from u (..., out), which advances in place."""
+        """Normalise with one power iteration from u (..., out), which is updated in place."""
         right = F.normalize(torch.matmul(u.unsqueeze(-2), matrix), dim=-1)  # (..., 1, in)
         left = torch.matmul(matrix, right.transpose(-1, -2))  # (..., out, 1)
         norm = torch.linalg.vector_norm(left, dim=-2, keepdim=True).clamp_(min=1e-12)
@@ -39,17 +39,20 @@ class Normalised:
         return cls(matrix / norm, norm, left, right)
 
     def gradient(self, pull: torch.Tensor) -> torch.Tensor:
-        """Of the matrices before the division, the singular vectors taken as constants as the paper does."""
+        """Gradient of the matrices before the division; as in the paper, the singular vectors count as constants."""
         along = (pull * self.matrix).sum(dim=(-2, -1), keepdim=True)
         return (pull - along * self.left * self.right) / self.norm
 
 
 class Discrimination:
-    """One call of the discriminator on crops (R, G, 3, 26, 26): its map is `verdict`, (400, R, G).
+    """One call of the discriminator on crops (R, G, 3, 26, 26).
 
-    G is the number of passes in one call; batch-norm statistics belong to one region and one pass. The spectral
-    norm's vectors advance by one power iteration, in place. Activations are (400, R G, channels), positions first:
-    every product, the weights' gradients above all, then runs along contiguous memory, and batch norm along columns.
+    G is the number of passes in one call; batch-norm statistics are computed per region and pass. The call updates the
+    vectors of the spectral norms by one power iteration, in place. Activations are (400, R G, channels), with positions
+    first, so that all products, in particular the weights' gradients, read contiguous memory.
+
+    Attributes:
+        verdict: the output map, (400, R, G) in (0, 1).
     """
 
     def __init__(
@@ -86,7 +89,7 @@ class Discrimination:
         return gradients.reshape(self.regions, self.passes, *gradients.shape[1:]).sum(dim=1)
 
     def _backwards(self, pull: torch.Tensor, of_weights: bool) -> Iterator[tuple[int, torch.Tensor, tuple[Any, Any]]]:
-        """Layer by layer from the last: its number, the pull (400, R G, 64) on its product, on its scale and offset."""
+        """For each layer, the last first: its index, the gradients of its product (400, R G, 64), scale and offset."""
         x = pull.reshape(MAP**2, -1, 1) * self.last[:, 0]
         for layer in reversed(range(MIDDLE)):
             x = torch.ops.aten.threshold_backward(x, self.inputs[layer + 1], 0).reshape(MAP**2, -1)
@@ -101,14 +104,14 @@ class Discrimination:
                 x = _apply(x, self.matrices[layer])
 
     def crop_gradients(self, pull: torch.Tensor) -> torch.Tensor:
-        """Of the crops, (R, G, 3, 26, 26), for a pull (400, R, G) on the map before its sigmoid."""
+        """Gradients of the crops, (R, G, 3, 26, 26), from a gradient (400, R, G) of the map before its sigmoid."""
         *_, (_, x, _) = self._backwards(pull, of_weights=False)
-        # columns of patches here: they are summed faster than rows
+        # patches as columns, because summing columns is faster than summing rows
         patches = torch.bmm(self.matrices[0].transpose(1, 2), x.permute(1, 2, 0))
         return _patches_gradient(patches).reshape(self.regions, self.passes, 3, DISCRIMINATOR_CROP, DISCRIMINATOR_CROP)
 
     def weight_gradients(self, pull: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Of every weight, by name, for a pull (400, R, G) on the map before its sigmoid."""
+        """Gradients of all weights, by name, from a gradient (400, R, G) of the map before its sigmoid."""
         to_matrices, to_scales, to_offsets = [], [], []
         for layer, x, (to_scale, to_offset) in self._backwards(pull, of_weights=True):
             to_matrices.append(self._per_region(torch.bmm(x.permute(1, 2, 0), self.inputs[layer].transpose(0, 1))))
@@ -147,7 +150,7 @@ def _patches(crops: torch.Tensor) -> torch.Tensor:
 
 
 def _patches_gradient(pull: torch.Tensor) -> torch.Tensor:
-    """Crops (B, 3, 26, 26) of a pull (B, 147, 400) on their patches: overlaps summed along rows, then down columns."""
+    """Gradients of crops (B, 3, 26, 26) from those of their patches (B, 147, 400): sums over overlapping patches."""
     batch = len(pull)
     parts = pull.reshape(batch, 3, PATCH, PATCH, MAP, MAP)
     across = pull.new_zeros(batch, 3, PATCH, MAP, DISCRIMINATOR_CROP)

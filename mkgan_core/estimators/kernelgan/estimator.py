@@ -1,4 +1,4 @@
-"""Estimator `kernelgan`: prepares a region, trains it together with others, and checks the kernel."""
+"""Estimator `kernelgan`: prepares a region, trains it in a batch with others, and checks the kernel."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from mkgan_core.machine.cores import computing, prepare_torch
 
 
 class KernelGan(Estimator[KernelGanSettings]):
-    """Estimator `kernelgan`: works at x2; a x4 kernel is its composition with itself (method.md §1)."""
+    """Estimates the x2 kernel; the x4 kernel is the x2 kernel composed with itself (method.md §1)."""
 
     settings_class = KernelGanSettings
     presets = PRESETS
@@ -53,13 +53,13 @@ class KernelGan(Estimator[KernelGanSettings]):
 
 @cache
 def _batcher(settings: KernelGanSettings, device: str) -> Batcher[Problem, tuple[np.ndarray, float]]:
-    """Trains concurrent calls with the same settings as one batch; each result comes with its share of the time."""
+    """Trains concurrent calls with the same settings as one batch; each result includes its share of the time."""
 
     def solve(batch: Sequence[Problem]) -> list[tuple[np.ndarray, float]]:
         with importing:
             from mkgan_core.estimators.kernelgan.training import train
 
-        with computing(1 if device.startswith("cuda") else len(batch)):  # a GPU needs one to be told what to do
+        with computing(1 if device.startswith("cuda") else len(batch)):  # a GPU needs one core to launch its kernels
             prepare_torch()
             start = time.perf_counter()
             trained = train(batch, settings, device)
@@ -72,8 +72,14 @@ def _batcher(settings: KernelGanSettings, device: str) -> Batcher[Problem, tuple
 def post_process(kernel: np.ndarray) -> np.ndarray:
     """Subtract 0.75 x the 41st largest value, clip at zero, normalise (method.md §2, after training).
 
+    Args:
+        kernel: (13, 13), from the training.
+
+    Returns:
+        (13, 13), not negative, sum 1.
+
     Raises:
-        KernelError: if the training diverged or never took off: a trained kernel sums to one by its own penalty.
+        KernelError: if the training diverged or its kernel stayed near zero; a penalty drives the sum to one.
     """
     if not abs(kernel.sum() - 1) < 0.5:  # also true of NaN
         raise KernelError(

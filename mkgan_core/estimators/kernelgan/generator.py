@@ -1,6 +1,6 @@
-"""KernelGAN's generator: linear, so that its filters amount to one 13 x 13 kernel, which is what is applied.
+"""KernelGAN's generator: it is linear, so its filters are composed into one 13 x 13 kernel before they are applied.
 
-Composing the filters leaves the function and its gradients as they are (method.md §2).
+Composing the filters changes neither the function nor its gradients (method.md §2).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mkgan_core.estimators.kernelgan.settings import DISCRIMINATOR_CROP, GENERAT
 
 
 def _full_convolution(first: int, second: int) -> torch.Tensor:
-    """(first² second², (first + second - 1)²) matrix of zeros and ones: products of taps -> taps of the composition."""
+    """Zeros and ones, (first² second², (first + second - 1)²): maps products of taps to taps of the composition."""
     size = first + second - 1
     table = torch.zeros(first, first, second, second, size, size)
     a, b, c, d = np.indices((first, first, second, second))
@@ -26,12 +26,16 @@ def _full_convolution(first: int, second: int) -> torch.Tensor:
 
 @cache
 def _joins(device: torch.device, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
-    """Those of the 5 x 5 with the 3 x 3 filters, and of the 7 x 7 with what both amount to."""
+    """`_full_convolution` of the 5 x 5 with the 3 x 3 filters, and of the 7 x 7 filters with that composition."""
     return _full_convolution(5, 3).to(device, dtype), _full_convolution(7, 7).to(device, dtype)
 
 
 class Composition:
-    """The 13 x 13 kernels (R, 169), `kernel`, that the generators' filters amount to; innermost filter first."""
+    """The composition of the generators' filters, which are given from the input to the output.
+
+    Attributes:
+        kernel: the 13 x 13 kernels, (R, 169).
+    """
 
     def __init__(self, filters: Sequence[torch.Tensor]) -> None:
         w7, w5, w3, *pointwise = filters
@@ -52,7 +56,7 @@ class Composition:
         self.kernel = products.reshape(regions, -1) @ self.join7
 
     def gradients(self, pull: torch.Tensor) -> list[torch.Tensor]:
-        """Gradients of the filters for a pull (R, 169) on the kernel."""
+        """Gradients of the filters, from a gradient (R, 169) of the kernel."""
         regions = len(pull)
         products = (pull @ self.join7.T).reshape(regions, 49, 49)
         to_w7 = torch.bmm(self.taps7, products.transpose(1, 2))
@@ -70,7 +74,7 @@ class Composition:
 
 
 def row_patches(crops: torch.Tensor) -> torch.Tensor:
-    """What `downscale` needs of crops (R, 3, 64, 64): 13 neighbours along each row at every second column.
+    """Prepare crops (R, 3, 64, 64) for `downscale`: 13 neighbours along each row at every second column.
 
     Returns:
         (R, 3 x 64 x 26, 13). A full im2col would be 13 times as large.
@@ -79,7 +83,7 @@ def row_patches(crops: torch.Tensor) -> torch.Tensor:
 
 
 def downscale(kernel: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    """Crops downscaled with each region's kernel: along rows first, one product for all, then down the columns.
+    """Downscale crops with each region's kernel: first along rows, as one matrix product, then along columns.
 
     Args:
         kernel: (R, 169).
@@ -94,12 +98,12 @@ def downscale(kernel: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
 
 
 def downscale_gradient(pull: torch.Tensor, rows: torch.Tensor, spread: torch.Tensor) -> torch.Tensor:
-    """Gradient (R, 169) of the kernel for a pull (R, 3, 26, 26) on the downscaled crops.
+    """Gradient (R, 169) of the kernel, from a gradient of the downscaled crops.
 
     Args:
-        pull: (R, 3, 26, 26).
+        pull: gradient of the downscaled crops, (R, 3, 26, 26).
         rows: from `row_patches`.
-        spread: shaped as the rows, zero when first given; the same entries are overwritten every time.
+        spread: buffer of the same shape as the rows, zero at the first call; each call overwrites the same entries.
     """
     side = DISCRIMINATOR_CROP
     _diagonals(spread).copy_(pull.reshape(-1, side, side, 1).expand(-1, -1, -1, KERNEL))
@@ -107,6 +111,6 @@ def downscale_gradient(pull: torch.Tensor, rows: torch.Tensor, spread: torch.Ten
 
 
 def _diagonals(x: torch.Tensor) -> torch.Tensor:
-    """The view (3 R, 26, 26, 13) of (R, 3 x 64 x 26, 13) whose [n, i, j, u] is x[n, 2 i + u, j, u]; no entry twice."""
+    """A view (3 R, 26, 26, 13) of (R, 3 x 64 x 26, 13): [n, i, j, u] is x[n, 2 i + u, j, u], each entry only once."""
     out, width = DISCRIMINATOR_CROP, DISCRIMINATOR_CROP * KERNEL
     return x.as_strided((3 * len(x), out, out, KERNEL), (GENERATOR_CROP * width, 2 * width, KERNEL, width + 1))

@@ -1,8 +1,8 @@
 """KernelGAN's two networks for R regions at once: their sizes and their initial weights.
 
-Every weight has a leading region dimension and nothing couples two regions. Both networks (`generator`,
-`discriminator`) are short chains of matrix products, so their gradients are short too, and are written out: without
-automatic differentiation an iteration takes half the time.
+Every weight has a leading region dimension, and regions do not affect each other. Both networks (`generator`,
+`discriminator`) are short chains of matrix products, so their analytic gradients are short too. Without automatic
+differentiation an iteration takes half the time.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ CHANNELS = 64
 KERNEL = 13
 PATCH = 7  # the discriminator's receptive field
 MAP = DISCRIMINATOR_CROP - PATCH + 1
-# the generator's filters as (out, in, side, side)
+# shapes of the generator's filters: (out, in, side, side)
 GENERATOR = ((64, 1, 7, 7), (64, 64, 5, 5), (64, 64, 3, 3), (64, 64, 1, 1), (64, 64, 1, 1), (1, 64, 1, 1))
-MIDDLE = 5  # the discriminator's 1x1 convolutions between its first, 7x7, and its last
+MIDDLE = 5  # number of the discriminator's 1x1 convolutions between the 7x7 and the last one
 MATRICES = ("first", "middle", "last")
 INIT_GAIN = 0.1
 
@@ -30,7 +30,7 @@ def initial_weights(
 ) -> tuple[list[torch.Tensor], dict[str, torch.Tensor], dict[str, torch.Tensor]]:
     """Weights for R regions: xavier normal with gain 0.1; batch-norm weight N(1, 0.02) (method.md §2).
 
-    Only the last bias of the discriminator is kept: batch norm removes the constants that the others would add.
+    Of the discriminator's biases only the last one exists: batch norm would remove the effect of the others.
 
     Returns:
         The generator's filters, each (R, out, in, side, side); the discriminator's convolutions as matrices ``first``

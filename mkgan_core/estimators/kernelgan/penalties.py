@@ -9,15 +9,15 @@ from mkgan_core.estimators.kernelgan.networks import KERNEL
 from mkgan_core.estimators.kernelgan.settings import KernelGanSettings
 from mkgan_core.imaging import kernels
 
-SUM, BORDER, CENTRE, SPARSITY = 0.5, 0.5, 1.0, 5.0  # weights; the last two from the first fall of the bicubic one on
-BICUBIC = 5.0  # the bicubic term's at first
-GROUNDED = 0.1  # a kernel with a smaller sum has not taken off: its generator is still near zero
+SUM, BORDER, CENTRE, SPARSITY = 0.5, 0.5, 1.0, 5.0  # weights; the last two apply after the bicubic weight first falls
+BICUBIC = 5.0  # initial weight of the bicubic term
+GROUNDED = 0.1  # below this sum, the generator is still near zero
 POWER = 0.2
-TINY = 1e-12  # the power has no slope at zero
+TINY = 1e-12  # added before the power, which is not differentiable at zero
 
 
 class Penalties:
-    """Penalties on the kernels of R regions, each region with its own schedule; nothing branches on a region."""
+    """Penalties on the kernels of R regions, each with its own schedule, as tensor operations without branches."""
 
     def __init__(
         self, regions: int, settings: KernelGanSettings, device: str, dtype: torch.dtype = torch.float32
@@ -34,7 +34,7 @@ class Penalties:
         self.target = kernels.target_centre(KERNEL, 2)
 
     def value(self, kernel: torch.Tensor) -> torch.Tensor:
-        """The penalty (R,) of kernels (R, 169), but for the bicubic term, whose gradient the training adds itself."""
+        """The penalty (R,) of kernels (R, 169), without the bicubic term, whose gradient the training adds."""
         total = kernel.sum(dim=1, keepdim=True)
         centre = kernel @ self.coordinates.T / total
         shaped = CENTRE * (centre - self.target).square().mean(dim=1)
@@ -46,7 +46,7 @@ class Penalties:
         """Gradient (R, 169) of `value`."""
         total = kernel.sum(dim=1, keepdim=True)
         sign = kernel.sign()
-        # early kernels may sum to nothing; their centre is not used yet, but must not become a NaN
+        # early kernels may sum to zero; their centre has no weight yet, but must not become NaN
         safe = torch.where(self.shaped > 0, total, 1)
         centre = kernel @ self.coordinates.T / safe  # (R, 2)
         off = centre - self.target
@@ -57,21 +57,21 @@ class Penalties:
         return torch.addcmul(always, shaped, self.shaped)
 
     def start_again(self, region: int) -> None:
-        """Begin a region's schedule anew."""
+        """Restart the schedule of a region."""
         self.weight[region] = BICUBIC
         for state in (self.streak, self.settled, self.shaped):
             state[region] = 0
 
     def advance(self, bicubic_error: torch.Tensor, total: torch.Tensor, iteration: int | torch.Tensor) -> None:
-        """Move the schedule on; all in place.
+        """Advance the schedule by one iteration, in place.
 
-        A kernel that has not taken off does not count as settled, however little the error: of a flat photograph it is
-        small for nothing too, and then the term that makes kernels take off would fall.
+        The weight of the bicubic term falls once the error is small, but not while the kernel is near zero: in a flat
+        image the error is small even then, and only the bicubic term drives the kernel away from zero.
 
         Args:
             bicubic_error: this iteration's MSE (R, 1) against the bicubic downscaling.
             total: the kernels' sums, (R, 1).
-            iteration: its number.
+            iteration: its index.
         """
         self.streak.add_(1).mul_((bicubic_error < 0.4) & (total >= GROUNDED))
         self.settled.logical_or_(self.streak >= 3)
@@ -81,7 +81,11 @@ class Penalties:
 
 
 def border_penalty(size: int = KERNEL, strength: float = 30.0) -> np.ndarray:
-    """30 (1 - Gaussian(sigma = 13), peak 1), zero in the centre: what mass near the border costs."""
+    """Cost of kernel mass near the border: 30 (1 - Gaussian with sigma = 13 and peak 1), zero in the middle.
+
+    Returns:
+        (size, size).
+    """
     offset = np.arange(size) - size // 2
     bump = np.exp(-(offset**2) / (2 * size**2))
     mask = 1 - np.outer(bump, bump)

@@ -1,4 +1,4 @@
-"""One region as KernelGAN trains on it: every random choice of crops, made before the training and without torch."""
+"""A region prepared for KernelGAN: all crops are chosen at random before the training, without torch."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from mkgan_core.imaging.regions import Region
 
 @dataclass(frozen=True)
 class Problem:
-    """One region to estimate a kernel for, with every random choice of crops made up front.
+    """A region with the corners of all its training crops.
 
     Attributes:
-        image: (H, W, 3) in [0, 1], borders shaved.
+        image: (H, W, 3) in [0, 1], without its borders.
         generator_crops: (N, 2) top-left corners of 64 x 64 crops, even.
         discriminator_crops: (N, 2) top-left corners of 26 x 26 crops, even.
         weight_seed: seed of the initial weights, the same for all regions of an image.
-        noise_seed: seed of the noise, the region's own.
+        noise_seed: seed of the region's noise.
     """
 
     image: Image
@@ -35,7 +35,13 @@ class Problem:
 
 
 def problem(image: Image, region: Region, seed: int, settings: KernelGanSettings) -> Problem:
-    """Draw all crops of a region.
+    """Draw all crops of a region, with probability proportional to their gradients (method.md §2).
+
+    Args:
+        image: (H, W, 3) in [0, 1], low resolution.
+        region: of the image.
+        seed: of the random draws.
+        settings: see `KernelGanSettings`.
 
     Raises:
         RegionError: if the image is smaller than a crop.
@@ -44,7 +50,7 @@ def problem(image: Image, region: Region, seed: int, settings: KernelGanSettings
     if min(height, width) < GENERATOR_CROP:
         raise RegionError(f"the image is {width}x{height} pixels, KernelGAN needs at least {GENERATOR_CROP} each way")
     shave = min(settings.shave, (min(height, width) - GENERATOR_CROP) // 2)
-    # the generator halves the picture, so even sides keep both gradient maps aligned
+    # the generator halves the image, so even sides keep both gradient maps aligned
     inner = tuple(slice(shave, shave + (side - 2 * shave) // 2 * 2) for side in (height, width))
     shaved, mask = image[inner], region.mask[inner]
     rng = np.random.default_rng([seed, seed_of(image), seed_of(region.mask)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-BATCH_LIMIT = {"cpu": 16, "cuda": 512}  # regions trained at once
+BATCH_LIMIT = {"cpu": 16, "cuda": 512}  # regions in one batch
 BATCH_WAIT_S = 0.5
 GENERATOR_CROP = 64
 DISCRIMINATOR_CROP = 26
@@ -15,16 +15,16 @@ class KernelGanSettings:
     """Settings of KernelGAN; the defaults are the published ones (method.md §2)."""
 
     iterations: int = 3000
-    """Generator and discriminator steps; every schedule below shortens in proportion to 3000."""
+    """Number of generator and discriminator steps; all schedules are shortened in proportion to 3000."""
     learning_rate: float = 2e-4
     """Adam's rate for both networks, divided by 10 every 750 of 3000 iterations."""
     shave: int = 10
-    """Pixels left out at each border, where a synthetic blur saw mirrored pixels."""
+    """Pixels cut off at each border, where a synthetic blur mixed in mirrored pixels."""
     against_spectrum: bool = False
-    """Refuse kernels that contradict the image's spectrum (`plausibility`), which the published program does not."""
+    """Reject kernels that contradict the image's spectrum (`plausibility`); the published method accepts them."""
 
     def stretch(self, published: int) -> int:
-        """A period of the published 3000-iteration schedule in this schedule.
+        """Scale a period of the published 3000-iteration schedule to this number of iterations.
 
         Example:
             >>> KernelGanSettings(iterations=600).stretch(750)
@@ -34,7 +34,7 @@ class KernelGanSettings:
 
 
 PAPER = KernelGanSettings()
-# A fifth of the schedule with five times the rate: the weights have the same way to go.
+# A fifth of the iterations at five times the rate, so that the weights can move as far.
 FAST = replace(PAPER, iterations=600, learning_rate=1e-3, against_spectrum=True)
 # The published schedule finds no better kernels than the fast one (BENCHMARKS.md).
 PRESETS = {"paper": PAPER, "fast": FAST, "best": FAST}

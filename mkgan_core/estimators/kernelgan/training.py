@@ -1,4 +1,4 @@
-"""KernelGAN's training, for R regions at once: one generator step, one discriminator step, and again (method.md §2)."""
+"""KernelGAN's training for R regions at once: generator and discriminator steps in turn (method.md §2)."""
 
 from __future__ import annotations
 
@@ -17,14 +17,19 @@ from mkgan_core.estimators.kernelgan.settings import KernelGanSettings
 from mkgan_core.machine import replay
 from mkgan_core.machine.progress import counted
 
-# Within so many steps of Adam's, times their length, a kernel takes off or never does: 300 of the published 3000. It is
-# looked twice, before the rate falls.
+# A kernel leaves zero within TAKE_OFF / learning_rate steps (300 of the published 3000), or never does. This is checked
+# LOOKS times, before the learning rate falls.
 TAKE_OFF, LOOKS = 0.06, 2
 
 
 @torch.no_grad()
 def train(problems: Sequence[Problem], settings: KernelGanSettings, device: str = "cpu") -> list[np.ndarray]:
-    """Train one generator and discriminator per problem, all in one batch.
+    """Train one generator and one discriminator per problem, all in one batch.
+
+    Args:
+        problems: the regions.
+        settings: the same for all.
+        device: torch device.
 
     Returns:
         The raw 13 x 13 kernels, float64, in the order of the problems; a region that diverged has non-finite values.
@@ -46,9 +51,9 @@ def train(problems: Sequence[Problem], settings: KernelGanSettings, device: str 
 
 
 class Training:
-    """The networks of R regions, and what they are trained on.
+    """The networks of R regions, and their training data.
 
-    A step depends on tensors alone, so that a GPU may record it.
+    A step depends only on tensors, so that it can be recorded as a CUDA graph.
     """
 
     def __init__(
@@ -63,7 +68,7 @@ class Training:
         self.penalties = Penalties(len(problems), settings, device, dtype)
         self._seeds = [p.weight_seed for p in problems]
         on_gpu = device.startswith("cuda")
-        # a recorded step reads the rate where it is
+        # a recorded step cannot take a Python number: it reads the rate from a tensor
         rate = torch.tensor(settings.learning_rate, device=device) if on_gpu else settings.learning_rate
         self.optimisers = [
             torch.optim.Adam(group, lr=rate, betas=(0.5, 0.999), fused=True, capturable=on_gpu)
@@ -71,7 +76,7 @@ class Training:
         ]
 
     def step(self) -> None:
-        """One step of the generators, one of the discriminators."""
+        """Make one step of the generators and one of the discriminators."""
         rows, reduced, real, real_noise, fake_noise = self.batch.crops()
         filters, weights, vectors = self.filters, self.weights, self.vectors
         gradients = generator_gradients(
@@ -95,10 +100,10 @@ class Training:
         self.batch.iteration += 1
 
     def start_again(self) -> None:
-        """Give fresh weights to regions whose kernels have not taken off; not in the paper (method.md §2).
+        """Draw new weights for regions whose kernels are still near zero; not in the paper (method.md §2).
 
-        The others are left as they are. The first moments begin anew, the second do not: from zero, Adam's steps would
-        be 16 times as long at first.
+        Other regions do not change. Of Adam's moments only the first is reset: if the second were reset too, the first
+        steps would be 16 times as long.
         """
         total = Composition(self.filters).kernel.sum(dim=1)
         for region in (total < GROUNDED).nonzero().ravel().tolist():
@@ -118,7 +123,7 @@ class Training:
             optimiser.param_groups[0]["lr"] /= 10
 
     def kernels(self) -> np.ndarray:
-        """(R, 13, 13), float64."""
+        """The current kernels, (R, 13, 13), float64."""
         return Composition(self.filters).kernel.reshape(-1, KERNEL, KERNEL).double().cpu().numpy()
 
 
@@ -132,21 +137,26 @@ def generator_gradients(
     spread: torch.Tensor,
     iteration: int | torch.Tensor,
 ) -> list[torch.Tensor]:
-    """Gradients of the filters: mean |1 - D(G(crop))|, the bicubic term, the penalties; moves their schedule on.
+    """Gradients of the generator's loss: mean |1 - D(G(crop))|, the bicubic term and the penalties.
+
+    The penalties' schedule advances by one iteration.
 
     Args:
         generator: of all regions.
         penalties: on their kernels.
         rows: the crops, as `row_patches`.
-        reduced: the same crops by the bicubic kernel, (R, 3, 26, 26).
-        weights: the discriminator's.
-        vectors: of its spectral norms; they advance by one power iteration.
-        spread: for `downscale_gradient`.
-        iteration: its number, for the penalties' schedule.
+        reduced: the same crops reduced with the bicubic kernel, (R, 3, 26, 26).
+        weights: of the discriminator.
+        vectors: of its spectral norms; they are updated by one power iteration.
+        spread: buffer for `downscale_gradient`.
+        iteration: its index, for the penalties' schedule.
+
+    Returns:
+        One gradient per filter of the generator, in its shape.
     """
     fake = downscale(generator.kernel, rows)
     call = Discrimination(fake.unsqueeze(1), weights, vectors)
-    verdict = call.verdict  # below 1, a sigmoid
+    verdict = call.verdict  # a sigmoid, so below 1
     to_fake = call.crop_gradients(verdict * (verdict - 1) / MAP**2)
     off = fake - reduced
     to_kernel = penalties.gradient(generator.kernel)
@@ -160,7 +170,17 @@ def generator_gradients(
 def discriminator_gradients(
     real: torch.Tensor, fake: torch.Tensor, weights: dict[str, torch.Tensor], vectors: dict[str, torch.Tensor]
 ) -> dict[str, torch.Tensor]:
-    """Gradients of the discriminator's weights: half of mean |1 - D(real)| + mean |D(fake)|, crops (R, 3, 26, 26)."""
+    """Gradients of the discriminator's loss: half of mean |1 - D(real)| + mean |D(fake)|.
+
+    Args:
+        real: crops of the images, (R, 3, 26, 26).
+        fake: crops of the generator's output, (R, 3, 26, 26).
+        weights: of the discriminator.
+        vectors: of its spectral norms; they are updated by one power iteration.
+
+    Returns:
+        One gradient per weight, by its name.
+    """
     call = Discrimination(torch.stack([real, fake], dim=1), weights, vectors)
     slope = call.verdict * (1 - call.verdict) * (0.5 / MAP**2)
     slope[:, :, 0].neg_()

@@ -1,4 +1,4 @@
-"""Estimator `michaeli-irani`: the right kernel makes patches of the downscaled image alike to those of the image."""
+"""Estimator `michaeli-irani`: downscaling with the right kernel makes patches recur across scales."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from mkgan_core.importing import importing
 
 
 class MichaeliIrani(Estimator[MichaeliIraniSettings]):
-    """Patches and kernel are found in turns, at x2; a x4 kernel is its composition with itself (method.md §1)."""
+    """Alternates between matching patches and solving for the kernel, at x2.
+
+    The x4 kernel is the x2 kernel composed with itself (method.md §1).
+    """
 
     settings_class = MichaeliIraniSettings
     version = 2

@@ -14,14 +14,24 @@ from mkgan_core.imaging.regions import Region
 from mkgan_core.machine.progress import counted
 
 SCALE = 2
-CHUNK = 500  # queries compared with all candidates at a time
+CHUNK = 500  # number of queries that are compared with all candidates at a time
 
 
 def estimate(image: Image, region: Region, settings: MichaeliIraniSettings, seed: int, device: str) -> np.ndarray:
-    """The raw kernel (size, size), not negative, of a region of the image.
+    """Estimate the x2 kernel of a region.
+
+    Args:
+        image: (H, W, 3) in [0, 1], low resolution.
+        region: of the image.
+        settings: see `MichaeliIraniSettings`.
+        seed: of the choice of patches.
+        device: torch device.
+
+    Returns:
+        (size, size), float64, not negative, sum 1, not yet centred; NaN if no patches match.
 
     Raises:
-        KernelError: if too few patches lie in the region.
+        KernelError: if the region contains too few patches.
     """
     size, patch, mask = settings.size, settings.patch, region.mask
     rng = np.random.default_rng([seed, seed_of(image), seed_of(mask)])
@@ -30,7 +40,7 @@ def estimate(image: Image, region: Region, settings: MichaeliIraniSettings, seed
     picture = torch.from_numpy(image @ np.array([0.299, 0.587, 0.114], np.float32)).to(device)
     queries = _without_mean(torch.stack([picture[y : y + patch, x : x + patch].reshape(-1) for y, x in corners]))
 
-    # every pixel of the downscaled image is a product of the kernel and a window of the image
+    # every pixel of the downscaled image is the inner product of the kernel and a window of the image
     padded = F.pad(picture[None, None], (size // 2,) * 4, mode="reflect")
     windows = padded[0, 0].unfold(0, size, SCALE).unfold(1, size, SCALE)  # (h, w, size, size)
     places = _candidates(structure, mask, windows.shape[:2], settings)
@@ -42,7 +52,7 @@ def estimate(image: Image, region: Region, settings: MichaeliIraniSettings, seed
         )
 
     kernel = torch.zeros(size, size, device=device)
-    kernel[size // 2 : size // 2 + 2, size // 2 : size // 2 + 2] = 0.25  # a point where the convention has the centre
+    kernel[size // 2 : size // 2 + 2, size // 2 : size // 2 + 2] = 0.25  # a point at the centre of the convention
     for _ in counted(settings.rounds):
         small = torch.einsum("ijuv,uv->ij", windows, kernel)
         patches = small.unfold(0, patch, 1).unfold(1, patch, 1)
@@ -60,7 +70,7 @@ def _without_mean(patches: torch.Tensor) -> torch.Tensor:
 def _candidates(
     structure: np.ndarray, mask: np.ndarray, shape: torch.Size, settings: MichaeliIraniSettings
 ) -> torch.Tensor:
-    """Corners (N, 2) in the downscaled image of the patches with the most structure inside the region."""
+    """Corners (N, 2), in the downscaled image, of the region's patches with the largest gradients."""
     height, width = (side - settings.patch + 1 for side in shape)
     middle = slice(settings.patch, None, SCALE)  # a patch covers twice its side in the image
     strength = np.where(mask, structure, -1)[middle, middle][:height, :width]
@@ -70,7 +80,7 @@ def _candidates(
 
 
 def _nearest(queries: torch.Tensor, candidates: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Squared distances (N, count) and numbers of the nearest candidates; exact, every pair is compared."""
+    """Squared distances (N, count) and indices (N, count) of the nearest candidates, by comparing every pair."""
     squares = candidates.square().sum(dim=1)
     found = []
     for part in queries.split(CHUNK):
@@ -87,7 +97,7 @@ def _solve(
     windows: torch.Tensor,
     settings: MichaeliIraniSettings,
 ) -> torch.Tensor:
-    """Weighted least squares for the kernel: query = parent windows x kernel, with smoothness; clipped, sum 1."""
+    """Solve query = parent windows x kernel by weighted, smoothed least squares; then clip at 0 and normalise."""
     size, patch = settings.size, settings.patch
     system = queries.new_zeros(size**2, size**2)
     right = queries.new_zeros(size**2)

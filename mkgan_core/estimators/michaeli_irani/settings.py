@@ -10,9 +10,12 @@ class MichaeliIraniSettings:
     """Settings of Michaeli and Irani's estimator.
 
     Attributes:
-        size: Side of the kernel.
-        queries: Patches of the image that look for others like them, drawn by structure.
-        candidates: Patches of the downscaled image that they choose from, those with the most structure.
+        rounds: Number of alternations between matching patches and solving for the kernel.
+        patch: Side of a patch in pixels.
+        size: Side of the x2 kernel in pixels.
+        queries: Number of image patches to match, drawn with probability proportional to their gradient.
+        candidates: Number of patches of the downscaled image to match them with: those with the largest gradients.
+        neighbours: Number of nearest candidates of each query that enter the least squares.
         smoothness: Weight of the kernel's squared differences, relative to the mean of the system's diagonal.
     """
 
