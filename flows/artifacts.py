@@ -141,18 +141,15 @@ def per_image(run: Run) -> tuple[list[dict[str, Any]], str]:
 
         about += f"; the first and last {IMAGE_ROWS // 2} of {len(scores)} images, all of them are in the report"
         scores = pd.concat([scores.iloc[: IMAGE_ROWS // 2], scores.iloc[-(IMAGE_ROWS // 2) :]])
-    oracles = ranking.oracles(run.rows)
-    blind = [name for name in scores.columns if name not in {*oracles, "difference"}]
+    best = ranking.image_marks(scores, {*ranking.oracles(run.rows), "difference"})
     rows = []
-    for place, figures in zip(scores.index, scores.to_dict("records"), strict=True):
+    for place, figures, marked in zip(scores.index, scores.to_dict("records"), best, strict=True):
         cells = {"image": escaped(str(place[0]))}
         if pair:
             cells["difference"] = signed(figures.pop("difference"))
-        known = [figures[name] for name in blind if math.isfinite(figures[name])]
-        top = f"{max(known):.2f}" if len(known) > 1 else None
         for name, value in figures.items():
-            text = f"{value:.2f}" if math.isfinite(value) else NOTHING
-            cells[escaped(name)] = bold(text, name in blind and text == top)
+            known = math.isfinite(value)
+            cells[escaped(name)] = bold(f"{value:.2f}" if known else NOTHING, known and name in marked)
         rows.append(cells)
     return rows, about
 

@@ -138,18 +138,11 @@ def _differences(run: Run) -> _Table:
 
 def _per_image(run: Run) -> _Table:
     scores = statistics.score_table(run.rows)
-    methods = list(scores.columns)
-    blind = [name for name in methods if name not in ranking.oracles(run.rows)]
     raw = scores.reset_index()
     column = tables.COLUMNS["psnr_y"]
-    shown = raw.assign(**{name: [column.text(value) for value in raw[name]] for name in methods})
-    top = raw[blind].max(axis=1).map(column.text)
-    bold = {
-        (at, name)
-        for at in range(len(raw))
-        for name in blind
-        if len(blind) > 1 and shown[name].iloc[at] == top.iloc[at] != "–"
-    }
+    shown = raw.assign(**{name: [column.text(value) for value in raw[name]] for name in scores.columns})
+    best = ranking.image_marks(scores, ranking.oracles(run.rows))
+    bold = {(at, name) for at, methods in enumerate(best) for name in methods}
     return "images", raw, shown.astype(str), bold
 
 

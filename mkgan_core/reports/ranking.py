@@ -92,6 +92,33 @@ def marks(means: Sequence[Mapping[Any, Any]], excluded: set[str]) -> dict[str, s
     return found
 
 
+def image_marks(scores: pd.DataFrame, excluded: set[str]) -> list[set[str]]:
+    """For each image, the methods with the best PSNR Y.
+
+    Values that read the same are equally good. An image with values of fewer than two methods has no best.
+
+    Args:
+        scores: PSNR Y from `statistics.score_table`: one row per image, one column per method.
+        excluded: columns that do not compete, such as those of `oracles`.
+
+    Returns:
+        One set of methods per row.
+
+    Example:
+        >>> import pandas as pd
+        >>> scores = pd.DataFrame({"a": [30.123, 31.0], "b": [30.121, float("nan")], "oracle": [35.0, 35.0]})
+        >>> [sorted(best) for best in image_marks(scores, {"oracle"})]
+        [['a', 'b'], []]
+    """
+    text = tables.COLUMNS["psnr_y"].text
+    marked = []
+    for row in scores[[name for name in scores if name not in excluded]].to_dict("records"):
+        known = {str(name): value for name, value in row.items() if not math.isnan(value)}
+        top = text(max(known.values())) if len(known) > 1 else None
+        marked.append({name for name, value in known.items() if text(value) == top})
+    return marked
+
+
 def headline(report: pd.DataFrame) -> str:
     """The result of a run in a few words: its best blind method and that method's gain.
 
