@@ -1,6 +1,6 @@
-"""What a run leaves in the Prefect UI: tables, statistics, the contact sheet, the report, under stable keys.
+"""The artifacts of a run in the Prefect UI: tables, statistics, the contact sheet and a summary.
 
-The same key is a timeline there: each run of a data set and scale adds a version.
+Their keys depend only on the data set and the scale, so that the UI shows the artifacts of successive runs as versions.
 """
 
 from __future__ import annotations
@@ -29,23 +29,25 @@ from mkgan_core.reports import page, ranking, statistics, tables
 from mkgan_core.reports.contact_sheet import shrunk
 from mkgan_core.reports.runs import CONTACT_SHEET, IMAGES, PAGE, REGIONS, REPORT, Run, RunFolder, open_run
 
-IMAGE_ROWS = 200  # a table's event may have 1.5 MB
-FAILURES = 20  # named in the text; all are in the report
-LOOK_BACK = 50  # versions of the comparison in which the previous run is looked for
+IMAGE_ROWS = 200  # rows of the table of images; the event of an artifact must be smaller than 1.5 MB
+FAILURES = 20  # failed rows in the summary; the report has all
+LOOK_BACK = 50  # versions of the comparison to search for the previous run
 SHEET_BYTES = 150_000
-NOTHING = "–"  # in a cell
+NOTHING = "–"  # cell without a value
 FILES = {"All rows": REPORT, "Regions": REGIONS, "Images": IMAGES, "Contact sheet": CONTACT_SHEET}
-SAFE = ":/?#[]@!$&'()*+,;=%~"  # stays as it is in an address
-_MARKS = re.compile(r"([\\`*<>\[\]|#!~&$]|(?<![^\W_])_|_(?![^\W_]))")  # `_` inside a word marks nothing
+SAFE = ":/?#[]@!$&'()*+,;=%~"  # characters that are not escaped in a URL
+_MARKS = re.compile(r"([\\`*<>\[\]|#!~&$]|(?<![^\W_])_|_(?![^\W_]))")  # `_` inside a word is no markup
 
 
 def publish(run: Run, config: BenchmarkConfig, sheet: bytes | None) -> None:
-    """Create the run's artifacts; writes `report.html` beside its report. What cannot be shown is logged.
+    """Create the run's artifacts, and write the page `report.html` into the run's folder.
+
+    If an artifact cannot be created, a warning is logged.
 
     Args:
-        run: its tables.
-        config: what was asked for.
-        sheet: the contact sheet, PNG; None where it could not be drawn.
+        run: the tables of the run.
+        config: of the run.
+        sheet: the contact sheet, PNG; None if it could not be drawn.
     """
     key, store, title = slug(config), Store(config.store), escaped(run.title)
     folder = RunFolder.of(run.names[0], store.uri).store
@@ -76,7 +78,7 @@ def publish(run: Run, config: BenchmarkConfig, sheet: bytes | None) -> None:
 
 
 def previous(config: BenchmarkConfig) -> Run | None:
-    """The run before this one of the same data set, scale, preset and store, as the server remembers it."""
+    """The previous run on this server with the same data set, scale, preset and store; None if there is none."""
     chosen = ArtifactFilter(key=ArtifactFilterKey(any_=[f"comparison-{slug(config)}"]))
     with get_client(sync_client=True) as client:
         found = client.read_artifacts(artifact_filter=chosen, sort=ArtifactSort.CREATED_DESC, limit=LOOK_BACK)
@@ -91,7 +93,7 @@ def previous(config: BenchmarkConfig) -> Run | None:
 
 
 def comparison(run: Run, before: Run | None) -> list[dict[str, Any]]:
-    """One row per method: the means as text, the best bold, and how PSNR Y changed since the run before."""
+    """One row per method: the means as text, the best in bold, and the change of PSNR Y since the previous run."""
     now = statistics.score_table(run.rows)
     then = statistics.score_table(before.rows) if before else now.iloc[:0]
     means = tables.comparison(run.rows).to_dict("records")
@@ -112,7 +114,7 @@ def comparison(run: Run, before: Run | None) -> list[dict[str, Any]]:
 
 
 def paired_statistics(run: Run) -> list[dict[str, Any]]:
-    """The comparisons that the run is about, each followed by its splits by kind of image."""
+    """The run's main comparisons, each followed by its splits by kind of image."""
     scores = statistics.score_table(run.rows)
     rows = []
     for a, b in run.pairs:
@@ -128,7 +130,12 @@ def paired_statistics(run: Run) -> list[dict[str, Any]]:
 
 
 def per_image(run: Run) -> tuple[list[dict[str, Any]], str]:
-    """One row per image, worst difference first, and what the difference is; of many, both ends."""
+    """The table of images, and a sentence about its order.
+
+    Returns:
+        One row per image, sorted by the difference of the run's first comparison, the smallest first; if there are more
+        than `IMAGE_ROWS`, the first and the last of them.
+    """
     scores: Any = statistics.score_table(run.rows)
     pair = next(((a, b) for a, b in run.pairs if a in scores and b in scores), None)
     about = "by image"
@@ -155,7 +162,7 @@ def per_image(run: Run) -> tuple[list[dict[str, Any]], str]:
 
 
 def summary(run: Run, store: Store, html: str) -> str:
-    """Markdown: where the report is, what failed, which method is behind bicubic."""
+    """Markdown with the result, links to the report's files, the failed rows, and the images behind bicubic."""
     folder = html.removesuffix("/report.html")
     lines = [f"# {escaped(run.title)}", "", f"**{escaped(ranking.headline(run.rows))}**", ""]
     lines += [f"- The report as a page: {linked(store, html)}"]
@@ -179,13 +186,13 @@ def summary(run: Run, store: Store, html: str) -> str:
 
 
 def linked(store: Store, uri: str) -> str:
-    """A file of the store, in Markdown: a link where browsers reach the store, else its address."""
+    """A file of the store in Markdown: a link if browsers can reach the store, otherwise its address."""
     link = public_url(store, uri)
     return f"[{escaped(uri.rpartition('/')[2])}](<{quote(link, safe=SAFE)}>)" if link else code(uri)
 
 
 def page_link(store: Store, html: str) -> str:
-    """A link to the page for the beginning of a description; empty where browsers do not reach the store."""
+    """A link to the page, to put before a description; empty if browsers cannot reach the store."""
     link = public_url(store, html)
     return f"[Report as a page](<{quote(link, safe=SAFE)}>). " if link else ""
 
@@ -201,7 +208,7 @@ def bold(text: str, marked: bool) -> str:
 
 
 def signed(value: float) -> str:
-    """A difference in dB; a dash if it is not known.
+    """A difference in dB; a dash if it is unknown.
 
     Example:
         >>> signed(0.25), signed(float("nan"))
@@ -211,7 +218,7 @@ def signed(value: float) -> str:
 
 
 def escaped(text: str) -> str:
-    r"""Text that the UI shows as it is, in Markdown and in the cells of tables, which it reads as Markdown too.
+    r"""Escape a text for Markdown and for the cells of tables, which the UI reads as Markdown too.
 
     Example:
         >>> print(escaped("im_1 <b> ![x](javascript:y) | _"))
@@ -221,7 +228,7 @@ def escaped(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """Text as code in Markdown, whatever backticks it has.
+    """Format a text as code in Markdown, even if it contains backticks.
 
     Example:
         >>> print(code("a `b` c"))
@@ -234,7 +241,7 @@ def code(text: str) -> str:
 
 
 def _show_sheet(key: str, run: Run, store: Store, sheet: bytes) -> None:
-    """By its public address, or small enough to be in the artifact itself."""
+    """Show the contact sheet by its public address if it has one; otherwise embed a small copy in the artifact."""
     uri = RunFolder.of(run.names[0], store.uri).store.uri_of(CONTACT_SHEET)
     url = public_url(store, uri)
     if url is None:

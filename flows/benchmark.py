@@ -39,7 +39,7 @@ def plan(config: BenchmarkConfig, *, patient: bool = True) -> tuple[list[ImageSp
 
     Args:
         config: what to run.
-        patient: wait a minute for a store that does not answer, as nobody waits for a scheduled run.
+        patient: whether to retry for a minute if the store does not answer, as in a scheduled run.
 
     Raises:
         MkganError: with what is wrong, where, and what to do.
@@ -59,7 +59,7 @@ def plan(config: BenchmarkConfig, *, patient: bool = True) -> tuple[list[ImageSp
 
 
 def run_name() -> str:
-    """What the run does, as a sentence."""
+    """A sentence that says what the run does."""
     return sentence(current_config(BenchmarkConfig))
 
 
@@ -73,7 +73,7 @@ def benchmark(config: BenchmarkConfig) -> State:
     specs, methods = patiently(lambda: plan(config))
     store = Store(config.store)
     folder = RunFolder.of(run_id(config, str(flow_run.id)), store.uri)
-    # first: a run that breaks down can be retried by its name too
+    # first, so that a run that crashes later can be retried by its name too
     facts = {
         "flow_run_id": str(flow_run.id),
         "config": config.model_dump(mode="json"),
@@ -120,7 +120,7 @@ def benchmark(config: BenchmarkConfig) -> State:
 
 
 def _describe(spec: ImageSpec, common: Common) -> DescribeRecord | None:
-    """What the image is like; None where it cannot be read any more, which is no reason to lose the report."""
+    """The properties of the image; None if it can no longer be read, so that the report is written anyway."""
     try:
         return patiently(lambda: jobs.run(DescribeJob(spec, **common)))
     except MkganError as fault:

@@ -39,7 +39,7 @@ DaskAddress = Annotated[
         description="scheduler address for the runner dask, such as tcp://host:8786; empty: a cluster on this machine",
     ),
 ]
-# those of the named methods that need no data set; the form in the UI offers them
+# the named methods that need no data set; the form in the UI offers them
 ImageMethod = Literal[
     "auto+zssr",
     "spectral+zssr",

@@ -22,7 +22,7 @@ GPU = "GPU"  # the resource, as in `dask worker --resources GPU=1`
 class GpuDaskRunner(DaskTaskRunner):
     """Sends tasks with the tag ``gpu`` to workers that offer the resource ``GPU``, one task per unit.
 
-    A cluster without that resource takes them anywhere.
+    In a cluster without that resource, any worker takes them.
     """
 
     def submit(self, task: Task[..., Any], *args: Any, **kwargs: Any) -> PrefectDaskFuture[Any]:

@@ -1,4 +1,4 @@
-"""The flow `upscale`: images that are no data set, enlarged by the same steps as a benchmark's."""
+"""The flow `upscale`: enlarges images outside any data set, by the same steps as a benchmark."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def plan(config: UpscaleConfig, store: Store) -> tuple[list[Photo], Method]:
 
     Args:
         config: of the run.
-        store: for pixels that are not those of the files: colours without transparency.
+        store: for pixels that differ from those of the files, such as colours without transparency.
 
     Raises:
         MkganError: with what is wrong, where, and what to do.
@@ -49,13 +49,13 @@ def plan(config: UpscaleConfig, store: Store) -> tuple[list[Photo], Method]:
 
 
 def _write(out: Store, store: Store, photo: Photo, composed: ScoreRecord) -> str:
-    """Write the enlarged picture of a photo; returns its URI."""
+    """Write the enlargement of an image; return its URI."""
     picture = photo.finish(images.decode_raw(store.fetch(composed["output"])))
     return out.write(f"{photo.spec.image}_x{photo.spec.scale}.png", encode(picture))
 
 
 def _cells(row: dict[str, str | None], store: Store) -> dict[str, str | None]:
-    """A row of the table as the UI reads it: Markdown, with a link to the enlarged image where browsers reach it."""
+    """A row of the UI's table as Markdown, with a link to the enlarged image if browsers can reach the store."""
     cells = {name: text and escaped(text) for name, text in row.items()}
     place = row["enlarged"]
     if place:
@@ -64,7 +64,7 @@ def _cells(row: dict[str, str | None], store: Store) -> dict[str, str | None]:
 
 
 def run_name() -> str:
-    """What the run does, as a sentence."""
+    """A sentence that says what the run does."""
     config = current_config(UpscaleConfig)
     what = posixpath.basename(config.images[0]) if len(config.images) == 1 else f"{len(config.images)} images"
     return f"enlarge {what} x{config.scale} by {config.method}"

@@ -236,7 +236,7 @@ def estimate_kernels(
 ) -> RegionKernels:
     """The blur kernel of each region of an image.
 
-    Regions with the same blur are joined, if the estimator can compare blurs. Otherwise as `estimate_kernel`.
+    Regions with the same blur are merged, if the estimator can compare blurs. Otherwise as `estimate_kernel`.
 
     Raises:
         RegionError: for a mask that does not have the image's size.

@@ -13,7 +13,7 @@ KINDS: tuple[Kind, ...] = ("segmenter", "estimator", "upscaler")
 
 
 def methods() -> None:
-    """List the named methods with what each is for, and the parts that other methods can be made of."""
+    """List the named methods with their purpose, and the parts of which you can make other methods."""
     console = make_console()
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)

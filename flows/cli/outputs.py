@@ -29,7 +29,7 @@ class Folder:
     store: Store
 
     def shown(self, name: str) -> str:
-        """A file in it as the person would write it: a path, or a URL."""
+        """The path or URL of a file in it, as the user would type it."""
         return self.store.uri_of(name) if "://" in self.given else posixpath.join(self.given, name)
 
 

@@ -74,7 +74,7 @@ def export(run: RunName, folder: ExportFolder, store: StoreUri = None, overwrite
 
 
 def compare(first: RunName, second: RunName, html: Html = None, pair: Pairs = None, store: StoreUri = None) -> None:
-    """Put two runs side by side, on the images that both have."""
+    """Compare two runs on the images that both have."""
     from mkgan_core.reports.runs import beside, open_run
 
     place = store or default_store()
@@ -85,8 +85,8 @@ def _show(run: Run, pairs: list[str] | None, html: Path | None) -> None:
     """Print a run's tables; write its page.
 
     Raises:
-        ConfigError: for a pair that is no pair of the run's methods.
-        StorageError: if the page cannot be written there.
+        ConfigError: if a pair does not name two of the run's methods.
+        StorageError: if the page cannot be written.
     """
     from flows.cli.terminal import print_comparison, print_statistics
     from mkgan_core.reports import html as pages

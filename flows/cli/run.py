@@ -94,7 +94,7 @@ def _new(config: BenchmarkConfig) -> FlowRun:
 
 
 def tags(config: BenchmarkConfig) -> list[str]:
-    """By which the UI finds the runs that a terminal started, as the deployments' runs by theirs."""
+    """Tags by which the UI finds runs from a terminal, such as those of the deployments' runs."""
     return ["terminal", "benchmark", short_name(config.dataset), f"x{config.scale}", config.preset]
 
 
@@ -149,7 +149,7 @@ class _Watched:
 
 
 def _next(rows: pd.DataFrame) -> list[str]:
-    """What a person may want to do after a run."""
+    """Suggestions for commands after a run."""
     run = shlex.quote(rows["run_id"].iloc[0])
     steps = [("retry what failed", f"mkgan retry {run}")] if set(rows["status"]) != {"ok"} else []
     steps += [

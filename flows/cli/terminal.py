@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mkgan_core.reports.listing import Entry
     from mkgan_core.reports.runs import Run
 
-SPLIT_FROM = 8  # images; groups of fewer than four say nothing, and only the page shows them
+SPLIT_FROM = 8  # images; with fewer, the groups would have fewer than four images, and only the page shows them
 
 
 def make_console(*, stderr: bool = False) -> Console:
@@ -36,9 +36,9 @@ def print_line(console: Console, text: str, style: str | None = None) -> None:
 
 
 def print_comparison(rows: pd.DataFrame, console: Console, title: str | None = None) -> None:
-    """The comparison table, then what a mean would hide: images behind bicubic, fallbacks, failures.
+    """Print the comparison table, then what the means hide: images behind bicubic, fallbacks, failures.
 
-    A narrow terminal gets fewer columns; figures are never cut.
+    A narrow terminal gets fewer columns; numbers are never cut.
     """
     from mkgan_core.reports import ranking
     from mkgan_core.reports.tables import COLUMNS, comparison, failures, figure
@@ -76,7 +76,7 @@ def print_comparison(rows: pd.DataFrame, console: Console, title: str | None = N
 
 
 def print_statistics(run: Run, console: Console) -> None:
-    """The paired comparisons that a run is about, each with its splits by kind of image where there are enough."""
+    """Print the run's main comparisons, each with its splits by kind of image if there are enough images."""
     from mkgan_core.reports import ranking, statistics
     from mkgan_core.reports.tables import PAIR_HEADINGS, pair_cells, split_label
 
@@ -130,12 +130,12 @@ def _named(method: str, best: str | None, oracles: set[str]) -> str:
 def _fitting(
     console: Console, labels: tuple[str, list[str]], columns: dict[str, tuple[str, list[str], list[str], bool]]
 ) -> Table:
-    """A table with as many columns as the terminal is wide enough for; only labels are ever broken into lines.
+    """A table with the columns that fit the terminal's width; only labels may be broken into lines.
 
     Args:
         console: the terminal.
         labels: heading and cells of the first column.
-        columns: name -> heading, cells, a style for each, and whether it stays however narrow the terminal is.
+        columns: name -> heading, cells, a style for each, and whether the column is never dropped.
     """
     shown = dict(columns)
     while True:

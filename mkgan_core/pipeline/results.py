@@ -45,7 +45,7 @@ class Result:
 
     @property
     def notes(self) -> list[str]:
-        """What differs from the request: an image that was not split, regions joined, a kernel replaced."""
+        """What differs from the request: an image that was not split, merged regions, a replaced kernel."""
         noted = [self.segmentation["note"] if self.segmentation else None]
         noted += [part.kernel["fallback"] for part in self.regions if part.kernel]
         return list(dict.fromkeys(note for note in noted if note))

@@ -53,7 +53,7 @@ class StepFailed(Exception):
 
 
 def enlarge(spec: ImageSpec, method: Method, seed: int, common: Common) -> Walk[Result]:
-    """One method with one seed on one image: split it, enlarge every region with its kernel, put them together.
+    """Run a method with a seed on an image: split it, enlarge every region with its kernel, compose the regions.
 
     If a region fails, the image's result fails, but the other regions are finished. If a file of an earlier step was
     damaged meanwhile, the walk starts again once.
@@ -114,7 +114,7 @@ def _result(
 
 
 def _split(spec: ImageSpec, method: Method, common: Common) -> Walk[tuple[SegmentRecord | None, StepFailed | None]]:
-    """The image's regions, with those of equal blur joined if the estimator can compare blurs; and the failed step."""
+    """The image's regions, merged where their blurs are equal if the estimator can compare blurs; the failed step."""
     before = None
     try:
         job = SegmentJob(spec, **common, segmenter=method.segmenter, changes=method.segmenter_changes)

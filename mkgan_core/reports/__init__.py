@@ -1,1 +1,1 @@
-"""A run's report: the tables and their schema, statistics, plots, the contact sheet and the page."""
+"""The report of a run: tables and their schema, statistics, plots, the contact sheet and the HTML page."""

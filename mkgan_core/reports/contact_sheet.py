@@ -1,4 +1,4 @@
-"""The picture a run leaves behind: for each image a detail from every method, beside the truth."""
+"""The contact sheet of a run: a picture with a detail of each image by each method and of the ground truth."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mkgan_core.pipeline.results import Result
 from mkgan_core.reports import ranking
 
 CELL, LABEL, MARGIN = 192, 18, 4  # pixels
-SHEET_ROWS = 24  # images on a run's sheet
+SHEET_ROWS = 24  # number of images on a run's sheet
 
 
 def contact_sheet(
@@ -27,17 +27,20 @@ def contact_sheet(
     title: str = "",
     means: Mapping[str, str] | None = None,
 ) -> bytes:
-    """PNG bytes of a table of details: a row per image, a column per method.
+    """Draw a table of details: one row per image, one column per method.
 
-    The detail is the 192-pixel square in which the first and the last picture of the row (baseline and truth) differ
-    most.
+    The detail is the 192-pixel square in which the first and the last picture of the row (usually baseline and ground
+    truth) differ most.
 
     Args:
-        rows: (image ID, {column: image (H, W, 3)}), all images of a row of one size; only one row is held at a time.
+        rows: (image ID, {column: image (H, W, 3)}), all images of a row of one size; only one row is in memory.
         columns: the column names, in order.
         captions: (image ID, column) -> text under the detail, such as its PSNR.
-        title: a line above all.
+        title: text above the table.
         means: column -> text under its heading, such as its mean PSNR; None for no such line.
+
+    Returns:
+        The bytes of a PNG.
 
     Example:
         >>> from mkgan_core.imaging.images import picture_size
@@ -75,15 +78,18 @@ def contact_sheet(
 
 
 def sheet_of(results: Sequence[Result], store: Store, title: str = "") -> bytes:
-    """The contact sheet of a run, PNG: a detail of each image by each method with the first seed, the truth last.
+    """Draw the contact sheet of a run: details by all methods with the first seed, and of the ground truth.
 
-    Under each method's name stands its mean PSNR Y over all images of the run, and whether it is the best blind method
-    or an oracle. The same results under the same title share one sheet in the store.
+    The heading of each method contains its mean PSNR Y over all images of the run, and says whether it is the best
+    blind method or an oracle. Runs with the same results and title share one sheet in the store.
 
     Args:
         results: of the run.
         store: of its artifacts.
-        title: what was run.
+        title: of the sheet.
+
+    Returns:
+        The bytes of a PNG.
 
     Raises:
         StorageError, DatasetError: if an enlargement or a ground truth cannot be read.
@@ -118,7 +124,7 @@ def sheet_of(results: Sequence[Result], store: Store, title: str = "") -> bytes:
 
 
 def _means(results: Sequence[Result]) -> dict[str, str]:
-    """Mean PSNR Y of each method, and what it is, as text."""
+    """Text for the heading of each method: its mean PSNR Y, and whether it is the best or an oracle."""
     done = [(r.method.name, r.spec.image, r.composed.get("psnr_y")) for r in results if r.composed]
     scored = [(name, image, psnr) for name, image, psnr in done if psnr is not None]
     oracle = {r.method.name for r in results if ranking.needs_truth(r.method.estimator)}
@@ -133,12 +139,12 @@ def _means(results: Sequence[Result]) -> dict[str, str]:
 
 
 def shrunk(picture: bytes, limit: int, widths: Sequence[int] = (1600, 1200, 900, 600, 400)) -> bytes:
-    """A picture as WebP of at most ``limit`` bytes, made smaller if necessary.
+    """A picture as WebP of at most ``limit`` bytes, scaled down if necessary.
 
     Args:
         picture: in any of Pillow's formats.
-        limit: bytes.
-        widths: pixels, tried in this order; the last is taken whatever it needs.
+        limit: in bytes.
+        widths: in pixels, tried in this order; the last one is used even if it exceeds the limit.
     """
     with importing:
         from PIL import Image as Pillow
@@ -160,7 +166,7 @@ def busiest(row: Mapping[str, Image]) -> tuple[slice, slice]:
         row: name -> image (H, W, 3), float or uint8, at least one.
 
     Returns:
-        Its rows and columns, for indexing; cut off where the image is smaller.
+        Its rows and columns, for indexing; smaller if the image is smaller.
 
     Example:
         >>> first = np.zeros((400, 600, 3))
@@ -175,7 +181,7 @@ def busiest(row: Mapping[str, Image]) -> tuple[slice, slice]:
     first, *_, last = row.values() if len(row) > 1 else [*row.values()] * 2
     height = min(first.shape[0], last.shape[0])
     width = min(first.shape[1], last.shape[1])
-    # whichever type they have: uint8 would wrap round
+    # as float32, because uint8 would wrap around
     gap = np.subtract(first[:height, :width], last[:height, :width], dtype=np.float32)
     blurred = uniform_filter(np.abs(gap).mean(axis=2), CELL, mode="constant")
     rows, columns = max(1, height - CELL), max(1, width - CELL)

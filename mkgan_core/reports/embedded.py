@@ -1,4 +1,4 @@
-"""Pictures as a page holds them: small copies, region overlays and kernels, as data URIs."""
+"""Pictures that are embedded in a page as data URIs: small copies, region overlays and kernels."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from mkgan_core.imaging.images import encode
 from mkgan_core.importing import importing
 
 OVERLAY_COLOURS = ((230, 159, 0), (0, 114, 178), (0, 158, 115), (204, 121, 167), (86, 180, 233))
-_HALO = 110  # of 255, opacity of the dark rim by which an outline is seen on any picture
-_MAGMA = (  # matplotlib's colour scale of this name at 17 places; between them off by less than 3 of 255
+_HALO = 110  # opacity, of 255, of the dark rim that makes an outline visible on any picture
+_MAGMA = (  # 17 colours of matplotlib's scale; interpolation between them is off by less than 3 of 255
     "000004 0a0822 1d1147 36106b 51127c 6a1c81 832681 9c2e7f b73779 d0416f e75263 f56b5c fc8961 fea772 fec488 fde2a3 "
     "fbfcbf"
 )
@@ -36,7 +36,7 @@ def fit(shape: Sequence[int], side: int) -> tuple[int, int]:
 
 
 def small(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A copy of uint8 pixels (H, W, 3) with another width and height."""
+    """Resize uint8 pixels (H, W, 3) to a width and height."""
     with importing:
         from PIL import Image as Pillow
 
@@ -44,28 +44,31 @@ def small(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def webp(pixels: np.ndarray, quality: int, **options: Any) -> bytes:
-    """WebP of uint8 pixels; quality to 100, further options as Pillow has them."""
+    """Encode uint8 pixels (H, W, 3) as WebP, with a quality up to 100 and further options of Pillow."""
     return encode(pixels, "WEBP", quality=quality, method=2, **options)
 
 
 def webp_uri(pixels: np.ndarray, quality: int, **options: Any) -> str:
-    """As `webp`, as an address."""
+    """As `webp`, but as a data URI."""
     return data_uri(webp(pixels, quality, **options), "image/webp")
 
 
 def overlay(masks: Sequence[np.ndarray], size: tuple[int, int]) -> str:
-    """A see-through layer: the outline of each region, in its colour with a dark rim; the rest clear.
+    """A transparent layer with the outline of each region in its colour, with a dark rim.
 
     Args:
-        masks: bool (H, W).
-        size: width and height of the layer.
+        masks: of the regions, bool (H, W).
+        size: width and height of the layer in pixels.
+
+    Returns:
+        A data URI.
     """
     with importing:
         from PIL import Image as Pillow
         from scipy.ndimage import binary_dilation, binary_erosion
 
     layer = np.zeros((size[1], size[0], 4), np.uint8)
-    thickness = max(2, round(max(size) / 300))  # pixels; a page shows large layers reduced
+    thickness = max(2, round(max(size) / 300))  # in pixels; a page scales large layers down
     for index, mask in enumerate(masks):
         inside = np.asarray(Pillow.fromarray(mask).resize(size, Pillow.Resampling.NEAREST), bool)
         core = np.asarray(binary_erosion(inside, iterations=thickness, border_value=1), bool)
@@ -77,7 +80,7 @@ def overlay(masks: Sequence[np.ndarray], size: tuple[int, int]) -> str:
 
 
 def region_colour(index: int) -> tuple[int, int, int]:
-    """The colour, RGB, in which `overlay` draws the outline of the region of this index.
+    """The RGB colour in which `overlay` draws the outline of a region.
 
     Example:
         >>> region_colour(0)
@@ -87,7 +90,7 @@ def region_colour(index: int) -> tuple[int, int, int]:
 
 
 def heat(kernel: np.ndarray) -> str:
-    """A kernel, 0 to 1, one pixel per entry; the page enlarges it."""
+    """A kernel (K, K) with values from 0 to 1 as a data URI, one pixel per entry; the page enlarges it."""
     colours = np.array([list(bytes.fromhex(colour)) for colour in _MAGMA.split()])
     places = np.linspace(0, 1, len(colours))
     planes = [np.interp(np.clip(kernel, 0, 1), places, channel) for channel in colours.T]
@@ -99,7 +102,7 @@ def _png_uri(pixels: np.ndarray) -> str:
 
 
 def data_uri(data: bytes, media_type: str) -> str:
-    """Bytes as an address that a page can hold.
+    """Encode bytes as a data URI.
 
     Example:
         >>> data_uri(b"mkgan", "text/plain")

@@ -1,4 +1,4 @@
-"""A run as files for other programs: the enlarged images by method, and the tables as CSV, Markdown and LaTeX."""
+"""Export of a run: the enlarged images by method, and the tables as CSV, Markdown and LaTeX."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-_UNUSABLE = re.compile(r'[/\\:*?"<>|\x00-\x1f]')  # in names of files, on one system or another
+_UNUSABLE = re.compile(r'[/\\:*?"<>|\x00-\x1f]')  # in file names, on at least one operating system
 
 
 @dataclass
 class Exported:
-    """What an export wrote.
+    """The files that an export wrote.
 
     Attributes:
         images: names of the enlarged images.
         tables: names of the tables.
-        lacking: what could not be written, and why, a line each.
+        lacking: one line for each file that could not be written, with the reason.
     """
 
     images: list[str] = field(default_factory=list)
@@ -38,17 +38,18 @@ class Exported:
 def export(run: Run, out: Store) -> Exported:
     """Write ``<method>/<image>.png`` for every finished row, and the tables.
 
-    A method's ``/`` becomes ``_`` in the name of its folder. The images are those of the first seed that finished;
-    further seeds are ``<image>_seed<N>.png``. The tables are ``comparison`` (means per method), ``differences`` (the
-    run's paired comparisons) and ``images`` (PSNR Y per image and method), each as ``.csv`` with all digits, and as
-    ``.md`` and ``.tex`` with the digits that the page shows and the best values bold; and ``report.csv``, all rows.
+    A ``/`` in a method's name becomes ``_`` in the name of its folder. ``<image>.png`` comes from the first seed that
+    finished; further seeds are ``<image>_seed<N>.png``. The tables are ``comparison`` (means per method),
+    ``differences`` (the run's paired comparisons) and ``images`` (PSNR Y per image and method). Each is written as
+    ``.csv`` with all digits, and as ``.md`` and ``.tex`` with the page's digits and the best values in bold.
+    ``report.csv`` contains all rows.
 
     Args:
-        run: its tables.
-        out: the folder to write into; files of these names are replaced.
+        run: the run to export.
+        out: the folder to write into; existing files with these names are replaced.
 
     Returns:
-        What was written; an image that is gone or damaged costs only itself.
+        The names of the written files. Images that are missing or damaged are skipped and listed in ``lacking``.
 
     Raises:
         StorageError: if the folder cannot be written.
@@ -77,7 +78,7 @@ def export(run: Run, out: Store) -> Exported:
 
 
 def file_name(name: str) -> str:
-    """A method or an image as the name of a file or folder, on any system.
+    """Turn the name of a method or an image into a file name that is valid on all operating systems.
 
     Example:
         >>> file_name("given/spectral+zssr"), file_name("../im_1"), file_name("..")
@@ -96,7 +97,7 @@ def _tables(run: Run) -> list[tuple[str, str]]:
     return made
 
 
-# a table: its name, its figures with all digits, its cells as text, and which of these are bold (row, column)
+# a table: its name, its values with all digits, its cells as text, and which cells are bold, as (row, column)
 _Table = tuple[str, "pd.DataFrame", "pd.DataFrame", set[tuple[int, str]]]
 
 
@@ -147,7 +148,7 @@ def _per_image(run: Run) -> _Table:
 
 
 def _markdown(shown: pd.DataFrame, bold: set[tuple[int, str]]) -> str:
-    """A table with its figures to the right; what Markdown would read as its own is escaped."""
+    """A Markdown table with right-aligned numbers; characters with a meaning in Markdown are escaped."""
     escaped = shown.map(lambda text: re.sub(r"([\\|*_`<])", r"\\\1", one_line(text)))
     for at, name in bold:
         escaped.loc[at, name] = f"**{escaped.loc[at, name]}**"
@@ -168,5 +169,5 @@ def _latex(shown: pd.DataFrame, bold: set[tuple[int, str]]) -> str:
 
 
 def _latex_escaped(text: str) -> str:
-    """A heading with LaTeX's own letters escaped."""
+    """A heading with LaTeX's special characters escaped."""
     return re.sub(r"([&%$#_{}])", r"\\\1", one_line(str(text)).replace("\\", "/"))

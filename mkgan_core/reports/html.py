@@ -1,4 +1,4 @@
-"""Self-contained pages from the templates."""
+"""Fills and writes self-contained HTML pages."""
 
 from __future__ import annotations
 
@@ -14,28 +14,33 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def fill(template: str, **values: Any) -> str:
-    """A page's HTML.
+    """Fill a template.
 
     Args:
         template: name of a file in the folder ``templates``.
-        values: what its variables stand for; all must be given.
+        values: the values of all its variables.
+
+    Returns:
+        The page's HTML.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}  # methods stay in the order of the report
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}  # keep the report's order of the methods
     return environment.get_template(template).render(**values)
 
 
 def check_place(file: Path) -> None:
-    """Refuse a place where no page can be written, before the work is done; leaves nothing behind.
+    """Check, before any work, that a page can be written to a file; no file or folder is created.
 
-    The page's folder is made when it is written; the folder around that must be there, or the path has a slip in it.
+    `write` creates the page's folder if necessary. The parent of that folder must exist; otherwise the path is probably
+    mistyped.
 
     Raises:
-        StorageError: if the place is a folder, a pipe or a device, is nowhere, or cannot be written.
+        StorageError: if the path is a folder, a pipe or a device, if its grandparent folder does not exist, or if it
+            cannot be written.
     """
     folder = file.absolute().parent
     there = folder if folder.is_dir() else folder.parent
@@ -59,7 +64,7 @@ def check_place(file: Path) -> None:
 
 
 def write(file: Path, html: str) -> None:
-    """Write a page, whole or not at all.
+    """Write a page to a file; if that fails, an existing file is not changed.
 
     Raises:
         StorageError: if the file cannot be written.

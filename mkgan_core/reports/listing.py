@@ -1,4 +1,4 @@
-"""The runs of a store, the newest first."""
+"""Lists the runs of a store."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Entry:
-    """A run in a few words.
+    """A summary of a run.
 
     Attributes:
-        run_id: names it.
-        when: it was started; None if nothing tells.
-        dataset: its name.
-        scale: 2 or 4; None if nothing tells.
-        methods: how many it compares.
-        images: how many it has.
-        result: its best blind method and that method's gain, or what is wrong with its report.
-        readable: it has a report that can be read.
+        run_id: the run's id.
+        when: start of the run; None if unknown.
+        dataset: name of the data set.
+        scale: 2 or 4; None if unknown.
+        methods: number of methods.
+        images: number of images.
+        result: the best blind method and its gain, or what is wrong with the report.
+        readable: whether the run has a report that can be read.
     """
 
     run_id: str
@@ -41,13 +41,13 @@ class Entry:
 
 
 def recent(store: Store, limit: int) -> list[Entry]:
-    """The last runs of a store, the newest first, finished or not.
+    """The latest runs of a store, finished or not, the newest first.
 
-    Which are the last is decided by when their reports were written, so that a large store is not read whole.
+    The order is that of the times at which their reports were written, so that only ``limit`` reports are read.
 
     Args:
         store: the artifact store.
-        limit: how many at most.
+        limit: maximum number of runs.
 
     Raises:
         StorageError: if the store cannot be read.
@@ -61,10 +61,10 @@ def recent(store: Store, limit: int) -> list[Entry]:
 
 
 def latest(store: Store) -> str:
-    """The id of the newest run with a report that can be read.
+    """The id of the newest run whose report can be read.
 
     Raises:
-        ConfigError: if the store has none.
+        ConfigError: if there is no such run.
         StorageError: if the store cannot be read.
     """
     for run, written in _newest(store):
@@ -74,7 +74,7 @@ def latest(store: Store) -> str:
 
 
 def _newest(store: Store) -> Iterator[tuple[str, datetime | None]]:
-    """Run ids and when their reports were written, or without one their first files, the newest first."""
+    """Run ids with the time at which the report, or without one the first file, was written; the newest first."""
     found = []
     for run in store.list("runs"):
         names = store.list(f"runs/{run}")

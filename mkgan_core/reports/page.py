@@ -1,4 +1,4 @@
-"""A report as one self-contained HTML page: tables, statistics, plots and pictures, without any network."""
+"""The report as one self-contained HTML page with tables, statistics, plots and pictures; it needs no network."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from mkgan_core.reports.ranking import BASELINE
 from mkgan_core.reports.runs import Run
 from mkgan_core.reports.statistics import PLACE
 
-MAX_PAIRS = 45  # ten methods, each against each; more would make the page heavy
+MAX_PAIRS = 45  # all pairs of ten methods; more would make the page too large
 _CARD_SCORES = ("psnr_y", "ssim_y", "psnr_rgb", "kernel_psnr", "seconds_total")
 
 
 def write(run: Run, file: Path) -> None:
-    """Write the page of a run, or of two side by side, whole or not at all.
+    """Write the page of a run, or of two combined runs; if that fails, an existing file is not changed.
 
     Raises:
         StorageError: if the file cannot be written.
@@ -29,7 +29,7 @@ def write(run: Run, file: Path) -> None:
 
 
 def render(run: Run) -> str:
-    """The page's HTML; files that are gone cost only their pictures."""
+    """The HTML of the page; if files are missing, only their pictures are missing from it."""
     means = tables.comparison(run.rows)
     created = run.rows["created_at"].dropna()
     methods = list(means["method"])
@@ -65,13 +65,13 @@ def render(run: Run) -> str:
 
 
 def _heading(name: str) -> dict[str, str]:
-    """A column's heading, and how its first click sorts: the best value first."""
+    """A column's heading, and the order of its first click, which puts the best value first."""
     order = "ascending" if name in ranking.SMALLER_IS_BETTER else "descending"
     return {"text": tables.COLUMNS[name].heading, "order": order}
 
 
 def _marked(means: list[dict[Any, Any]], names: tuple[str, ...], oracles: set[str]) -> list[dict[str, Any]]:
-    """Rows of a table of scores: each cell as text, as a number to sort by, and whether it is its column's best."""
+    """Rows of a table of scores: each cell as text, as a number for sorting, and whether it is the column's best."""
     best = ranking.marks(means, oracles)
     return [
         {
@@ -92,7 +92,7 @@ def _marked(means: list[dict[Any, Any]], names: tuple[str, ...], oracles: set[st
 
 
 def _pairs(run: Run) -> Iterator[dict[str, Any]]:
-    """The run's own comparisons first, then all others."""
+    """The run's main comparisons first, then the other pairs of methods."""
     table = statistics.score_table(run.rows)
     own = [pair for pair in run.pairs if pair[0] in table and pair[1] in table]
     others = [(b, a) for a, b in combinations(table.columns, 2)]
@@ -109,7 +109,7 @@ def _pairs(run: Run) -> Iterator[dict[str, Any]]:
 
 
 def _cards(run: Run, oracles: set[str]) -> Iterator[dict[str, Any]]:
-    """One image at a time: its figures, and its pictures for the page's script."""
+    """For each image, its scores as text and its pictures for the page's script."""
     done = run.rows[run.rows["status"] == "ok"]
     scores = done.groupby([*PLACE, "method"], sort=False)[list(_CARD_SCORES)].mean()
     of_image: dict[tuple[Any, Any], list[dict[Any, Any]]] = {}

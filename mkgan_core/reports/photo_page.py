@@ -1,4 +1,4 @@
-"""Enlarged photographs as one self-contained HTML page: before and after, kernels, regions, figures."""
+"""Enlarged images as one self-contained HTML page: before and after, kernels, regions and numbers."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ from mkgan_core.reports.embedded import fit, heat, overlay, region_colour, webp_
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
-MAX_SIDE, MIN_SIDE = 2000, 400  # pixels, of the longer side on the page
-FULL = 12  # photographs that a page shows at `MAX_SIDE`; of more, each is smaller
+MAX_SIDE, MIN_SIDE = 2000, 400  # longer side of a picture on the page, in pixels
+FULL = 12  # up to this number of images, the page shows them at `MAX_SIDE`; with more, they are smaller
 DETAIL = (576, 384)  # width and height of the detail, in pixels of the result
-_QUALITY = 90  # of WebP, to 100
-_ROWS = 256  # that are converted at a time
+_QUALITY = 90  # of WebP, up to 100
+_ROWS = 256  # rows that are converted at a time
 
 
 @dataclass(frozen=True)
 class Enlarged:
-    """What the page shows of a photograph.
+    """An image and its enlargement, for the page.
 
     Attributes:
-        name: of its file.
+        name: of the file.
         before: (H, W, C), uint8, uint16, or float in [0, 1]; C = 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha.
-        after: (s H, s W, C), likewise.
-        method: by name.
+        after: (s H, s W, C), of the same kind.
+        method: name of the method.
         preset: of the method's parts.
-        seed: source of chance.
-        seconds: how long it took.
-        regions: what it was split into; a single one for an image in one piece.
-        kernels: of each region; None for methods that use none.
-        notes: what was not done as asked, and why.
-        profile: ICC profile of both pictures' colours; None for sRGB, and of no use to grey ones.
+        seed: of the random draws.
+        seconds: computing time.
+        regions: of the image; a single one if it was not split.
+        kernels: of the regions; None for methods that use none.
+        notes: what differs from the request, and why.
+        profile: ICC profile of the colours of both pictures; None for sRGB; ignored for grey pictures.
     """
 
     name: str
@@ -59,10 +59,10 @@ class Enlarged:
 
 
 class PhotoPage:
-    """A page that photographs are added to as they are done; it keeps small copies of them only.
+    """A page to which images are added when they are finished; it keeps only small copies of them.
 
     Args:
-        count: how many there will be.
+        count: the number of images that will be added.
         title: of the page.
     """
 
@@ -72,9 +72,9 @@ class PhotoPage:
         self.cards: list[dict[str, Any]] = []
 
     def add(self, photo: Enlarged) -> None:
-        """Show one more photograph."""
+        """Add an image."""
         before, after = _picture(photo.before), _picture(photo.after)
-        profile = photo.profile if photo.after.shape[2] > 2 else None  # the page's copies are in RGB
+        profile = photo.profile if photo.after.shape[2] > 2 else None  # grey copies are converted to RGB
         size = fit(photo.after.shape, self.side)
         objects = [region for region in photo.regions if region.name not in ("whole", "background")]
         (height, width), (tall, wide) = photo.before.shape[:2], photo.after.shape[:2]
@@ -103,11 +103,11 @@ class PhotoPage:
         )
 
     def html(self) -> str:
-        """The page with what was added so far."""
+        """The HTML of the page with the images added so far."""
         return html.fill("photos.html.jinja", title=self.title, version=__version__, cards=self.cards)
 
     def write(self, file: Path) -> None:
-        """Write the page, whole or not at all.
+        """Write the page to a file; if that fails, an existing file is not changed.
 
         Raises:
             StorageError: if the file cannot be written.
@@ -117,7 +117,7 @@ class PhotoPage:
     def _views(
         self, photo: Enlarged, size: tuple[int, int]
     ) -> list[tuple[str, tuple[int, int], tuple[float, float, float, float] | None]]:
-        """Kind, size in pixels, and box (of 1) of each pair of pictures: all of it, and a detail of a larger one."""
+        """Kind, size in pixels, and box (in fractions) of each pair of pictures: the image, and a detail if large."""
         views: list[tuple[str, tuple[int, int], tuple[float, float, float, float] | None]] = [("whole", size, None)]
         height, width = photo.after.shape[:2]
         shown = min(width, DETAIL[0]), min(height, DETAIL[1])
@@ -131,7 +131,7 @@ class PhotoPage:
 
 
 def _liveliest(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
-    """Where both differ most, (x, y) of 1; in pixels of ``before``, and only some of those of a large one."""
+    """The place (x, y), in fractions of the image, where both differ most; large images are subsampled."""
     with importing:
         from scipy.ndimage import gaussian_filter
 
@@ -145,7 +145,7 @@ def _liveliest(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
 
 
 def _bytes(pixels: np.ndarray) -> np.ndarray:
-    """Pixels as uint8; those that are so already, as they are."""
+    """Pixels converted to uint8, if they are not uint8 already."""
     if pixels.dtype == np.uint8:
         return pixels
     factor = 1 / 257 if pixels.dtype == np.uint16 else 255.0
@@ -166,7 +166,7 @@ def _picture(pixels: np.ndarray) -> Picture:
 def _uri(
     picture: Picture, box: tuple[float, float, float, float] | None, size: tuple[int, int], profile: bytes | None
 ) -> str:
-    """A part of a picture at a size: enlarged bicubically, reduced by averaging; over white where it is clear."""
+    """A part of a picture, resized (up by bicubic interpolation, down by averaging) and on white if transparent."""
     with importing:
         from PIL import Image as Pillow
 
@@ -182,7 +182,7 @@ def _uri(
 
 
 def _legend(regions: Sequence[Region]) -> list[dict[str, Any]]:
-    """Name, share of the image and colour of each region; None for the background, which is clear."""
+    """Name, share of the image and colour of each region; the background has no outline and the colour None."""
     total = sum(region.area for region in regions)
     colours = iter(f"rgb{region_colour(n)}" for n in range(len(regions)))
     return [
@@ -196,7 +196,7 @@ def _legend(regions: Sequence[Region]) -> list[dict[str, Any]]:
 
 
 def _kernels(photo: Enlarged) -> list[dict[str, Any]]:
-    """Picture and caption of each region's kernel, all on one colour scale."""
+    """Picture and caption of each region's kernel; all use the same colour scale."""
     found = [(region, kernel) for region, kernel in zip(photo.regions, photo.kernels, strict=True) if kernel]
     scale = photo.after.shape[0] // photo.before.shape[0]
     top = max((float(kernel.array.max()) for _, kernel in found), default=1.0)

@@ -1,6 +1,7 @@
 """The pictures of a report's page: small copies, details, region overlays and kernels, as data URIs.
 
-A page with a hundred images must still open, so one size is chosen for all small copies, by what the first ones cost.
+All small copies have one size. It is estimated from the first images, so that a page with a hundred images stays small
+enough to open.
 """
 
 from __future__ import annotations
@@ -30,36 +31,36 @@ from mkgan_core.reports.ranking import BASELINE
 from mkgan_core.reports.roots import confined
 from mkgan_core.reports.runs import Run, records
 
-BUDGET_BYTES = 24_000_000  # of all pictures of a page, before base64 makes them a third larger
+BUDGET_BYTES = 24_000_000  # for all pictures of a page, before base64 makes them a third larger
 TRUTH = "truth"
 INPUT = "input"
-MAX_SIDE, MIN_SIDE = 1024, 200  # pixels, of the small copies
-_QUALITY, _DETAIL_QUALITY = 80, 92  # of WebP, to 100
+MAX_SIDE, MIN_SIDE = 1024, 200  # longer side of the small copies, in pixels
+_QUALITY, _DETAIL_QUALITY = 80, 92  # of WebP, up to 100
 
 
 def pictures(run: Run) -> Iterator[dict[str, Any]]:
-    """For each image of a run, in the report's order, what the page shows of it.
+    """The pictures of each image of a run, in the report's order.
 
-    Each has ``image``, ``scale``, ``size`` (width, height of the small copies), ``full`` (of the images), ``detail_at``
-    (left, top, side of the detail), and
+    Each item has ``image``, ``scale``, ``size`` (width and height of the small copies), ``full`` (of the images),
+    ``detail_at`` (left, top and side of the detail), and
 
-    - ``small`` and ``detail``: {``input``, method, `bicubic` or ``truth``: data URI}; the input's pixels as squares;
+    - ``small`` and ``detail``: {``input``, method, `bicubic` or ``truth``: data URI}; the input's pixels are squares;
     - ``overlays``: [{"methods": [...], "regions": [[name, colour], ...], "uri": ...}], one per segmentation into
       several regions;
-    - ``kernels``: [{"method", "region", "uri", "psnr", "note"}], the true ones first, as method ``truth``; all kernels
-      of an image share one colour scale;
+    - ``kernels``: [{"method", "region", "uri", "psnr", "note"}], the true kernels first, as method ``truth``; all
+      kernels of an image use the same colour scale;
     - ``missing``: why there are no pictures, or None;
-    - ``lacking``: why some of them are not there.
+    - ``lacking``: which pictures are missing, and why.
     """
     side = copy_side(run)
 
     def show(row: dict[str, Any]) -> dict[str, Any]:
         try:
             return _Exhibit(run, row).show(side)
-        except Exception as fault:  # files that are gone or have changed, or that no run wrote: the figures stay
+        except Exception as fault:  # files that are missing, changed or not written by a run: show the numbers only
             return {"image": row["image"], "scale": row["scale"], "missing": one_line(_reason(fault)), "lacking": []}
 
-    # decoding, reducing and encoding run outside Python's lock; what waits to be taken keeps to the budget
+    # decoding, reducing and encoding release Python's lock; the results that wait fit into the budget
     with ThreadPoolExecutor(cores()) as pool:
         yield from pool.map(show, records(run.images))
 
@@ -69,7 +70,7 @@ def _reason(fault: Exception) -> str:
 
 
 class _Exhibit:
-    """One image at one scale: what every method made of it with the first seed that succeeded."""
+    """One image at one scale, with the result of each method for the first seed that succeeded."""
 
     def __init__(self, run: Run, row: Mapping[str, Any]) -> None:
         self.run = run
@@ -91,30 +92,30 @@ class _Exhibit:
         self.parts = regions.merge(done[["method", "seed", "estimator"]], on=["method", "seed"])
 
     def _confined(self, what: str, reference: FileRef | None) -> FileRef | None:
-        """The data set's file; None, and a note, if it is not one of the data set."""
+        """The reference, if its file belongs to the data set; otherwise None, and a note is added."""
         with self._costs_itself(what):
             return reference and FileRef(confined(reference.uri, self.run.folders), reference.sha256)
         return None
 
     @contextmanager
     def _costs_itself(self, what: str) -> Iterator[None]:
-        """A file that is gone or damaged costs what it is needed for, and is noted."""
+        """If a file is missing or damaged, skip the block and add a note."""
         try:
             yield
         except Exception as fault:
             self.lacking.append(one_line(f"{what}: {_reason(fault)}"))
 
     def load(self) -> dict[str, np.ndarray]:
-        """Input, baseline, methods, truth: uint8 (H, W, 3), all of the size of the smallest.
+        """Input, baseline, methods and ground truth as uint8 (H, W, 3), all cropped to the smallest of them.
 
         Raises:
-            MkganError: without any baseline.
+            MkganError: if there is no baseline.
         """
         made: dict[str, np.ndarray] = {}
         with self._costs_itself(INPUT):
             squares = to_uint8(self._low()).repeat(self.spec.scale, axis=0).repeat(self.spec.scale, axis=1)
             made[INPUT] = squares
-        made[BASELINE] = np.empty(0)  # its place; filled below
+        made[BASELINE] = np.empty(0)  # keeps its position in the order; filled below
         for name, uri in self.outputs.items():
             with self._costs_itself(name):
                 made[name] = decode_pixels(self.run.read(uri), uri)
@@ -138,10 +139,10 @@ class _Exhibit:
         return to_uint8(Bicubic().upscale(self._low(), whole(self.spec.shape), None, self.spec.scale))
 
     def show(self, side: int) -> dict[str, Any]:
-        """What `pictures` yields for the image.
+        """The item that `pictures` yields for the image.
 
         Args:
-            side: longer side of the small copies, pixels.
+            side: longer side of the small copies, in pixels.
         """
         loaded = self.load()
         window = busiest({name: picture for name, picture in loaded.items() if name != INPUT})
@@ -179,9 +180,9 @@ class _Exhibit:
         return overlays
 
     def _kernels(self) -> list[dict[str, Any]]:
-        """The estimated kernels beside the true ones of their regions."""
+        """The true kernels, then the estimated kernels with their PSNR against the true kernels of their regions."""
         estimated: list[tuple[dict[str, Any], np.ndarray]] = []
-        truths: list[tuple[list[str], np.ndarray]] = []  # each distinct true kernel, and the regions that have it
+        truths: list[tuple[list[str], np.ndarray]] = []  # each distinct true kernel, with the names of its regions
         with_kernel = self.parts[self.parts["kernel_uri"].notna() & (self.parts["estimator"] != "ground-truth")]
         for part in records(with_kernel):
             found = part["kernel_psnr"]
@@ -207,7 +208,7 @@ class _Exhibit:
         return [{**about, "uri": heat(k / top)} for (about, _), k in zip(entries, aligned, strict=True)]
 
     def _truth(self, part: Mapping[str, Any]) -> np.ndarray | None:
-        """The true kernel (K, K) of a region, None where the data set has none."""
+        """The true kernel (K, K) of a region; None if the data set has none."""
         uri = part["mask_uri"]
         region = Region(part["region"], decode_mask(self.run.read(uri), uri)) if uri else whole(self.spec.shape)
         truth = true_kernel(self.spec, region)
@@ -215,7 +216,7 @@ class _Exhibit:
 
 
 def copy_side(run: Run) -> int:
-    """Longer side of the small copies, in pixels, with which the page keeps its budget."""
+    """Longer side of the small copies, in pixels, with which the page stays within its budget."""
     details = 9_000  # bytes, a detail of 192 pixels
     each = len(dict.fromkeys([INPUT, BASELINE, *run.rows["method"], TRUTH]))
     count = max(1, len(run.images) * each)
@@ -226,7 +227,7 @@ def copy_side(run: Run) -> int:
             reference = spec.high or spec.low
             confined(reference.uri, run.folders)
             picture = decode_pixels(read_reference(reference), reference.uri)
-        except Exception:  # as in `pictures`, which says why
+        except Exception:  # `pictures` reports it
             continue
         size = fit(picture.shape, 512)
         costs.append(len(webp(small(picture, size), _QUALITY)) / (size[0] * size[1]))

@@ -73,7 +73,7 @@ def paired_differences(gaps: pd.Series, summary: Paired, unit: str = "dB") -> by
 
 
 def psnr_over_seconds(report: pd.DataFrame, colour: Mapping[str, str]) -> bytes:
-    """SVG of luma PSNR over seconds per image: each image a faint dot, each method's mean a marker.
+    """SVG of luma PSNR over seconds per image, with a faint dot per image and a marker for each method's mean.
 
     Args:
         report: rows of `report.parquet`.

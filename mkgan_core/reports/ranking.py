@@ -1,7 +1,7 @@
-"""Which methods compete, which is the best, and what it is compared with.
+"""Selects the methods that compete, the best of them, and the main comparisons of a report.
 
-A method that is given the true kernels is an oracle: it shows how far better kernels would lead, and does not compete.
-The others are blind.
+A method that is given the true kernels is an oracle: it shows how much better kernels would help, and does not compete.
+All other methods are blind.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def oracles(report: pd.DataFrame) -> set[str]:
 
 
 def needs_truth(estimator: Any) -> bool:
-    """Whether an estimator is given the true kernels; not if there is none, or if it is not installed here.
+    """Whether an estimator is given the true kernels; false for None and for estimators that are not installed.
 
     Example:
         >>> needs_truth("ground-truth"), needs_truth("auto"), needs_truth(None)
@@ -55,7 +55,7 @@ def needs_truth(estimator: Any) -> bool:
 
 
 def best(report: pd.DataFrame) -> str | None:
-    """The blind method of the highest mean PSNR Y, among those that finished all images; None without one.
+    """The blind method with the highest mean PSNR Y among those that finished all images; None if there is none.
 
     Args:
         report: rows of `report.parquet`.
@@ -66,7 +66,7 @@ def best(report: pd.DataFrame) -> str | None:
 
 
 def marks(means: Sequence[Mapping[Any, Any]], excluded: set[str]) -> dict[str, set[str]]:
-    """For each column of a comparison the methods with its best value.
+    """For each column of a comparison, the methods with its best value.
 
     Values that read the same are equally good. A column in which fewer than two methods compete has no best.
 
@@ -120,7 +120,7 @@ def image_marks(scores: pd.DataFrame, excluded: set[str]) -> list[set[str]]:
 
 
 def headline(report: pd.DataFrame) -> str:
-    """The result of a run in a few words: its best blind method and that method's gain.
+    """The result of a run in a few words: the best blind method and its gain.
 
     Args:
         report: rows of `report.parquet`.
@@ -147,10 +147,10 @@ def headline(report: pd.DataFrame) -> str:
 
 
 def natural_pairs(report: pd.DataFrame) -> list[tuple[str, str]]:
-    """The comparisons a report is about.
+    """The main comparisons of a report.
 
-    They are the best blind method against bicubic, then against each other method, oracles last; then each method of
-    several kernels against its single kernel.
+    They are the best blind method against bicubic, then against each other method, oracles last; then each method with
+    several kernels against the same method with one kernel.
 
     Example:
         >>> import pandas as pd
@@ -180,10 +180,10 @@ def natural_pairs(report: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def caution(images: int) -> str | None:
-    """What so few images cannot show; None where there are enough.
+    """A warning about statistics from few images; None if there are enough.
 
-    The percentile interval of the mean is z s / sqrt(n) wide where Student's is t s / sqrt(n - 1) wide, so it is too
-    narrow for few images; n differences without ties cannot have a Wilcoxon p below 2 / 2^n.
+    The percentile interval of the mean has the width z s / sqrt(n), but Student's has t s / sqrt(n - 1), so the former
+    is too narrow for few images. The Wilcoxon p of n differences without ties cannot fall below 2 / 2^n.
 
     Example:
         >>> caution(4)
@@ -207,7 +207,7 @@ def caution(images: int) -> str | None:
 
 
 def _competing(means: Sequence[Mapping[Any, Any]], excluded: set[str]) -> list[Mapping[Any, Any]]:
-    """The blind methods that finished all images: means over other images cannot be compared."""
+    """The blind methods that finished all images, because means over different images cannot be compared."""
     blind = [row for row in means if row["method"] not in excluded]
     most = max((row["images"] for row in blind), default=0)
     return [row for row in blind if row["images"] == most and most]

@@ -53,7 +53,7 @@ def rows(result: Result, run_id: str, preset: str, created_at: datetime, store: 
 
 
 def _kernel_scores(result: Result) -> list[dict[str, float | None]]:
-    """For each region how close its kernel is to the true one, None where that is unknown."""
+    """For each region, how close its kernel is to the true kernel; None if that is unknown."""
     composed: Mapping[str, Any] = result.composed or {}
     unknown = [None] * len(result.regions)
     columns = [composed.get(name) or unknown for name in KERNEL_SCORES]

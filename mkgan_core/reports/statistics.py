@@ -1,7 +1,7 @@
-"""Statistics of a report: paired differences between two methods, over images and by kind of image.
+"""Statistics of a report: paired differences between two methods, over all images and by kind of image.
 
-The unit is the image: seeds are averaged first, because the seeds of one image are not independent. Two methods are
-compared on the images that both finished.
+The unit is the image: scores are first averaged over seeds, because the seeds of one image are not independent. Two
+methods are compared on the images that both finished.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ PROPERTIES = {
 }
 CONFIDENCE = 0.95
 _RESAMPLES = 9999
-_DRAWS = 20_000_000  # drawn values that a bootstrap may cost; only data sets beyond 2000 images get fewer resamples
-_BATCH = 2_000_000  # of them held at once
-_THIRDS_FROM = 30  # images from which on a split has three groups, two below
+_DRAWS = 20_000_000  # maximum number of values that a bootstrap draws; above 2000 images it uses fewer resamples
+_BATCH = 2_000_000  # maximum number of drawn values in memory
+_THIRDS_FROM = 30  # with at least this number of images a split has three groups, otherwise two
 
 
 @dataclass(frozen=True)
 class Paired:
-    """How method ``a`` does against ``b``: differences a - b of a score, one per image.
+    """The comparison of method ``a`` with method ``b``: the differences a - b of a score, one per image.
 
     Attributes:
-        images: how many images both finished.
-        mean, median, std: of the differences, in the score's unit; std with ``images - 1``.
+        images: number of images that both finished.
+        mean, median, std: of the differences, in the score's unit; std divides by ``images - 1``.
         low, high: 95 % bootstrap interval of the mean (percentile).
-        win_rate: share of the images on which ``a`` is better.
-        p_value: Wilcoxon signed-rank test, two-sided, of differences symmetric about zero.
+        win_rate: share of the images on which ``a`` is better, in [0, 1].
+        p_value: of the two-sided Wilcoxon signed-rank test that the differences are symmetric about zero.
 
-    What cannot be told from so few images is NaN.
+    Values that need more images are NaN.
     """
 
     a: str
@@ -62,7 +62,7 @@ class Paired:
 
 
 def score_table(report: pd.DataFrame, score: str = "psnr_y") -> pd.DataFrame:
-    """Means over seeds: one row per image and scale, one column per method, NaN where no seed succeeded.
+    """Means over seeds: one row per image and scale, one column per method, NaN if no seed succeeded.
 
     Args:
         report: rows of `report.parquet`.
@@ -81,7 +81,7 @@ def score_table(report: pd.DataFrame, score: str = "psnr_y") -> pd.DataFrame:
 
 
 def differences(table: pd.DataFrame, a: str, b: str) -> pd.Series:
-    """Per image, the score of ``a`` minus that of ``b``, where both have one.
+    """The score of ``a`` minus that of ``b`` for each image that both finished.
 
     Args:
         table: from `score_table`.
@@ -90,6 +90,11 @@ def differences(table: pd.DataFrame, a: str, b: str) -> pd.Series:
 
     Raises:
         ConfigError: if the report has no such method.
+
+    Example:
+        >>> import pandas as pd
+        >>> differences(pd.DataFrame({"bicubic": [30.0, 31.0], "zssr": [31.0, None]}), "zssr", "bicubic").to_dict()
+        {0: 1.0}
     """
     for name in (a, b):
         if name not in table:
@@ -99,13 +104,13 @@ def differences(table: pd.DataFrame, a: str, b: str) -> pd.Series:
 
 
 def paired(table: pd.DataFrame, a: str, b: str, score: str = "psnr_y") -> Paired:
-    """The comparison of two methods.
+    """Compare two methods.
 
     Args:
         table: from `score_table`.
         a: a method.
         b: the method that it is compared with.
-        score: what the table holds; decides which sign is a win.
+        score: the score in the table; it decides which sign is a win.
 
     Raises:
         ConfigError: if the report has no such method.
@@ -121,18 +126,18 @@ def paired(table: pd.DataFrame, a: str, b: str, score: str = "psnr_y") -> Paired
 
 
 def splits(table: pd.DataFrame, a: str, b: str, images: pd.DataFrame, score: str = "psnr_y") -> pd.DataFrame:
-    """The comparison by kind of image: for each property the images in two or three groups of like size.
+    """Compare two methods by kind of image: each property splits the images into two or three groups of similar size.
 
     Args:
         table: from `score_table`.
         a: a method.
         b: the method that it is compared with.
-        images: ``image``, ``scale`` and any of `PROPERTIES`.
-        score: what the table holds.
+        images: table with the columns ``image``, ``scale`` and any of `PROPERTIES`.
+        score: the score in the table.
 
     Returns:
         One row per property and group: ``property``, ``group`` (low, middle, high), ``from``, ``to`` (the property's
-        range in the group), and the fields of `Paired`. A property that is unknown or the same everywhere has no rows.
+        range in the group), and the fields of `Paired`. Properties that are unknown or constant have no rows.
 
     Raises:
         ConfigError: if the report has no such method.
@@ -148,7 +153,7 @@ def splits(table: pd.DataFrame, a: str, b: str, images: pd.DataFrame, score: str
             continue
         values = known[name].reindex(gaps.index).dropna()
         names = ["low", "middle", "high"] if len(values) >= _THIRDS_FROM else ["low", "high"]
-        # ranks, because `qcut` on the values fails where many are equal
+        # ranks, because `qcut` on the values fails if many are equal
         if values.nunique() < len(names):
             continue
         groups = pd.qcut(values.rank(method="first"), len(names), labels=names)
@@ -160,7 +165,7 @@ def splits(table: pd.DataFrame, a: str, b: str, images: pd.DataFrame, score: str
 
 
 def over_seeds(report: pd.DataFrame, scores: Sequence[str]) -> pd.DataFrame:
-    """Spread over seeds: per method the number of ``seeds`` and, per score, the standard deviation of the seeds' means.
+    """The spread over seeds: for each method the number of seeds and the standard deviation of the seeds' means.
 
     Args:
         report: rows of `report.parquet`.
@@ -200,8 +205,8 @@ def _interval(gaps: np.ndarray) -> tuple[float, float]:
         return math.nan, math.nan
     if np.ptp(gaps) == 0:
         return float(gaps[0]), float(gaps[0])
-    # the lock is held for the call too: scipy.stats asks whether its arrays are torch's, and fails while another thread
-    # is in the middle of importing torch
+    # hold the lock during the call too: scipy.stats checks whether its arrays are torch's, and fails while another
+    # thread is importing torch
     with importing:
         from scipy.stats import bootstrap
 
@@ -221,7 +226,7 @@ def _wilcoxon(gaps: np.ndarray) -> float:
     if len(gaps) < 2:
         return math.nan
     if not gaps.any():
-        return 1.0  # no difference at all; scipy leaves it undefined
+        return 1.0  # all differences are zero, for which scipy's result is undefined
     with importing:  # as above
         from scipy.stats import wilcoxon
 

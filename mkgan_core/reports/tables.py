@@ -1,6 +1,6 @@
-"""The report's tables as a person reads them: means per method, and figures as text.
+"""The report's tables for readers: means per method, and numbers as text.
 
-The terminal, the Prefect UI and the page all take their headings and figures from here.
+The terminal, the Prefect UI and the page all take their headings and numbers from here.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Column:
-    """How a column of `comparison` is shown.
+    """The format of a column of `comparison`.
 
     Attributes:
-        heading: above it.
-        digits: after the decimal point.
-        signed: with a plus sign for gains.
+        heading: of the column.
+        digits: number of digits after the decimal point.
+        signed: whether positive numbers have a plus sign.
     """
 
     heading: str
@@ -34,7 +34,7 @@ class Column:
     signed: bool = False
 
     def text(self, value: float | None, spread: float | None = None) -> str:
-        """A figure of the column, with its spread if it has one; a dash if it is not known.
+        """A value of the column as text, with its spread if it has one; a dash if it is unknown.
 
         Example:
             >>> Column("vs bicubic", 2, signed=True).text(3.2449, 0.016)
@@ -45,7 +45,7 @@ class Column:
         return f"{text} ± {spread:.{self.digits}f}" if known else text
 
 
-COLUMNS = {  # the first are those that a narrow screen shows
+COLUMNS = {  # narrow screens show only the first ones
     "psnr_y": Column("PSNR Y", 2),
     "delta_psnr_y": Column("vs bicubic", 2, signed=True),
     "seconds_total": Column("s/image", 1),
@@ -58,21 +58,21 @@ COLUMNS = {  # the first are those that a narrow screen shows
     "mse_rgb": Column("MSE RGB", 1),
 }
 PAIR_HEADINGS = ("n", "mean dB", "95 % interval", "median", "std", "win rate", "p")
-SPREAD = ("psnr_y", "ssim_y")  # scores whose spread over seeds is shown beside the mean
-_EXACT_DB = 100.0  # a kernel that differs from the true one by rounding alone
+SPREAD = ("psnr_y", "ssim_y")  # scores that are shown with their spread over seeds
+_EXACT_DB = 100.0  # above this PSNR, a kernel differs from the true one only by rounding
 
 
 def comparison(report: pd.DataFrame) -> pd.DataFrame:
-    """Means per method over the rows that are ok, in the order of the report.
+    """Means per method over the rows that succeeded, in the order of the report.
 
     Args:
         report: rows of `report.parquet`.
 
     Returns:
-        One row per method. Columns: ``method``, ``images``, ``failed``, the scores, ``delta_psnr_y`` against `bicubic`
-        on the same images, ``kernel_psnr``, ``seconds_total``, ``behind_bicubic``, the images on which the method is
-        worse than plain bicubic enlargement, and ``seeds`` and ``<score>_std``, the standard deviation of the means of
-        the seeds (NaN with one seed).
+        One row per method. Columns: ``method``, ``images``, ``failed``, the scores, ``delta_psnr_y`` (the gain over
+        `bicubic` on the same images), ``kernel_psnr``, ``seconds_total``, ``behind_bicubic`` (the images on which the
+        method is worse than bicubic enlargement), ``seeds``, and ``<score>_std`` (the standard deviation of the means
+        of the seeds; NaN with one seed).
     """
     with importing:
         import pandas as pd
@@ -103,7 +103,7 @@ def comparison(report: pd.DataFrame) -> pd.DataFrame:
 
 
 def failures(report: pd.DataFrame) -> list[str]:
-    """The rows that failed, a line for each: image, method, seed, and why.
+    """One line for each failed row: image, method, seed, and the error.
 
     Args:
         report: rows of `report.parquet`.
@@ -120,11 +120,11 @@ def failures(report: pd.DataFrame) -> list[str]:
 
 
 def figure(name: str, row: Mapping[Any, Any]) -> str:
-    """A figure of `comparison` as text, with the spread over seeds if the row has it.
+    """A value of `comparison` as text, with the spread over seeds if the row has it.
 
     Args:
         name: one of `COLUMNS`.
-        row: of the comparison.
+        row: a row of `comparison`.
 
     Example:
         >>> figure("psnr_y", {"psnr_y": 31.859, "psnr_y_std": 0.021})
@@ -139,7 +139,7 @@ def figure(name: str, row: Mapping[Any, Any]) -> str:
 
 
 def cell(value: float | None, form: str) -> str:
-    """A number as text by a format specification; a dash if it is not known.
+    """Format a number by a format specification; a dash if it is unknown.
 
     Example:
         >>> cell(0.25, ".0%"), cell(float("nan"), "+.3f")
@@ -149,7 +149,7 @@ def cell(value: float | None, form: str) -> str:
 
 
 def pair_cells(summary: Mapping[Any, Any]) -> list[str]:
-    """The figures of a `statistics.Paired`, or of a row of `statistics.splits`, as text under `PAIR_HEADINGS`."""
+    """A `statistics.Paired`, or a row of `statistics.splits`, as text in the order of `PAIR_HEADINGS`."""
     return [
         f"{summary['images']}",
         cell(summary["mean"], "+.3f"),
@@ -162,7 +162,7 @@ def pair_cells(summary: Mapping[Any, Any]) -> list[str]:
 
 
 def split_label(part: Mapping[Any, Any]) -> str:
-    """A group of images in words, from a row of `statistics.splits`.
+    """The label of a group of images, from a row of `statistics.splits`.
 
     Example:
         >>> split_label({"property": "texture", "group": "high", "from": 7.123, "to": 15.0})

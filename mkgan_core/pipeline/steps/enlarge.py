@@ -53,7 +53,7 @@ class UpscaleJob(RegionJob[EnlargeRecord]):
             "seed": self.seed if parts.part_class("upscaler", self.upscaler).seeded else None,
             "scale": self.spec.scale,
             "kernel": self.kernel["kernel_key"] if self.kernel else None,
-            # no entry for 8 bits: keeps the keys from before there were other depths
+            # no entry for 8 bits: keeps the keys of versions that had no other depths
             **({"depth": self.spec.depth} if self.spec.depth != 8 else {}),
         }
 

@@ -32,7 +32,7 @@ class KernelJob(RegionJob[KernelRecord]):
 
     Attributes:
         estimator: its name.
-        regions: all regions of the image, for an estimator that compares them; none where there is but one.
+        regions: all regions of the image, for an estimator that compares them; empty if there is only one.
     """
 
     estimator: str

@@ -1,4 +1,4 @@
-"""Step `merge`, between segmentation and kernels: join regions with the same blur."""
+"""Step `merge`, between segmentation and kernels: merge regions with the same blur."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def can_merge(estimator: str | None) -> bool:
 
 @dataclass(frozen=True)
 class MergeJob(Job[SegmentRecord]):
-    """Join regions of equal blur; its record is a segmentation's.
+    """Merge regions with the same blur; its record is a segmentation's.
 
     Attributes:
         regions: the entries of the segmentation's record.

@@ -1,4 +1,4 @@
-"""Step `compose`: put an image's regions together and score it."""
+"""Step `compose`: compose an image of its regions and score it."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from mkgan_core.upscalers import seams
 
 @dataclass(frozen=True)
 class ComposeJob(Job[ScoreRecord]):
-    """Put an image's regions together and score it.
+    """Compose an image of its enlarged regions and score it.
 
     Attributes:
         method: the method's name, for the label.
         parts: region, kernel record (None if no kernel is used) and enlargement record of each region.
         feather: std of the blend between regions in high-resolution pixels.
-        upscaler: what enlarged them.
+        upscaler: name of the upscaler that enlarged the regions.
         changes: its settings that differ from the preset's.
     """
 
@@ -57,7 +57,7 @@ class ComposeJob(Job[ScoreRecord]):
             "truth": self.spec.high.sha256 if self.spec.high else None,
             "true_kernels": {name: ref.sha256 for name, ref in self.spec.truth.items()},
             "scale": self.spec.scale,
-            # no entry for hard borders: keeps the keys from before there were others
+            # no entry for hard borders: keeps the keys of versions that had no others
             **({"feather": self.feather} if self.feather else {}),
             **({"seams": self._seams()} if self._mends else {}),
         }
@@ -65,7 +65,7 @@ class ComposeJob(Job[ScoreRecord]):
     @override
     def compute(self, store: Store) -> Record:
         (first, _, only), *others = self.parts
-        if first["mask"] is None and not others and self.spec.high is None:  # nothing to compose or score
+        if first["mask"] is None and not others and self.spec.high is None:  # nothing to compose or to score
             return {"output": only["output"], "kernel_psnr": [None], "kernel_similarity": [None]}
         loaded, psnrs, similarities = [], [], []
         for entry, kernel, enlarged in self.parts:
@@ -89,7 +89,7 @@ class ComposeJob(Job[ScoreRecord]):
 
     @property
     def _mends(self) -> bool:
-        """Whether borders may need it; blended ones are left as they are."""
+        """Whether the borders between regions are corrected (`seams`); blended borders are not."""
         kernels = [kernel for _, kernel, _ in self.parts]
         return self.upscaler is not None and len(kernels) > 1 and None not in kernels and not self.feather
 
@@ -106,7 +106,7 @@ class ComposeJob(Job[ScoreRecord]):
         return seams.mend(low, pixels, list(zip(regions, kernels, strict=True)), self.spec.scale)
 
     def _kernel_scores(self, store: Store, region: Region, kernel: KernelRecord) -> tuple[float | None, float | None]:
-        """PSNR and similarity, None where there is no true kernel."""
+        """PSNR and similarity; None if there is no true kernel."""
         estimate = load_kernel(store, kernel).array
         try:
             truth = true_kernel(self.spec, region)
