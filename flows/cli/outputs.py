@@ -60,19 +60,6 @@ class Policy:
             raise ConfigError("--overwrite and --skip-existing exclude each other; give only one of them")
 
 
-def split(file: str) -> tuple[str, str]:
-    """The folder and the name of a file that is given by path or URL.
-
-    Example:
-        >>> split("large.png"), split("a/b/large.png"), split("memory://large.png")
-        (('.', 'large.png'), ('a/b', 'large.png'), ('memory://', 'large.png'))
-    """
-    folder, _, name = file.rpartition("/")
-    if folder.endswith(":/") or not folder:  # only a protocol, or a root
-        return file[: -len(name)] or ".", name
-    return folder, name
-
-
 def open_folder(given: str) -> Folder:
     """Open a folder for results, and check that it is writable.
 

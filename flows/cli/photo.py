@@ -14,7 +14,7 @@ from flows.cli.options import Feather, Masks, PerObject, Preset, Scale, Seed, Tr
 from mkgan_core.errors import ConfigError, DatasetError, MkganError
 from mkgan_core.machine import trust
 from mkgan_core.machine.memory import VARIABLE, limit_memory
-from mkgan_core.machine.places import add_weights
+from mkgan_core.machine.places import add_weights, split_file
 from mkgan_core.pipeline.method import DEFAULT_METHOD
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def upscale(
     limit_memory(max_memory)
     chosen = parse(method)
     ending = outputs.picture_format(output, format, quality)
-    place, name = outputs.split(output) if output else (out, None)
+    place, name = split_file(output) if output else (out, None)
     folder, planned, faults = _plan(
         images,
         place,

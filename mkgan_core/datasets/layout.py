@@ -18,6 +18,7 @@ from mkgan_core.errors import DatasetError, KernelError, StorageError
 from mkgan_core.imaging import images, kernel_files, kernels
 from mkgan_core.imaging.kernels import Kernel
 from mkgan_core.imaging.regions import Region
+from mkgan_core.machine.places import split_file
 from mkgan_core.machine.secrets import hide
 from mkgan_core.machine.storage import Store, sha256
 
@@ -189,9 +190,9 @@ def open_file(uri: str) -> tuple[FileRef, bytes]:
         DatasetError: if it cannot be read, or its name cannot be shown.
     """
     check_name(hide(uri))
-    folder, _, name = uri.rpartition("/")
+    folder, name = split_file(uri)
     try:
-        store = Store(folder or ".")
+        store = Store(folder)
         data = store.read(name)
     except StorageError as fault:
         raise DatasetError(f"{fault}; name an image file that this machine can read") from fault
@@ -204,7 +205,7 @@ def read_reference(reference: FileRef) -> bytes:
     Raises:
         DatasetError: if it is gone or has changed.
     """
-    folder, name = reference.uri.rsplit("/", 1)
+    folder, name = split_file(reference.uri)
     data = Store(folder).read(name)
     if sha256(data) != reference.sha256:
         raise DatasetError(f"{reference.uri} changed during the run; start the run again")

@@ -30,6 +30,21 @@ def default_store() -> str:
     return os.environ.get("MKGAN_STORE") or (home() / "store").as_uri()
 
 
+def split_file(file: str) -> tuple[str, str]:
+    """The folder and the name of a file that is given by path or URL.
+
+    Example:
+        >>> split_file("large.png"), split_file("a/b/large.png"), split_file("/large.png")
+        (('.', 'large.png'), ('a/b', 'large.png'), ('/', 'large.png'))
+        >>> split_file("memory://large.png"), split_file("file:///large.png")
+        (('memory://', 'large.png'), ('file:///', 'large.png'))
+    """
+    folder, _, name = file.rpartition("/")
+    if not folder or folder.endswith("/"):  # a root, or only a protocol: the slash belongs to it
+        folder = file.removesuffix(name) or "."
+    return folder, name
+
+
 def public_url(store: Store, uri: str) -> str | None:
     """The address of a store's file for browsers, below ``MKGAN_PUBLIC_URL``; None if that is not set."""
     base = os.environ.get("MKGAN_PUBLIC_URL")

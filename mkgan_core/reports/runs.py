@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from mkgan_core.datasets.layout import SCALES
 from mkgan_core.errors import ArtifactError, ConfigError, StorageError
 from mkgan_core.importing import importing
+from mkgan_core.machine.places import split_file
 from mkgan_core.machine.plain_text import one_line
 from mkgan_core.machine.storage import Store
 from mkgan_core.reports import ranking, roots, statistics
@@ -70,8 +71,8 @@ class RunFolder:
             'monday'
         """
         if run.endswith(".parquet"):
-            uri, slash, name = run.rpartition("/")
-            folder = Store(uri or slash or ".")
+            uri, name = split_file(run)
+            folder = Store(uri)
             around = _IN_STORE.fullmatch(folder.uri)
             return cls(folder.uri.rsplit("/", 1)[-1], folder, name, None, around[1] if around else Store(store_uri).uri)
         parent = Store(store_uri)
