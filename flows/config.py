@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, Field, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from mkgan_core.machine.places import default_store
 from mkgan_core.machine.secrets import hide
@@ -32,15 +32,18 @@ StoreUri = Annotated[
 Runner = Annotated[
     Literal["threads", "processes", "dask"], Field(title="Runner", description="how tasks run in parallel")
 ]
+# None is accepted for empty text; with the type `str | None` the form would ask for the type first
+Text = Annotated[str, BeforeValidator(lambda given: "" if given is None else given)]
 DaskAddress = Annotated[
-    str | None,
+    Text,
     Field(
         title="Dask scheduler",
         description="scheduler address for the runner dask, such as tcp://host:8786; empty: a cluster on this machine",
     ),
 ]
-# the named methods that need no data set; the form in the UI offers them
-ImageMethod = Literal[
+# The named methods that need no data set, as choices in the UI's form. The form cannot combine choices with free text:
+# it would take each typed letter for a choice. So other methods have a field of their own.
+IMAGE_METHODS = [
     "auto+zssr",
     "spectral+zssr",
     "camera-shake+zssr",
@@ -51,6 +54,7 @@ ImageMethod = Literal[
     "multi-kernelgan+zssr",
     "bicubic",
 ]
+ImageMethod = Annotated[str, WithJsonSchema({"type": "string", "enum": IMAGE_METHODS})]
 Device = Annotated[Literal["auto", "cpu", "cuda"], Field(title="Device", description="where trainings run")]
 
 
@@ -85,7 +89,7 @@ class BenchmarkConfig(BaseModel):
     )
     store: StoreUri = Field(default_factory=default_store, validate_default=True)
     runner: Runner = "threads"
-    dask_address: DaskAddress = Field(default_factory=lambda: os.environ.get("MKGAN_DASK_ADDRESS"))
+    dask_address: DaskAddress = Field(default_factory=lambda: os.environ.get("MKGAN_DASK_ADDRESS", ""))
     device: Device = "auto"
 
     @field_validator("methods")
@@ -110,24 +114,31 @@ class UpscaleConfig(BaseModel):
     images: list[Place] = Field(
         title="Images", min_length=1, description="paths or URLs of image files that the worker can read"
     )
-    method: ImageMethod | str = Field(
+    method: ImageMethod = Field(
         DEFAULT_METHOD,
         title="Method",
-        description="one of the list, or any other as [segmenter/]estimator+upscaler: see `mkgan methods`",
+        description="`auto+zssr` suits most images; `multi-` estimates a kernel for each region (`mkgan methods`)",
+    )
+    other_method: Text = Field(
+        default_factory=str,
+        title="Other method",
+        description="any other method, as `[segmenter/]estimator+upscaler`; empty: the method above",
     )
     scale: Scale = 2
     preset: Preset = "fast"
-    out: Place | None = Field(
-        None, title="Folder", description="folder or URL for <name>_x<scale>.png; empty: `upscaled` in the store"
+    out: Annotated[Text, AfterValidator(hide)] = Field(
+        default_factory=str,
+        title="Folder",
+        description="folder or URL for the results, `<name>_x<scale>.png`; empty: `upscaled` in the store",
     )
-    seed: FirstSeed = 0
+    seed: int = Field(0, title="Seed", ge=0, le=MAX_SEED, description="random seed; a whole number, 0 or larger")
     store: StoreUri = Field(default_factory=default_store, validate_default=True)
     runner: Runner = "threads"
-    dask_address: DaskAddress = Field(default_factory=lambda: os.environ.get("MKGAN_DASK_ADDRESS"))
+    dask_address: DaskAddress = Field(default_factory=lambda: os.environ.get("MKGAN_DASK_ADDRESS", ""))
     device: Device = "auto"
 
-    @field_validator("method")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        parse(name)
-        return name
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        self.method = self.other_method.strip() or self.method
+        parse(self.method)
+        return self

@@ -106,4 +106,4 @@ def upscale(config: UpscaleConfig) -> State:
         create_table_artifact(key="upscaled", table=[_cells(row, store) for row in written], description=about)
     if failed := sum(row["enlarged"] is None for row in written):
         return Failed(message=f"{failed} of {len(written)} images failed: see the artifact `upscaled`")
-    return Completed(message=f"{len(written)} images in {out.uri}")
+    return Completed(message=f"{len(written)} image{'s' if len(written) != 1 else ''} in {out.uri}")

@@ -87,20 +87,27 @@ def test_one_default_method() -> None:
 
 
 def test_the_form_offers_methods_and_takes_others() -> None:
-    """The UI makes a choice of an enumeration; names that are not in it stay possible."""
+    """The UI turns an enumeration into a list of choices; other methods have a text field."""
     from prefect.utilities.callables import parameter_schema
 
     from flows.upscale import upscale
 
     schema = parameter_schema(upscale).model_dump()
-    method = schema["definitions"]["UpscaleConfig"]["properties"]["method"]
-    offered = method["anyOf"][0]["enum"]
-    assert method["default"] == offered[0] == DEFAULT_METHOD
-    assert set(offered) == {name for name in NAMED_METHODS if not name.startswith("ground-truth")}
-    assert method["anyOf"][1]["type"] == "string"
-    assert UpscaleConfig(images=["x.png"], method="edges/spectral+back-projection").method.startswith("edges/")
-    with pytest.raises(ConfigError, match="nonsense"):
-        UpscaleConfig(images=["x.png"], method="nonsense")
+    fields = schema["definitions"]["UpscaleConfig"]["properties"]
+    method = fields["method"]
+    assert method["default"] == method["enum"][0] == DEFAULT_METHOD
+    assert set(method["enum"]) == {name for name in NAMED_METHODS if not name.startswith("ground-truth")}
+    assert [name for name, field in fields.items() if "type" not in field] == []  # the form asks nobody for a type
+    other = "edges/spectral+back-projection"
+    assert UpscaleConfig(images=["x.png"], other_method=other).method == other
+    for field in ("method", "other_method"):
+        with pytest.raises(ConfigError, match="nonsense"):
+            UpscaleConfig.model_validate({"images": ["x.png"], field: "nonsense"})
+
+
+def test_an_empty_field_of_the_form_is_the_default() -> None:
+    empty = {"other_method": None, "out": None, "dask_address": None}
+    assert UpscaleConfig.model_validate({"images": ["x.png"], **empty}) == UpscaleConfig(images=["x.png"])
 
 
 def test_runs_of_a_terminal_have_tags() -> None:

@@ -190,7 +190,7 @@ def test_an_image_that_arrives_is_enlarged(serving: Serving, tmp_path: Path) -> 
     photo = write_data_set(tmp_path / "photos", 7) / "lr_x2" / "im_1.png"
     with serving.client() as client:
         found = client.read_deployment_by_name("upscale/upscale")
-        config = {"images": [str(photo)], "method": "spectral+back-projection", "out": str(tmp_path / "out")}
+        config = {"images": [str(photo)], "other_method": "spectral+back-projection", "out": str(tmp_path / "out")}
         run = client.create_flow_run_from_deployment(found.id, parameters={"config": config}).id
         event = {"event": "mkgan.image.arrived", "occurred": pd.Timestamp.utcnow().isoformat()}
         event |= {"resource": {"prefect.resource.id": "mkgan.image.nowhere"}, "payload": {"uri": "/nowhere/photo.png"}}

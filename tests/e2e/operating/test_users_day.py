@@ -17,6 +17,8 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.client.schemas.sorting import ArtifactSort
 
+from flows.config import IMAGE_METHODS
+from mkgan_core.pipeline.method import DEFAULT_METHOD
 from tests.e2e.operating.serving import Serving, mend
 from tests.e2e.services import until
 
@@ -182,3 +184,28 @@ def test_the_form_shows_choices_and_help(serving: Serving, tab: Any, screenshots
     preset.press("ArrowDown")  # opens the list of choices
     tab.get_by_role("option").first.wait_for()
     assert tab.get_by_role("option").all_inner_texts() == ["fast", "best", "paper"]
+
+
+def test_the_form_of_upscale_offers_methods_and_takes_others(serving: Serving, tab: Any, screenshots: Path) -> None:
+    with serving.client() as client:
+        deployment = client.read_deployment_by_name("upscale/upscale")
+    tab.goto(f"{serving.url}/deployments/deployment/{deployment.id}/run")
+    tab.get_by_text("<name>_x<scale>.png").first.wait_for()  # not taken for HTML
+    assert tab.locator(".p-button-group").filter(has_text="None").count() == 0  # nobody has to choose a type
+    tab.locator(".p-select button").filter(has_text=DEFAULT_METHOD).press("ArrowDown")
+    tab.get_by_role("option").first.wait_for()
+    assert tab.get_by_role("option").all_inner_texts() == IMAGE_METHODS
+    tab.keyboard.press("Escape")
+    tab.get_by_text("Add item").click()
+    tab.get_by_role("textbox").nth(1).fill("/nowhere/form.png")  # the first is the run's name
+    other = "yolo-sam/spectral+back-projection"
+    tab.get_by_role("textbox").nth(2).press_sequentially(other, delay=100)
+    tab.screenshot(path=screenshots / "10-form-of-upscale.png", full_page=True)
+    tab.get_by_role("button", name="Submit").click()
+
+    def submitted() -> FlowRun | None:
+        with serving.client() as client:
+            runs = client.read_flow_runs(limit=50)
+        return next((r for r in runs if r.parameters["config"].get("images") == ["/nowhere/form.png"]), None)
+
+    assert until(submitted, "the form to start a run").parameters["config"]["other_method"] == other
