@@ -1,4 +1,4 @@
-// Without a script both pictures stand beside each other; here they are laid over each other.
+// Replaces the two pictures, which a browser without JavaScript shows side by side, by a slider.
 for (const pair of document.querySelectorAll(".before-after")) {
   const [before, after, layer] = ["before", "after", "layer"].map((name) => pair.querySelector(`img.${name}`));
   const [left, right] = [...pair.querySelectorAll("figcaption")].map((caption) => caption.textContent);

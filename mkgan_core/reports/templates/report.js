@@ -1,10 +1,10 @@
-// Pictures lie in <script type="application/json"> blocks, which cost a browser nothing; an image's part of the page is
-// built when it comes near the window and taken down when it has gone far, so that few pictures are ever decoded.
+// The pictures are in <script type="application/json"> blocks, which browsers do not decode. The part of the page for an
+// image is built when it comes near the window and removed when it is far away, so that few pictures are decoded.
 (() => {
   const cards = [...document.querySelectorAll(".card")];
   const boxes = [...document.querySelectorAll("#methods input")];
   const nearby = new Set();
-  let printing = false; // then all pictures are there at once
+  let printing = false; // a print needs all pictures at once
   const search = document.getElementById("search");
   const started = document.getElementById("start");
   const chosen = { ...(started ? JSON.parse(started.textContent) : {}), regions: false, frame: true };
@@ -22,7 +22,7 @@
     const methods = names.filter((name) => name !== "truth");
     const left = select("left", names[0]);
     const right = select("right", methods.findLast((name) => name !== left.value) || names.at(-1));
-    if (right.value === left.value) left.value = names[0]; // bicubic itself is the best: against the input
+    if (right.value === left.value) left.value = names[0]; // if bicubic is the best, compare it with the input
     const [below, above, layer] = [picture(""), picture(""), picture("", { hidden: true })];
     const { box, range, name, move } = makeSlider(below, above, layer, data.size, 640);
     const frame = element("div", { class: "frame", hidden: !chosen.frame });
@@ -77,7 +77,7 @@
       button.addEventListener("click", () => row.classList.toggle("large"));
       row.append(element("figure", { "data-method": name }, button, element("figcaption", {}, name)));
     }
-    return [element("h4", {}, "Detail, pixel by pixel, where baseline and truth differ most"), row];
+    return [element("h4", {}, "Detail where baseline and ground truth differ most"), row];
   }
 
   function kernels(data) {
@@ -90,7 +90,7 @@
       row.append(element("figure", { "data-method": kernel.method },
         picture(kernel.uri, { alt: `kernel: ${caption.join(", ")}` }), element("figcaption", {}, caption.join(" · "))));
     }
-    return [element("h4", {}, "Kernels, true and estimated, on one colour scale"), row];
+    return [element("h4", {}, "True and estimated kernels, on the same colour scale"), row];
   }
 
   function mount(card) {
@@ -105,7 +105,7 @@
   function unmount(card) {
     const place = card.querySelector(".pictures");
     if (!place || !place.childElementCount || printing || place.contains(document.activeElement)) return;
-    place.style.minHeight = `${place.offsetHeight}px`; // what comes after stays where it is
+    place.style.minHeight = `${place.offsetHeight}px`; // keeps the rest of the page in place
     place.replaceChildren();
   }
 
@@ -143,7 +143,7 @@
     const lines = row.closest("table").tBodies[0];
     lines.append(...[...lines.rows].sort((a, b) => {
       const [x, y] = [value(a), value(b)];
-      return x === null || y === null ? (x === null) - (y === null) : sign * (x - y); // unknown ones last
+      return x === null || y === null ? (x === null) - (y === null) : sign * (x - y); // unknown values last
     }));
   }
 

@@ -1,5 +1,5 @@
 "use strict";
-// What the pages share: elements, and a picture over another with a border that moves by mouse, finger and keyboard.
+// Shared by the pages: creates elements, and a slider that compares two pictures by mouse, finger and keyboard.
 const element = (tag, attributes = {}, ...children) => {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -10,7 +10,8 @@ const element = (tag, attributes = {}, ...children) => {
   return made;
 };
 
-// below, above: img elements; layer: one over both, or null; [width, height]: of the pictures; least: width in pixels
+// below, above: img elements; layer: an img element over both, or null; [width, height]: size of the pictures in pixels;
+// least: minimum width of the slider in pixels
 function makeSlider(below, above, layer, [width, height], least) {
   above.classList.add("right");
   const tags = [element("span", { class: "tag l" }), element("span", { class: "tag r" })];

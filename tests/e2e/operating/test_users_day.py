@@ -196,10 +196,13 @@ def test_the_form_of_upscale_offers_methods_and_takes_others(serving: Serving, t
     tab.get_by_role("option").first.wait_for()
     assert tab.get_by_role("option").all_inner_texts() == IMAGE_METHODS
     tab.keyboard.press("Escape")
+    fields = tab.locator("textarea")
+    before = fields.count()
     tab.get_by_text("Add item").click()
-    tab.get_by_role("textbox").nth(1).fill("/nowhere/form.png")  # the first is the run's name
+    fields.nth(before).wait_for()
+    fields.nth(0).fill("/nowhere/form.png")
     other = "yolo-sam/spectral+back-projection"
-    tab.get_by_role("textbox").nth(2).press_sequentially(other, delay=100)
+    fields.nth(1).press_sequentially(other, delay=100)
     tab.screenshot(path=screenshots / "10-form-of-upscale.png", full_page=True)
     tab.get_by_role("button", name="Submit").click()
 
