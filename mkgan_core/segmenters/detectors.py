@@ -187,7 +187,12 @@ def _predict(family: str, image: Image, confidence: float, device: str) -> Any:
 
 
 def fill_boxes(boxes: Sequence[Sequence[float]] | np.ndarray, shape: tuple[int, int]) -> list[np.ndarray]:
-    """A mask, bool (H, W), for each box (left, top, right, bottom); boxes are cut at the image's border."""
+    """A mask, bool (H, W), for each box (left, top, right, bottom); boxes are cut at the image's border.
+
+    Example:
+        >>> fill_boxes([(1, 0, 3, 2)], (2, 4))[0].astype(int).tolist()
+        [[0, 1, 1, 0], [0, 1, 1, 0]]
+    """
     masks = []
     for left, top, right, bottom in np.asarray(boxes, np.float64).reshape(-1, 4):
         mask = np.zeros(shape, bool)

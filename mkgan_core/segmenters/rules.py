@@ -98,6 +98,12 @@ def partition(masks: Mapping[str, np.ndarray], shape: tuple[int, int], min_area:
 
     Raises:
         RegionError: if a mask's shape is not the image's.
+
+    Example:
+        >>> mask = np.zeros((100, 200), bool)
+        >>> mask[:, :90] = True
+        >>> [(region.name, region.area) for region in partition({"object": mask}, (100, 200))]
+        [('object', 9000), ('background', 11000)]
     """
     check_shapes(masks, shape)
     free = np.ones(shape, bool)

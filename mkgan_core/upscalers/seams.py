@@ -71,6 +71,11 @@ def borders(regions: Sequence[Region], width: int) -> np.ndarray:
     Args:
         regions: of one image.
         width: in pixels.
+
+    Example:
+        >>> left = np.array([[True, True, True, False, False, False]])
+        >>> borders([Region("object", left), Region("background", ~left)], 1).astype(int).tolist()
+        [[0, 0, 1, 1, 0, 0]]
     """
     with importing:
         from scipy.ndimage import distance_transform_edt

@@ -80,6 +80,12 @@ def post_process(kernel: np.ndarray) -> np.ndarray:
 
     Raises:
         KernelError: if the training diverged or its kernel stayed near zero; a penalty drives the sum to one.
+
+    Example:
+        >>> kernel = np.zeros((13, 13))
+        >>> kernel[5:8, 5:8] = 1 / 9
+        >>> post_process(kernel)[6, 4:9].round(3).tolist()
+        [0.0, 0.111, 0.111, 0.111, 0.0]
     """
     if not abs(kernel.sum() - 1) < 0.5:  # also true of NaN
         raise KernelError(

@@ -85,6 +85,11 @@ def border_penalty(size: int = KERNEL, strength: float = 30.0) -> np.ndarray:
 
     Returns:
         (size, size).
+
+    Example:
+        >>> cost = border_penalty()
+        >>> cost.shape, float(cost[6, 6]), round(float(cost[0, 0]), 1)
+        ((13, 13), 0.0, 5.8)
     """
     offset = np.arange(size) - size // 2
     bump = np.exp(-(offset**2) / (2 * size**2))
