@@ -32,6 +32,7 @@ from mkgan_core.machine.storage import Store, storage_options
 POOL, TAG, RESULTS = "mkgan-gpu", "gpu", "mkgan-results"
 QUEUES = {"interactive": 1, "scheduled": 10}  # priorities: interactive runs come first
 PREFECT_FILE = Path(__file__).parent / "prefect.yaml"  # a link in a checkout, a file in a wheel
+PARAMETERS = CODE / "flows" / "config.py"  # the server keeps their schema, for the form and to check runs
 
 
 def default_gpu_slots() -> int:
@@ -68,7 +69,8 @@ def deployment_names() -> list[str]:
 
 def version(settings: DeploySettings) -> str:
     """A hash of the deployments' sources; a version that exists is not deployed again."""
-    return hashlib.sha256(PREFECT_FILE.read_bytes() + settings.div2krk.encode()).hexdigest()[:12]
+    sources = PREFECT_FILE.read_bytes() + PARAMETERS.read_bytes() + settings.div2krk.encode()
+    return hashlib.sha256(sources).hexdigest()[:12]
 
 
 def _results(store: str) -> tuple[str, list[str]]:

@@ -32,7 +32,7 @@ StoreUri = Annotated[
 Runner = Annotated[
     Literal["threads", "processes", "dask"], Field(title="Runner", description="how tasks run in parallel")
 ]
-# None is accepted for empty text; with the type `str | None` the form would ask for the type first
+# None is accepted for empty text. For the type `str | None` the form would offer two types; so schemas have only one.
 Text = Annotated[str, BeforeValidator(lambda given: "" if given is None else given)]
 DaskAddress = Annotated[
     Text,
@@ -83,7 +83,9 @@ class BenchmarkConfig(BaseModel):
         description="number of consecutive seeds, 1 to 100; scores are means over them",
     )
     seed: FirstSeed = 0
-    limit: int | None = Field(None, title="Limit", ge=1, description="largest number of images; empty: all")
+    limit: Annotated[int | None, WithJsonSchema({"type": "integer", "minimum": 1})] = Field(
+        default_factory=lambda: None, title="Limit", ge=1, description="largest number of images; empty: all"
+    )
     images: list[str] = Field(
         [], title="Images", description="IDs of the images to use, such as im_13 or im_13,im_33; empty: all"
     )

@@ -47,3 +47,15 @@ def test_what_is_set_already_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert server["PREFECT_HOME"] == str(tmp_path)
     assert server["PREFECT_SERVER_DATABASE_TIMEOUT"] == "60"
     assert server["PATH"] == os.environ["PATH"]
+
+
+def test_new_parameters_are_deployed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or the form of an old version would stay, and the server would check runs by it."""
+    from deployments import set_up
+
+    before = set_up.version(DeploySettings())
+    assert set_up.version(DeploySettings()) == before
+    changed = tmp_path / "config.py"
+    changed.write_bytes(set_up.PARAMETERS.read_bytes() + b"# more\n")
+    monkeypatch.setattr(set_up, "PARAMETERS", changed)
+    assert set_up.version(DeploySettings()) != before

@@ -97,6 +97,7 @@ def test_the_form_offers_methods_and_takes_others() -> None:
     method = fields["method"]
     assert method["default"] == method["enum"][0] == DEFAULT_METHOD
     assert set(method["enum"]) == {name for name in NAMED_METHODS if not name.startswith("ground-truth")}
+    fields |= BenchmarkConfig.model_json_schema()["properties"]
     assert [name for name, field in fields.items() if "type" not in field] == []  # the form asks nobody for a type
     other = "edges/spectral+back-projection"
     assert UpscaleConfig(images=["x.png"], other_method=other).method == other
@@ -108,6 +109,7 @@ def test_the_form_offers_methods_and_takes_others() -> None:
 def test_an_empty_field_of_the_form_is_the_default() -> None:
     empty = {"other_method": None, "out": None, "dask_address": None}
     assert UpscaleConfig.model_validate({"images": ["x.png"], **empty}) == UpscaleConfig(images=["x.png"])
+    assert BenchmarkConfig.model_validate({"limit": None, "dask_address": None}) == BenchmarkConfig()
 
 
 def test_runs_of_a_terminal_have_tags() -> None:
