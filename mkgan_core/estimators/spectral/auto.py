@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from mkgan_core.estimators.spectral.settings import AutoSettings
 from mkgan_core.imaging import kernels, reductions
 from mkgan_core.imaging.images import Image
 from mkgan_core.imaging.kernels import Kernel
+from mkgan_core.imaging.recording import examine
 from mkgan_core.imaging.regions import Region
 from mkgan_core.importing import importing
 
@@ -31,18 +33,21 @@ class Auto(Spectral[AutoSettings]):
     most, each being the true one by the chance that the spectrum gives it. Where neither explains the spectrum,
     `CameraShake` finds a kernel from the edges; it has not seen the spectrum, which therefore can judge it. The
     programs' mean is also the cautious choice where nothing fits, or where the blur has a shape of its own and its
-    direction is not known. Where the spectrum says too little, the estimate is
-    refused: a region then takes the whole image's kernel, and an image the bicubic one.
+    direction is not known. At x2, a Gaussian gets the asymmetric part that the edges show (`with_asymmetry`).
+
+    Where the spectrum says too little, the estimate is refused: a region then takes the whole image's kernel, and an
+    image the bicubic one.
     """
 
     settings_class = AutoSettings
-    version = 12  # rises with that of `CameraShake`, whose kernels it gives
+    version = 13  # rises with that of `CameraShake`, whose kernels it gives
 
     @override
     def choose(
         self, image: Image, spectrum: Spectrum, fit: Fit, region: Region, scale: int, *, one_of_several: bool
     ) -> Kernel:
         with importing:
+            from mkgan_core.estimators.spectral.asymmetry import with_asymmetry
             from mkgan_core.estimators.spectral.expectation import ExpectedError
             from mkgan_core.estimators.spectral.fit import explain
 
@@ -69,7 +74,11 @@ class Auto(Spectral[AutoSettings]):
             weights = ExpectedError(programs, scale).best(chances / chances.sum(), self.settings.caution)
             mean = kernels.normalise(np.tensordot(weights, programs, axes=1))
             return Kernel(mean, why="the photo is already sharp" if sharp else "no simple blur explains the photo")
-        return super().choose(image, spectrum, fit, region, scale, one_of_several=one_of_several)
+        found = super().choose(image, spectrum, fit, region, scale, one_of_several=one_of_several)
+        # at x4 the asymmetry hardly matters; noise and compression leave edges of their own
+        if scale == 2 and examine(image).clean:
+            return replace(found, array=with_asymmetry(found.array, image, region, scale))
+        return found
 
 
 def _shaken(image: Image, region: Region, scale: int) -> tuple[np.ndarray | None, bool]:

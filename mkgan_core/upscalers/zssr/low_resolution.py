@@ -19,6 +19,7 @@ from mkgan_core.imaging.degradation import degrade_tensor
 from mkgan_core.imaging.images import Image
 from mkgan_core.imaging.kernels import Kernel
 from mkgan_core.imaging.recording import Recording, examine
+from mkgan_core.imaging.total_variation import reduce_variation
 from mkgan_core.machine.cores import side_by_side
 from mkgan_core.machine.progress import check, counted
 from mkgan_core.upscalers.back_projection import back_project, reach_of
@@ -101,6 +102,8 @@ class LowResolution:
         # true to a noisy input means noisy
         rounds = self.settings.closing_rounds if self.recorded.clean else 0
         high = back_project(high, low, self.blur, self.scale, rounds).clamp(0, 1)
+        if self.recorded.clean:
+            high = reduce_variation(high, low, self.blur, self.scale, self.settings.variation).clamp(0, 1)
         return high[:, :, (top - first) * self.scale : (bottom - first) * self.scale]
 
     def lesson(self, mask: np.ndarray, rng: np.random.Generator) -> Lesson:

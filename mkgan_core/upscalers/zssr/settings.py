@@ -28,6 +28,9 @@ class ZssrSettings:
     """Back-projections before the network (low-resolution layout)."""
     closing_rounds: int = 2
     """Back-projections after it."""
+    variation: float = 0.0
+    """Strength of the prior on few gradients in the last step, after the closing back-projections (low-resolution
+    layout); 0 leaves the step out."""
     son_noise: float = 0.0
     """Std of the noise on the low-resolution sons, on the [0, 1] scale. Without any, the network relies on differences
     far below what rounding to 8 bits leaves of them, which real inputs and slightly wrong kernels do not have."""
@@ -43,7 +46,7 @@ class ZssrSettings:
 
 
 # What changes for photographs with noise of their own: noise on the sons, no back-projection (method.md §3).
-REAL_IMAGES = {"son_noise": 0.0125, "closing_rounds": 0}
+REAL_IMAGES = {"son_noise": 0.0125, "closing_rounds": 0, "variation": 0.0}
 PAPER = ZssrSettings()
 FAST = ZssrSettings(
     layout="low-resolution",
@@ -56,6 +59,7 @@ FAST = ZssrSettings(
     turned=True,
     input_rounds=8,
     closing_rounds=8,
+    variation=2.5,
     son_noise=0.5 / 255,
     imitate=True,
 )

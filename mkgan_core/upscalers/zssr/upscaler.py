@@ -28,7 +28,7 @@ class Zssr(StripUpscaler[ZssrSettings]):
     settings_class = ZssrSettings
     presets = PRESETS
     real_images = REAL_IMAGES
-    version = 10
+    version = 11
     seeded = True
     min_side = 32  # degraded by 4 once more, a patch must be left
 

@@ -1,0 +1,83 @@
+"""The last step against a solver that knows nothing of Fourier transforms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mkgan_core.datasets.kernel_laws import random_kernel
+from mkgan_core.datasets.layout import ImageSpec, load_high
+from mkgan_core.imaging import images, kernels, total_variation
+from mkgan_core.imaging.degradation import degrade, degrade_tensor
+from mkgan_core.imaging.total_variation import Restoration, equaliser, reduce_variation
+
+
+def _kernel(scale: int) -> np.ndarray:
+    return random_kernel(np.random.default_rng(3), scale)
+
+
+@pytest.fixture
+def pictures(coffee: ImageSpec) -> tuple[np.ndarray, dict[int, np.ndarray]]:
+    high = load_high(coffee)[100:228, 100:260]
+    return high, {s: np.round(degrade(high, _kernel(s), s) * 255).astype(np.float32) / 255 for s in (2, 4)}
+
+
+def _objective(x: torch.Tensor, low: torch.Tensor, kernel: np.ndarray, scale: int, strength: float) -> float:
+    residual = low - degrade_tensor(x, kernel, scale)
+    filters = x.new_tensor([values for values, _ in total_variation.DERIVATIVES])[:, None]
+    weights = x.new_tensor([weight for _, weight in total_variation.DERIVATIVES])[:, None, None]
+    derivatives = F.conv2d(F.pad(x, (1,) * 4, mode="replicate"), filters)
+    prior = strength * (weights * derivatives.abs()).sum()
+    return float(residual.square().sum() / 2 / total_variation.ROUNDING**2 + prior)
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_it_lowers_the_objective_and_raises_psnr(
+    pictures: tuple[np.ndarray, dict[int, np.ndarray]], scale: int
+) -> None:
+    high, lows = pictures
+    low = images.to_tensor(lows[scale])
+    start = F.interpolate(low, scale_factor=scale, mode="bicubic")
+    found = reduce_variation(start, low, _kernel(scale), scale, 2.5)
+
+    def objective(picture: torch.Tensor) -> float:
+        return _objective(total_variation.luma(picture), total_variation.luma(low), _kernel(scale), scale, strength=2.5)
+
+    assert objective(found) < 0.1 * objective(start)
+    errors = [np.square(images.to_image(picture) - high)[8:-8, 8:-8].mean() for picture in (start, found)]
+    assert errors[1] < 0.6 * errors[0]
+
+
+def test_the_data_step_is_the_dense_solution() -> None:
+    """In the middle of a small image, of which the borders are different."""
+    scale, side, kernel = 2, 24, kernels.gaussian(np.diag([1.0, 0.7]), 13, 2)
+    rng = np.random.default_rng(0)
+    low = torch.from_numpy(rng.uniform(0, 1, (1, 1, side, side))).double()
+    x = F.interpolate(low, scale_factor=scale, mode="bicubic")
+    found = Restoration(kernel, scale, low.float()).with_data(x.float())[0, 0].numpy()
+
+    units = torch.eye((scale * side) ** 2).double().reshape(-1, 1, scale * side, scale * side)
+    blur = degrade_tensor(units, kernel, scale).flatten(1).T
+    power = total_variation.STAY * torch.eye(len(units)).double()
+    for values, weight in total_variation.DERIVATIVES:
+        kept = F.conv2d(F.pad(units, (1,) * 4, mode="replicate"), x.new_tensor([[values]])).flatten(1).T
+        power += total_variation.COUPLING * weight * kept.T @ kept
+    precision = 1 / total_variation.ROUNDING**2
+    residual = low.flatten() - blur @ x.flatten()
+    change = torch.linalg.solve(precision * blur.T @ blur + power, precision * blur.T @ residual)
+    best = (x.flatten() + change).reshape(scale * side, -1).numpy()
+    middle = (slice(16, -16), slice(16, -16))
+    assert np.abs(found - best)[middle].max() < 0.05 * np.abs(best - x[0, 0].numpy())[middle].max()
+
+
+def test_the_equaliser_is_larger_where_less_gets_through() -> None:
+    spectrum = equaliser(kernels.gaussian(np.eye(2) * 2.5, 13, 2), 2, (32, 32))
+    assert spectrum.shape == (32, 17)
+    assert spectrum[16, 16] > 10 * spectrum[1, 1]
+
+
+def test_without_strength_nothing_changes() -> None:
+    picture = torch.rand(1, 3, 8, 8)
+    assert reduce_variation(picture, torch.rand(1, 3, 4, 4), _kernel(2), 2, 0) is picture
