@@ -38,7 +38,8 @@ def test_it_tells_a_blur_from_a_reduction_by_a_program(scale: int) -> None:
             part.estimate(low, whole(low.shape[:2]), scale, Context(seed=0)).array for part in (auto, spectral)
         )
         if expected is None:
-            assert np.array_equal(found, other)
+            # an image without edges has no phase in common that could show an asymmetry
+            assert kernels.kernel_psnr(found, other, scale) > 60
         else:
             assert kernels.kernel_psnr(found, expected, scale) > kernels.kernel_psnr(other, expected, scale) + 3
 
