@@ -21,7 +21,7 @@ from mkgan_core.imaging.images import Image
 from mkgan_core.imaging.regions import Region
 from mkgan_core.imaging.total_variation import Restoration, equaliser, luma
 
-# Chosen on photographs of kodak24 and bsds20 (notebook "The last step").
+# Chosen on photographs of kodak24 and bsds20; EVIDENCE and SIDE also on half of div2krk_dev (notebook "The last step").
 SPREAD = 0.1  # expected deviation of an entry from its opposite's mean, relative; DIV2KRK's noise has this
 EVIDENCE = 0.003  # what a pixel counts: neighbours err together, and the image is only the most likely one
 STRENGTH = 2.5  # of the prior on few gradients
