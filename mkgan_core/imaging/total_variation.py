@@ -26,12 +26,12 @@ ROUNDING = 1 / math.sqrt(12) / 255  # standard deviation of the low-resolution i
 MARGIN = 4  # low-resolution pixels, in kernels' sides, that are mirrored at every border
 STAY = 1.0  # weight of staying at the previous round's image; decides where no derivative does, at frequency 0
 LUMA = (0.299, 0.587, 0.114)
-DERIVATIVES = (
-    (((0, 0, 0), (0, -1, 1), (0, 0, 0)), 1.0),
-    (((0, 0, 0), (0, -1, 0), (0, 1, 0)), 1.0),
-    (((0, 0, 0), (1, -2, 1), (0, 0, 0)), SECOND),
-    (((0, 1, 0), (0, -2, 0), (0, 1, 0)), SECOND),
-    (((0, 0, 0), (0, 1, -1), (0, -1, 1)), 2 * SECOND),
+DERIVATIVES = (  # weight, and value for each offset (row, column)
+    (1.0, {(0, 0): -1, (0, 1): 1}),
+    (1.0, {(0, 0): -1, (1, 0): 1}),
+    (SECOND, {(0, -1): 1, (0, 0): -2, (0, 1): 1}),
+    (SECOND, {(-1, 0): 1, (0, 0): -2, (1, 0): 1}),
+    (2 * SECOND, {(0, 0): 1, (0, 1): -1, (1, 0): -1, (1, 1): 1}),
 )
 
 
@@ -81,8 +81,6 @@ class Restoration:
         self._mirrored = [np.pad(np.arange(length), self._margin, mode="symmetric") for length in low.shape[2:]]
         self._low_size = [_fast(len(indices)) for indices in self._mirrored]
         self._size = [length * scale for length in self._low_size]
-        self._filters = low.new_tensor([values for values, _ in DERIVATIVES])[:, None]
-        self._weights = low.new_tensor([weight for _, weight in DERIVATIVES])[None, :, None, None]
         self._smooth, self._spread, self._equalise = (
             part.to(low) if part.is_floating_point() else part.to(low.device)
             for part in _transfers(kernel, scale, self._low_size)
@@ -90,9 +88,21 @@ class Restoration:
 
     def with_prior(self, x: torch.Tensor, strength: float) -> torch.Tensor:
         """The image nearest to x whose derivatives are x's shrunk ones."""
-        found = F.conv2d(F.pad(x, (1,) * 4, mode="replicate"), self._filters)
-        missing = (F.softshrink(found, strength / COUPLING) - found) * self._weights
-        gathered = F.conv_transpose2d(missing, self._filters, padding=1)
+        height, width = x.shape[2:]
+        wide = F.pad(x, (1,) * 4, mode="replicate")
+        gathered = torch.zeros_like(wide)
+        for weight, taps in DERIVATIVES:  # by slices: a convolution with one channel would take ten times the memory
+            places = [
+                (value, (..., slice(1 + row, 1 + row + height), slice(1 + column, 1 + column + width)))
+                for (row, column), value in taps.items()
+            ]
+            found = torch.zeros_like(x)
+            for value, place in places:
+                found.add_(wide[place], alpha=value)
+            missing = F.softshrink(found, strength / COUPLING).sub_(found)
+            for value, place in places:
+                gathered[place].add_(missing, alpha=weight * value)
+        gathered = gathered[..., 1:-1, 1:-1]
         change = torch.fft.irfft2(torch.fft.rfft2(gathered, s=self._size) * (COUPLING * self._smooth), s=self._size)
         return x + change[..., : self._shape[0], : self._shape[1]]
 

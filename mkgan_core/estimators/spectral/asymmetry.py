@@ -18,7 +18,6 @@ from mkgan_core.imaging import images, kernels
 from mkgan_core.imaging.crops import gradient_map
 from mkgan_core.imaging.degradation import degrade_tensor
 from mkgan_core.imaging.images import Image
-from mkgan_core.imaging.regions import Region
 from mkgan_core.imaging.total_variation import Restoration, equaliser, luma
 
 # Chosen on photographs of kodak24 and bsds20; EVIDENCE and SIDE also on half of div2krk_dev (notebook "The last step").
@@ -30,7 +29,7 @@ SIDE = 512  # low-resolution pixels, of the window with the most structure that 
 NEGLIGIBLE = 1e-4  # entries below this share of the largest stay as they are
 
 
-def with_asymmetry(kernel: np.ndarray, image: Image, region: Region, scale: int) -> np.ndarray:
+def with_asymmetry(kernel: np.ndarray, image: Image, scale: int) -> np.ndarray:
     """Add to a symmetric kernel the asymmetric part that leaves the enlargement the fewest gradients.
 
     Alternates between the image with the fewest gradients and the most likely kernel. In each round the kernel is
@@ -39,18 +38,15 @@ def with_asymmetry(kernel: np.ndarray, image: Image, region: Region, scale: int)
 
     Args:
         kernel: (K, K), symmetric about the convention's centre.
-        image: (H, W, 3) in [0, 1], low resolution.
-        region: where the image has this blur.
+        image: (H, W, 3) in [0, 1], low resolution, with this blur everywhere.
         scale: s.
 
     Returns:
         (K, K), sum 1, with the same centre.
     """
     pairs, allowed = _pairs(kernel, scale)
-    crop, inside = _window(image, region)
-    low = luma(images.to_tensor(crop))
+    low = luma(images.to_tensor(_window(image)))
     high = F.interpolate(low, scale_factor=scale, mode="bicubic", align_corners=False)
-    mask = torch.as_tensor(inside, dtype=low.dtype)
     found = kernel
     restoration = Restoration(found, scale, low)
     high = restoration.with_data(high)
@@ -59,7 +55,7 @@ def with_asymmetry(kernel: np.ndarray, image: Image, region: Region, scale: int)
             high = restoration.with_data(restoration.with_prior(high, STRENGTH))
         expected = restoration.with_prior(high, STRENGTH)
         residual = (low - degrade_tensor(expected, kernel, scale))[0, 0]
-        found = kernel + np.tensordot(_solve(pairs, allowed, expected, residual * mask, mask, found, scale), pairs, 1)
+        found = kernel + np.tensordot(_solve(pairs, allowed, expected, residual, found, scale), pairs, 1)
         found = kernels.normalise(np.maximum(found, 0))
         restoration = Restoration(found, scale, low)
         high = restoration.with_data(expected)
@@ -91,7 +87,6 @@ def _solve(
     allowed: np.ndarray,
     expected: torch.Tensor,
     residual: torch.Tensor,
-    mask: torch.Tensor,
     kernel: np.ndarray,
     scale: int,
 ) -> np.ndarray:
@@ -110,22 +105,19 @@ def _solve(
             float(pair[row, column]) * wide[row::scale, column::scale][: size[0], : size[1]]
             for row, column in np.argwhere(pair)
         )
-        spectra.append((torch.fft.rfft2(seen * mask) * weight).flatten())
+        spectra.append((torch.fft.rfft2(seen) * weight).flatten())
     rows, goal = torch.stack(spectra), (torch.fft.rfft2(residual) * weight).flatten()
     curvature = (rows @ rows.conj().T).real.double().numpy() * EVIDENCE
     pull = (rows @ goal.conj()).real.double().numpy() * EVIDENCE
     return allowed @ np.linalg.solve(allowed @ curvature @ allowed + np.eye(len(pairs)) / SPREAD**2, allowed @ pull)
 
 
-def _window(image: Image, region: Region) -> tuple[Image, np.ndarray]:
-    """The region's box, or of a large one the window of `SIDE` with the most structure; and the mask in it."""
-    top, left, bottom, right = region.box
-    structure = np.where(region.mask, gradient_map(image), 0)[top:bottom, left:right]
-    height, width = (min(length, SIDE) for length in structure.shape)
+def _window(image: Image) -> Image:
+    """The image, or of a large one the window of `SIDE` pixels with the most structure."""
+    height, width = (min(length, SIDE) for length in image.shape[:2])
     size: Any = height, width  # scipy's stub knows one number only
-    around = uniform_filter(structure, size, mode="constant")
-    rows, columns = structure.shape[0] - height, structure.shape[1] - width
+    around = uniform_filter(gradient_map(image), size, mode="constant")
+    rows, columns = image.shape[0] - height, image.shape[1] - width
     centres = around[height // 2 :, width // 2 :][: rows + 1, : columns + 1]
     row, column = np.unravel_index(int(centres.argmax()), centres.shape)
-    window = (slice(top + row, top + row + height), slice(left + column, left + column + width))
-    return image[window], region.mask[window]
+    return image[row : row + height, column : column + width]

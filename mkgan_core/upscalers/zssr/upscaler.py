@@ -13,10 +13,12 @@ from mkgan_core.imaging.kernels import Kernel
 from mkgan_core.imaging.recording import examine
 from mkgan_core.imaging.regions import Region
 from mkgan_core.importing import importing
-from mkgan_core.upscalers.back_projection import BYTES_PER_PIXEL, with_surroundings
+from mkgan_core.upscalers.back_projection import with_surroundings
 from mkgan_core.upscalers.base import StripUpscaler, required, strips_of
 from mkgan_core.upscalers.interpolation import crop_box
 from mkgan_core.upscalers.zssr.settings import PRESETS, REAL_IMAGES, ZssrSettings
+
+BYTES_PER_PIXEL = 150  # of the enlargement, at most in use at once, in the last step
 
 
 class Zssr(StripUpscaler[ZssrSettings]):
@@ -28,7 +30,7 @@ class Zssr(StripUpscaler[ZssrSettings]):
     settings_class = ZssrSettings
     presets = PRESETS
     real_images = REAL_IMAGES
-    version = 11
+    version = 12
     seeded = True
     min_side = 32  # degraded by 4 once more, a patch must be left
 

@@ -39,7 +39,15 @@ def trained() -> tuple[list[Lesson], list[torch.Tensor]]:
 
     for seed, shape in enumerate(((96, 80), (64, 120), (70, 64))):
         image = pictures.shapes(128, seed)[: shape[0], : shape[1]].astype(np.float32)
-        Alone(image, np.ones(shape, bool), Kernel(_blur()), 2, replace(zssr.FAST, iterations=STEPS), seed, "cpu")
+        Alone(
+            image,
+            np.ones(shape, bool),
+            Kernel(_blur()),
+            2,
+            replace(zssr.FAST, iterations=STEPS, variation=0),
+            seed,
+            "cpu",
+        )
     return lessons, alone
 
 
