@@ -76,8 +76,8 @@ class Auto(Spectral[AutoSettings]):
             mean = kernels.normalise(np.tensordot(weights, programs, axes=1))
             return Kernel(mean, why="the photo is already sharp" if sharp else "no simple blur explains the photo")
         found = super().choose(image, spectrum, fit, region, scale, one_of_several=one_of_several)
-        # not at x4, where a kernel has too many entries; noise and compression leave edges of their own; and at the border
-        # of a region, the other blur's residual would pass for asymmetry
+        # not at x4, where a kernel has too many entries; noise and compression leave edges of their own; at the
+        # border of a region, the other blur's residual would pass for asymmetry
         if scale == 2 and region.mask.all() and examine(image).clean:
             return replace(found, array=with_asymmetry(found.array, image, scale))
         return found
