@@ -41,7 +41,7 @@ class Auto(Spectral[AutoSettings]):
     """
 
     settings_class = AutoSettings
-    version = 14  # rises with that of `CameraShake`, whose kernels it gives
+    version = 15  # rises with that of `CameraShake`, whose kernels it gives
 
     @override
     def choose(
@@ -65,7 +65,8 @@ class Auto(Spectral[AutoSettings]):
             if shaken is not None and misfit(shaken) <= self.settings.shake_share * least:
                 if decided:
                     return Kernel(shaken, why="the blur has a shape of its own, as when the camera moved")
-                undecided = True  # the blur is no Gaussian, which would do harm
+                # the blur is no Gaussian, which would do harm; a region shows too little to be sure of that
+                undecided = not one_of_several
         excess = fit.cost - self.settings.usual_misfit
         # a program reduces whole photographs: where the blur differs, less speaks for one
         lead = self.settings.margin if one_of_several else 0.0
