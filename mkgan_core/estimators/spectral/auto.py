@@ -32,9 +32,9 @@ class Auto(Spectral[AutoSettings]):
     the wrong one costs more the wider it is. The kernel is the mean of them by which enlarging is expected to gain
     most, each being the true one by the chance that the spectrum gives it. Where neither explains the spectrum,
     `CameraShake` finds a kernel from the edges; it has not seen the spectrum, which therefore can judge it. The
-    programs' mean is also the cautious choice where nothing fits, or where the blur has a shape of its own and its
-    direction is not known. At x2, a Gaussian of a whole image gets the
-    asymmetric part that the edges show (`with_asymmetry`).
+    programs' mean is also the cautious choice where nothing fits, or where a whole image's blur has a shape of its own
+    and its direction is not known. At x2, a Gaussian of a whole image gets the asymmetric part that the edges show
+    (`with_asymmetry`).
 
     Where the spectrum says too little, the estimate is refused: a region then takes the whole image's kernel, and an
     image the bicubic one.
