@@ -184,6 +184,22 @@ def test_zssr_learns(coffee: ImageSpec) -> None:
     assert projected > plain + 2
 
 
+def test_the_last_step_is_left_out_with_a_wrong_kernel(coffee: ImageSpec) -> None:
+    """With the true kernel it is taken whole; with one that is much too wide it would change most of the image."""
+    inner = (slice(72, 172), slice(86, 214))
+    low, truth = load_low(coffee)[inner], true_kernel(coffee, whole(coffee.shape))
+    assert truth is not None
+    wide = Kernel(kernels.gaussian(np.eye(2) * 8, 17, 2))
+    shares = [
+        LowResolution(
+            low, np.ones(low.shape[:2], bool), kernel, 2, replace(PRESETS["fast"], iterations=60), 0, "cpu"
+        ).last_step
+        for kernel in (truth, wide)
+    ]
+    assert shares[0] == 1
+    assert shares[1] < 0.5
+
+
 @pytest.mark.parametrize("scale", [2, 4])
 @pytest.mark.parametrize("name", ["bicubic", "back-projection", "zssr"])
 def test_strips_are_the_whole(picture: np.ndarray, monkeypatch: pytest.MonkeyPatch, name: str, scale: int) -> None:
