@@ -1,1 +1,1 @@
-"""ZSSR (Shocher, Cohen & Irani, CVPR 2018): a small network trained on the image itself, degraded once more."""
+"""ZSSR (Shocher, Cohen & Irani, CVPR 2018): a small network learns to restore the image from its degraded version."""

@@ -1,4 +1,4 @@
-"""Our layout: a small network at low resolution on the back-projected enlargement (method.md §3)."""
+"""Our layout: a small network that works at low resolution on the back-projected enlargement (method.md §3)."""
 
 from __future__ import annotations
 
@@ -30,33 +30,34 @@ from mkgan_core.upscalers.zssr.optimiser import Optimiser
 from mkgan_core.upscalers.zssr.settings import ZssrSettings
 from mkgan_core.upscalers.zssr.together import taught
 
-STRIP, STRIP_PIXELS = 128, 400_000  # low-resolution rows, and pixels, that the trained network sees at a time
-FATHER, WINDOW_STEP = 384, 8  # side of the windows that our layout trains on, and of the grid of their corners
-GAIN_TO_TRUST = 2.0  # a network that halves the error of bicubic enlargement is trusted
-# How much the last step changes, over what was learned: at most 0.36 with 22 right and nearly right kernels
+STRIP, STRIP_PIXELS = 128, 400_000  # most low-resolution rows and pixels of a strip to which the network is applied
+FATHER, WINDOW_STEP = 384, 8  # side of the training windows, and the grid spacing of their corners
+GAIN_TO_TRUST = 2.0  # a network that halves the error of bicubic enlargement is trusted completely
+# Limits for the last step's change divided by the network's; at most 0.36 with 22 right or nearly right kernels
 WHOLE_LAST_STEP, NO_LAST_STEP = 0.4, 0.6
-ALIASING = 0.5  # a kernel's, from which on no network is trusted; chosen on photographs reduced by four filters
-TRAINING = 0.8  # the training's share of the work, roughly, for who waits
+ALIASING = 0.5  # with a kernel that aliases this much, no network is trusted; chosen on photographs, four filters
+TRAINING = 0.8  # the training's approximate share of the work, for the progress bar
 
 
 class LowResolution:
-    """An image, its kernel, and the networks that were trained on it.
+    """An image, its kernel, and the networks that are trained on it; creating the object trains them.
 
-    The network sees the back-projected enlargement, its pixels folded into channels, and learns what is missing from
-    pairs of the image and the image degraded once more, back-projected, in all turns and flips.
+    A network's input is a back-projected enlargement with its pixels folded into channels, and its output is the
+    missing detail. It learns from pairs: a window of the image, and the same window degraded, enlarged and
+    back-projected, in all rotations and flips.
 
     Args:
-        image: (H, W, 3).
-        mask: bool (H, W), where to train.
+        image: (H, W, 3) in [0, 1], low resolution.
+        mask: bool (H, W), the region to train on.
         kernel: the image's blur.
-        scale: s.
+        scale: enlargement factor s, 2 or 4.
         settings: of our layout.
-        seed: source of chance.
-        device: where to train.
-        watch: sees the enlargement as it stands after every step.
+        seed: of the random draws.
+        device: torch device on which the networks are trained.
+        watch: called after every step (on the CPU only).
 
     Raises:
-        Stopped: between two steps, if the run is to end.
+        Stopped: between two steps, if the run is being stopped.
     """
 
     def __init__(
@@ -71,12 +72,12 @@ class LowResolution:
         watch: Watch | None = None,
     ) -> None:
         self.recorded = examine(image) if settings.imitate else Recording()
-        if self.recorded.noise:  # back-projection would sharpen it before the network sees it
+        if self.recorded.noise:  # back-projection would amplify the noise before the network sees it
             settings = replace(settings, input_rounds=0)
         self.image, self.blur, self.scale, self.settings, self.device = image, kernel.array, scale, settings, device
         self.networks: list[nn.Module] = []
-        self.trust: list[float] = []  # the share of each network's change that is taken
-        self.last_step = 0.0  # likewise of the last step's
+        self.trust: list[float] = []  # the share of each network's change that is used
+        self.last_step = 0.0  # the share of the last step's change that is used
         self._window: torch.Tensor | None = None
         rng = np.random.default_rng([seed, seed_of(image), seed_of(mask)])
         lessons = (self.lesson(mask, rng) for _ in range(settings.networks))
@@ -93,7 +94,7 @@ class LowResolution:
 
     @torch.no_grad()
     def rows(self, top: int, bottom: int) -> torch.Tensor:
-        """The enlargement (1, 3, s (bottom - top), s W) of the low-resolution rows from ``top`` to ``bottom``."""
+        """The enlargement (1, 3, s (bottom - top), s W), in [0, 1], of low-resolution rows ``top`` to ``bottom``."""
         margin = reach_of(self.blur, self.scale) + self.settings.layers
         first, last = max(0, top - margin), min(self.image.shape[0], bottom + margin)
         low = images.to_tensor(self.image[first:last], self.device)
@@ -103,16 +104,16 @@ class LowResolution:
         return high[:, :, (top - first) * self.scale : (bottom - first) * self.scale]
 
     def _enlarged(self, low: torch.Tensor) -> torch.Tensor:
-        """What networks and closing back-projections make of a part of the image."""
+        """Enlarge a part of the image with the networks and the closing back-projections, without the last step."""
         start = back_project(enlarge(low, self.scale), low, self.blur, self.scale, self.settings.input_rounds)
-        seen = self.settings.layers * self.scale
-        strip = self.scale * max(seen, min(STRIP, STRIP_PIXELS // self.image.shape[1]))
+        reach = self.settings.layers * self.scale
+        strip = self.scale * max(reach, min(STRIP, STRIP_PIXELS // self.image.shape[1]))
         refined = [
-            torch.lerp(start, in_strips(partial(_refine, network, self.scale), strip, seen, start), trust)
+            torch.lerp(start, in_strips(partial(_refine, network, self.scale), strip, reach, start), trust)
             for network, trust in zip(self.networks, self.trust, strict=True)
         ]
         high = refined[0] if len(refined) == 1 else torch.stack(refined).mean(dim=0)
-        # true to a noisy input means noisy
+        # reproducing a noisy or compressed input would reproduce its errors
         rounds = self.settings.closing_rounds if self.recorded.clean else 0
         return back_project(high, low, self.blur, self.scale, rounds).clamp(0, 1)
 
@@ -121,9 +122,10 @@ class LowResolution:
 
     @torch.no_grad()
     def _share_of_last_step(self) -> float:
-        """The share of the last step's change that is to be taken, 0 to 1 (method.md §3).
+        """The share of the last step's change to use, 0 to 1 (method.md §3).
 
-        With a kernel that is wrong the step changes more, because it explains what the network left unexplained.
+        With a wrong kernel, the step changes more, because it explains what the network left unexplained. So the share
+        falls with the ratio of the step's change to the network's.
         """
         if not (self.settings.variation and self.recorded.clean and self._window is not None):
             return 0.0
@@ -138,16 +140,16 @@ class LowResolution:
         return min(1.0, max(0.0, (NO_LAST_STEP - change / max(learned, 1e-6)) / (NO_LAST_STEP - WHOLE_LAST_STEP)))
 
     def lesson(self, mask: np.ndarray, rng: np.random.Generator) -> Lesson:
-        """What one network learns from; ``rng`` moves on."""
+        """Draw the training data and initial weights of one network; this advances ``rng``."""
         settings = self.settings
         pairs = self._pairs(mask, rng)
-        self._window = pairs[0].father  # neither turned nor flipped
+        self._window = pairs[0].father  # neither rotated nor flipped
         network = build(3 * self.scale**2, settings, rng, last_gain=0.1)
         turns = rng.integers(len(pairs), size=(settings.iterations, settings.crops))
         return Lesson(network.to(self.device), pairs, turns, self._crop, self.scale, settings)
 
     def _train(self, lesson: Lesson, number: int, watch: Watch | None) -> None:
-        """Train a network on the CPU, each father of a step on a core of its own where one is free."""
+        """Train a network on the CPU, with each father of a step on its own core if one is free."""
         settings, network = self.settings, lesson.network
         self.networks.append(network)
         self.trust.append(1.0)
@@ -160,21 +162,21 @@ class LowResolution:
 
         share = TRAINING / settings.networks
         for iteration in counted(settings.iterations, number * share, (number + 1) * share):
-            found = side_by_side([partial(gradients, iteration, which) for which in range(settings.crops)])
-            optimiser.step(found)
+            each = side_by_side([partial(gradients, iteration, which) for which in range(settings.crops)])
+            optimiser.step(each)
             if watch:
                 watch(number * settings.iterations + iteration + 1, partial(self.rows, 0, self.image.shape[0]))
 
     @torch.no_grad()
     def _trust(self, lesson: Lesson) -> float:
-        """The share of a network's change that is to be taken, 0 to 1 (method.md §3).
+        """The share of a network's change to use, 0 to 1 (method.md §3).
 
-        Of a network that restores the image from its degraded form hardly better than bicubic enlargement does, little
-        is to be expected one scale up: so it is where the image holds aliases, whose continuation is not in it. The
-        more of them the kernel leaves in, the more of what the network learns is to make them.
+        If a network restores the image from its degraded form hardly better than bicubic enlargement does, it will not
+        help at the next scale either. This happens if the image contains aliases, which cannot be restored. The more
+        aliases the kernel leaves in, the more the network learns to produce them.
         """
         earned = 1.0
-        if not self.recorded.noise:  # else what it learns is to take away noise
+        if not self.recorded.noise:  # a network for a noisy image learns to remove noise
             pair = lesson.pairs[0]
             left = float((_refine(lesson.network, self.scale, pair.son) - pair.father).square().mean())
             earned = min(1.0, max(0.0, GAIN_TO_TRUST * (1 - left / max(pair.plain_error, 1e-12))))
@@ -186,9 +188,10 @@ class LowResolution:
         return min(side, *self.image.shape[:2]) // self.scale * self.scale
 
     def _pairs(self, mask: np.ndarray, rng: np.random.Generator) -> list[Pair]:
-        """A pair for each turn and flip.
+        """One pair for each rotation and flip.
 
-        The kernel does not turn, so every turn is a new pair. Of a large image each takes another window: bounded cost.
+        The kernel is not rotated with the image, so every rotation is a new pair. In a large image, each pair has its
+        own window, which bounds the cost.
         """
         image, settings, scale, crop = self.image, self.settings, self.scale, self._crop
         side, structure = max(FATHER, crop), gradient_map(image)
@@ -198,7 +201,7 @@ class LowResolution:
         pairs = []
         for (turns, flip), (top, left) in zip(turnings, places, strict=True):
             check()
-            # an image narrower than a window is taken whole along that direction
+            # an image smaller than a window is used completely along that direction
             rows, columns = (
                 slice(corner, corner + side) if length > side else slice(None)
                 for corner, length in zip((top, left), image.shape[:2], strict=True)
@@ -217,14 +220,14 @@ class LowResolution:
 
 
 def _turned(window: np.ndarray, turns: int, flip: bool, multiple: int) -> np.ndarray:
-    """A window, (H, W) or (H, W, 3), flipped and turned by quarters, its sides cut to multiples of a number."""
+    """A window, (H, W) or (H, W, 3), flipped, rotated ``turns`` times by 90°, its sides cropped to multiples."""
     turned = np.ascontiguousarray(np.rot90(window[:, :: -1 if flip else 1], turns))
     height, width = (length // multiple * multiple for length in turned.shape[:2])
     return turned[:height, :width]
 
 
 def _refine(network: nn.Module, scale: int, picture: torch.Tensor) -> torch.Tensor:
-    """The picture and what the network adds to it, seen with its pixels folded into channels."""
+    """Add the network's output to its input (1, 3, H, W); the network works on the pixels folded into channels."""
     return picture + F.pixel_shuffle(network(F.pixel_unshuffle(picture, scale)), scale)
 
 
@@ -232,16 +235,19 @@ def _refine(network: nn.Module, scale: int, picture: torch.Tensor) -> torch.Tens
 def in_strips(
     function: Callable[[torch.Tensor], torch.Tensor], rows: int, margin: int, picture: torch.Tensor
 ) -> torch.Tensor:
-    """``function`` applied to a picture (1, C, H, W) strip by strip: the same result in bounded memory.
+    """Apply a function to a picture strip by strip, which gives the same result in bounded memory.
 
     Args:
-        function: sees no further than ``margin`` pixels, and pads with zeros.
-        picture: (1, C, H, W).
+        function: depends on no pixel farther away than ``margin``, and pads with zeros.
         rows: height of a strip.
-        margin: rows around a strip that its result depends on.
+        margin: number of rows above and below a strip on which its result depends.
+        picture: (1, C, H, W).
+
+    Returns:
+        (1, C, H, W).
     """
 
-    @torch.no_grad()  # a setting of each thread
+    @torch.no_grad()  # again, because torch keeps this setting per thread
     def strip(top: int) -> torch.Tensor:
         first = max(0, top - margin)
         made = function(picture[:, :, first : top + rows + margin])

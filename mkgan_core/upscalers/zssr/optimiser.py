@@ -1,7 +1,7 @@
 """Adam with a one-cycle schedule, for our layout.
 
-torch's optimiser classes import its compiler when the first of them is made, 1.6 s of the 10 that a photograph takes;
-its function `adam` does not.
+The first object of a torch optimiser class imports torch's compiler, which takes 1.6 of the 10 s per photograph; the
+function `adam` does not.
 """
 
 from __future__ import annotations
@@ -15,22 +15,23 @@ import torch
 from torch import nn
 from torch.optim.adam import adam
 
-# Gradients longer than so many times the median of this many before them are cut (AutoClip: Seetharaman et al. 2020).
+# A gradient is clipped to this multiple of the median norm of this many previous gradients (AutoClip: Seetharaman et
+# al. 2020).
 LONGEST, REMEMBERED = 2.0, 50
-# Smith and Topin's one-cycle policy as torch has it: shares of the highest rate at start and end, the share of the
-# steps that the rise takes, and Adam's first beta where the rate is low and where it is high.
+# Smith and Topin's one-cycle policy with torch's values: the rate at start and end as a share of the highest rate, the
+# share of the steps in which the rate rises, and Adam's first beta at the lowest and the highest rate.
 START, END, RISE, BETAS = 1 / 25, 1 / 25e4, 0.3, (0.95, 0.85)
 
 
 class Optimiser:
-    """Takes the steps of one training.
+    """Adam for one training.
 
-    The parameters become views of one vector, and so does their gradient: a step takes a third of the time.
+    All parameters become views of one vector, so that a step takes a third of the time.
 
     Args:
-        network: what is trained.
+        network: the network to train; its parameters change in place.
         rate: the highest learning rate.
-        steps: how many there will be.
+        steps: total number of steps, for the schedule.
     """
 
     def __init__(self, network: nn.Module, rate: float, steps: int) -> None:
@@ -48,10 +49,10 @@ class Optimiser:
 
     @torch.no_grad()
     def step(self, gradients: Sequence[Sequence[torch.Tensor]]) -> None:
-        """Change the parameters by the mean of some gradients, which is cut to the usual length.
+        """Do one step with the mean of several gradients, clipped to the usual norm.
 
         Args:
-            gradients: of each loss, by the parameters.
+            gradients: for each loss, its derivatives with respect to the parameters.
         """
         vectors = [torch.cat([_laid_out(part) for part in one]) for one in gradients]
         gradient = vectors[0] if len(vectors) == 1 else torch.stack(vectors).mean(dim=0)
@@ -81,19 +82,19 @@ class Optimiser:
 
 
 def _laid_out(tensor: torch.Tensor) -> torch.Tensor:
-    """The values of a layer's weights, channels last, as a vector."""
+    """A layer's weights as a vector, in channels-last order."""
     return tensor.permute(0, 2, 3, 1).reshape(-1)
 
 
 def one_cycle(rate: float, steps: int) -> list[tuple[float, float]]:
-    """Learning rate and Adam's first beta of every step.
+    """The learning rate and Adam's first beta for every step.
 
     Example:
         >>> [round(high, 4) for high, _ in one_cycle(1.0, 5)]
         [0.04, 0.9505, 0.6113, 0.1883, 0.0]
     """
     peak, end = RISE * steps - 1, steps - 1
-    found = []
+    schedule = []
     for step in range(steps):
         if step <= peak:
             share, (low, high) = step / peak, (START, 1.0)
@@ -102,5 +103,5 @@ def one_cycle(rate: float, steps: int) -> list[tuple[float, float]]:
             share, (low, high) = (step - peak) / (end - peak), (1.0, END)
             second, first = BETAS
         weight = (1 + math.cos(math.pi * share)) / 2
-        found.append((rate * (high + (low - high) * weight), second + (first - second) * weight))
-    return found
+        schedule.append((rate * (high + (low - high) * weight), second + (first - second) * weight))
+    return schedule

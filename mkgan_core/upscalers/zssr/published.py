@@ -20,7 +20,8 @@ from mkgan_core.upscalers.interpolation import enlarge
 from mkgan_core.upscalers.zssr.network import Watch, build, noisy
 from mkgan_core.upscalers.zssr.settings import ZssrSettings
 
-# The published learning-rate policy: test every 50 iterations, decide every 60, look back 256, drop by 10.
+# The published learning-rate policy: measure the error every 50 iterations; every 60, fit a line to the last 256
+# iterations' errors and decide whether to divide the rate by 10.
 TEST_EVERY, POLICY_EVERY, LOOK_BACK = 50, 60, 256
 SLOPE_RATIO, LAST_RATE = 1.5, 9e-6
 
@@ -34,7 +35,25 @@ def run_published(
     device: str,
     watch: Watch | None = None,
 ) -> torch.Tensor:
-    """The enlarged image (1, 3, s H, s W) by the published layout; at x4 through x2 when its kernel is known."""
+    """Enlarge an image with the published layout.
+
+    At x4, if the kernel at x2 is known, the image is first enlarged by 2, and the result is added to the fathers.
+
+    Args:
+        image: (H, W, 3) in [0, 1], low resolution.
+        kernel: the image's blur.
+        scale: enlargement factor s, 2 or 4.
+        settings: of the published layout.
+        seed: of the random draws.
+        device: torch device on which the network is trained.
+        watch: called after every step.
+
+    Returns:
+        (1, 3, s H, s W), in [0, 1].
+
+    Raises:
+        Stopped: between two steps, if the run is being stopped.
+    """
     rng = np.random.default_rng([seed, seed_of(image)])
     low = images.to_tensor(image, device)
     fathers = [low]
@@ -99,7 +118,7 @@ def _published_stage(
 
 
 def _loss_weights(father: torch.Tensor) -> torch.Tensor:
-    """The gradient map (1, 1, H, W) with mean 1."""
+    """The gradient map (1, 1, H, W) of a father, scaled to mean 1."""
     weights = gradient_map(images.to_image(father))
     return torch.from_numpy(weights / weights.mean()).float().to(father.device)[None, None]
 
@@ -107,7 +126,7 @@ def _loss_weights(father: torch.Tensor) -> torch.Tensor:
 def _random_crop(
     father: torch.Tensor, crop: int, scale: int, rng: np.random.Generator
 ) -> tuple[int, int, tuple[int, int]]:
-    """Corner and size of a uniformly drawn crop, both sides multiples of the scale."""
+    """Top, left and size (height, width) of a uniformly drawn crop; both sides are multiples of the scale."""
     height, width = (min(crop, side) // scale * scale for side in father.shape[2:])
     top, left = (
         int(rng.integers(side - used + 1)) for side, used in zip(father.shape[2:], (height, width), strict=True)
@@ -116,7 +135,7 @@ def _random_crop(
 
 
 def _trend(tests: list[tuple[int, float]]) -> tuple[float, float]:
-    """Slope of a line through (iteration, error) points, and the standard deviation of that slope."""
+    """Slope of the line fitted to (iteration, error) points, and the slope's standard deviation."""
     with importing:
         from scipy.stats import linregress
 
@@ -126,7 +145,7 @@ def _trend(tests: list[tuple[int, float]]) -> tuple[float, float]:
 
 
 def _ensemble(function: Callable[[torch.Tensor], torch.Tensor], picture: torch.Tensor) -> torch.Tensor:
-    """Median over the 8 flips and turns."""
+    """Pixelwise median of the function's results for the 8 flips and rotations of a picture."""
     results = []
     for turns in range(4):
         for flip in (False, True):

@@ -8,44 +8,47 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class ZssrSettings:
-    """Settings of ZSSR; the defaults are the published layout as KernelGAN calls it (method.md §3)."""
+    """Settings of ZSSR; the defaults are the published layout, as used by KernelGAN (method.md §3)."""
 
     layout: Literal["enlarged", "low-resolution"] = "enlarged"
-    """Where the network works: on the bicubic enlargement (published), or on the back-projected one, its pixels
+    """Input of the network: the bicubic enlargement (published), or the back-projected enlargement with its pixels
     folded into channels at low resolution (ours, a quarter of the cost at x2)."""
     layers: int = 8
+    """Number of 3 x 3 convolutions."""
     channels: int = 64
+    """Channels between them."""
     crop: int = 128
     """Side of the fathers: crops of the low-resolution image that the network learns to restore. A quarter more at x4
     (low-resolution layout)."""
     crops: int = 1
-    """Fathers per step, each on a core of its own where one is free (low-resolution layout)."""
+    """Fathers per step, each on its own core if one is free (low-resolution layout)."""
     iterations: int = 3000
+    """Training steps, at most (published layout) or exactly (low-resolution layout)."""
     learning_rate: float = 1e-3
+    """Adam's initial rate (published layout), or the highest of the one-cycle schedule (low-resolution layout)."""
     turned: bool = False
-    """Fathers in all eight turns and flips, which the original ZSSR draws and KernelGAN's call of it does not."""
+    """Use fathers in all eight rotations and flips, as the original ZSSR does but KernelGAN's use of it does not."""
     input_rounds: int = 0
-    """Back-projections before the network (low-resolution layout)."""
+    """Rounds of back-projection before the network (low-resolution layout)."""
     closing_rounds: int = 2
-    """Back-projections after it."""
+    """Rounds of back-projection after the network."""
     variation: float = 0.0
-    """Strength of the prior on few gradients in the last step, after the closing back-projections (low-resolution
-    layout); 0 leaves the step out."""
+    """Weight of the total variation in the last step, after the closing back-projections (low-resolution layout); 0
+    skips the step."""
     son_noise: float = 0.0
-    """Std of the noise on the low-resolution sons, on the [0, 1] scale. Without any, the network relies on differences
-    far below what rounding to 8 bits leaves of them, which real inputs and slightly wrong kernels do not have."""
+    """Standard deviation of the noise on the low-resolution sons, on the [0, 1] scale. Without noise, the network
+    relies on differences below the 8-bit rounding, which real inputs and slightly wrong kernels do not preserve."""
     imitate: bool = False
-    """Find noise and JPEG compression in the image, give the sons the same, and leave the closing back-projections
-    out where there is any (low-resolution layout)."""
+    """Measure the image's noise and JPEG compression, add the same to the sons, and skip the closing back-projections
+    if there is either (low-resolution layout)."""
     ensemble: bool = False
-    """Median over the 8 flips and turns of the image, each enlarged by itself (published layout: ours starts from the
-    back-projected image, whose blur would be turned with it)."""
+    """Enlarge the 8 flips and rotations of the image separately and take their median (published layout; ours starts
+    from the back-projected image, whose blur would be rotated, too)."""
     networks: int = 1
-    """So many networks are trained from different weights and crops, and their results averaged (low-resolution
-    layout)."""
+    """Number of networks with different weights and crops, whose results are averaged (low-resolution layout)."""
 
 
-# What changes for photographs with noise of their own: noise on the sons, no back-projection (method.md §3).
+# What differs for noisy photographs: noise on the sons, no back-projection afterwards, no last step (method.md §3).
 REAL_IMAGES = {"son_noise": 0.0125, "closing_rounds": 0, "variation": 0.0}
 PAPER = ZssrSettings()
 FAST = ZssrSettings(

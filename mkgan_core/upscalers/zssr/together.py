@@ -1,8 +1,8 @@
-"""On a GPU: many images' networks of our layout trained side by side, as if each were alone (method.md §3).
+"""Trains networks of our layout for many images in one batch on a GPU, each as if it were alone (method.md §3).
 
-One such network leaves a GPU mostly idle: 64 take six times as long (BENCHMARKS.md, GPU). Weights, gradients and Adam's
-moments have a leading dimension for the networks, and nothing couples two of them. A step is recorded once and replayed
-(`replay`).
+A single network leaves a GPU mostly idle: 64 networks take only six times as long (BENCHMARKS.md, GPU). Weights,
+gradients and Adam's moments have a leading dimension for the networks, and no operation mixes two networks. A step is
+recorded once and then replayed (`replay`).
 """
 
 from __future__ import annotations
@@ -28,17 +28,24 @@ from mkgan_core.upscalers.zssr.optimiser import LONGEST, REMEMBERED, one_cycle
 from mkgan_core.upscalers.zssr.settings import ZssrSettings
 
 BATCH_LIMIT, BATCH_WAIT_S = 256, 0.2
-CHUNK = 50  # steps between two looks at whether the run is to end
-SECOND, EPSILON = 0.999, 1e-8  # Adam's
+CHUNK = 50  # steps queued on the GPU before the host waits, so that the progress is real and a stop takes effect soon
+SECOND, EPSILON = 0.999, 1e-8  # Adam's second beta and epsilon
 
 
 def taught(lessons: tuple[Lesson, ...], device: str) -> Sequence[Lesson]:
-    """The lessons of an image, their networks trained; trained together with those of other threads.
+    """Train the networks of one image, in one batch with those of other threads.
 
-    The calling thread's core is free for others meanwhile.
+    While it waits, the calling thread releases its core.
+
+    Args:
+        lessons: of one image, all with the same settings; their networks change in place.
+        device: torch device.
+
+    Returns:
+        The same lessons.
 
     Raises:
-        Stopped: if the run is to end.
+        Stopped: between two steps, if the run is being stopped.
     """
     with idle():
         return _batcher(lessons[0].settings, device)(lessons)
@@ -59,7 +66,7 @@ def _batcher(settings: ZssrSettings, device: str) -> Batcher[tuple[Lesson, ...],
 
 
 def train(lessons: Sequence[Lesson], device: str) -> None:
-    """Train the networks of lessons with the same settings, crop and scale; their weights change in place."""
+    """Train the networks of lessons that have the same settings, crop and scale; the weights change in place."""
     steps = lessons[0].settings.iterations
     with replay.own_stream(device):
         training = Training(lessons, device)
@@ -74,10 +81,10 @@ def train(lessons: Sequence[Lesson], device: str) -> None:
 
 
 class Training:
-    """R networks and what they are trained on; a step depends on tensors alone, so that a GPU may record it.
+    """R networks and their training data. A step depends only on tensors, so that a GPU can record it.
 
     Attributes:
-        values: (R, P), all weights.
+        values: (R, P), the P weights of each network.
     """
 
     def __init__(self, lessons: Sequence[Lesson], device: str) -> None:
@@ -101,7 +108,7 @@ class Training:
         self._cutter = Cutter(shapes, which, corners, first.crop, device)
 
     def step(self) -> None:
-        """One step of all networks."""
+        """Do one step of all networks."""
         places = self._cutter.places(self._taken)
         fathers, sons = (
             pictures.take(places).unflatten(0, (self._networks, -1)) for pictures in (self._fathers, self._sons)
@@ -115,7 +122,7 @@ class Training:
         self._taken += 1
 
     def _applied(self, x: torch.Tensor) -> torch.Tensor:
-        """The networks' change of their pictures (R, N, 3 s², h, w), by grouped convolutions."""
+        """Apply each network to its N inputs x, (R, N, 3 s², h, w), by grouped convolutions; same shape."""
         networks = len(x)
         x = x.transpose(0, 1).flatten(1, 2)  # (N, R 3 s², h, w)
         parts = self.values.split([shape.numel() for shape in self._shapes], dim=1)
@@ -126,17 +133,17 @@ class Training:
         return x.unflatten(1, (networks, -1)).transpose(0, 1)
 
     def _cut(self, gradient: torch.Tensor) -> torch.Tensor:
-        """The gradients, those longer than usual cut to the usual length, as `Optimiser` does."""
+        """Clip each network's gradient (R, P) to its usual norm, as `Optimiser` does."""
         norms = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
         known = self._taken.clamp(max=REMEMBERED)
-        ordered = self._norms.sort(dim=1).values  # infinities, for steps that were not taken yet, come last
+        ordered = self._norms.sort(dim=1).values  # steps not done yet have infinite norms, which come last
         middle = torch.cat([(known - 1).clamp(min=0) // 2, known // 2]).clamp(max=REMEMBERED - 1)
         longest = LONGEST * ordered.index_select(1, middle).mean(dim=1, keepdim=True)
         self._norms.index_copy_(1, self._taken % REMEMBERED, norms)
         return gradient * torch.where(norms > longest, longest / norms, 1)
 
     def _change(self, gradient: torch.Tensor) -> None:
-        """Adam's step; written out because torch's takes beta, which changes, as a number only."""
+        """Do Adam's step. Torch's own accepts beta only as a number, which a recorded step could not change."""
         fresh, rate, spread = self._schedule.index_select(0, self._taken)[0]
         self._mean.lerp_(gradient, fresh)
         self._square.mul_(SECOND).addcmul_(gradient, gradient, value=1 - SECOND)
@@ -148,7 +155,7 @@ def _contiguous(network: nn.Sequential) -> list[torch.Tensor]:
 
 
 def _corners(lesson: Lesson) -> np.ndarray:
-    """(steps, crops, 2)."""
+    """Top and left of each step's crops, (steps, crops, 2)."""
     steps, crops = lesson.turns.shape
     corners = np.stack([pair.corners for pair in lesson.pairs])  # (pairs, steps x crops, 2)
     draws = np.arange(steps * crops).reshape(steps, crops)
@@ -156,7 +163,7 @@ def _corners(lesson: Lesson) -> np.ndarray:
 
 
 def _schedule(settings: ZssrSettings) -> torch.Tensor:
-    """(steps, 3): 1 - Adam's first beta, its rate with the first moment's correction, the second's correction."""
+    """For each step, (steps, 3): 1 - Adam's first beta, the bias-corrected rate, and the second moment's correction."""
     rows = []
     for number, (rate, beta) in enumerate(one_cycle(settings.learning_rate, settings.iterations), start=1):
         rows.append((1 - beta, rate / (1 - beta**number), (1 - SECOND**number) ** 0.5))

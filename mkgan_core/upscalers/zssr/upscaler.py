@@ -1,4 +1,4 @@
-"""Upscaler `zssr`: which of the two layouts is trained, and what it sees of the image."""
+"""Upscaler `zssr`: selects the layout, and the part of the image on which it works."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from mkgan_core.upscalers.base import StripUpscaler, required, strips_of
 from mkgan_core.upscalers.interpolation import crop_box
 from mkgan_core.upscalers.zssr.settings import PRESETS, REAL_IMAGES, ZssrSettings
 
-BYTES_PER_PIXEL = 150  # of the enlargement, at most in use at once, in the last step
+BYTES_PER_PIXEL = 150  # peak memory per enlarged pixel, needed by the last step
 
 
 class Zssr(StripUpscaler[ZssrSettings]):
-    """The published layout trains and runs on the whole image whatever the region.
+    """Upscaler `zssr`.
 
-    Ours does on the region's box and its surroundings, with crops from inside the region.
+    The published layout trains on the whole image and enlarges all of it, whatever the region. Ours trains on crops
+    inside the region, and enlarges the region's bounding box with its surroundings as margin.
     """
 
     settings_class = ZssrSettings
@@ -32,7 +33,7 @@ class Zssr(StripUpscaler[ZssrSettings]):
     real_images = REAL_IMAGES
     version = 12
     seeded = True
-    min_side = 32  # degraded by 4 once more, a patch must be left
+    min_side = 32  # even a son that is 4 times smaller must contain a patch
 
     @override
     def strips(
@@ -41,7 +42,7 @@ class Zssr(StripUpscaler[ZssrSettings]):
         kernel = required(kernel, "zssr")
         if min(image.shape[:2]) < self.min_side:
             raise RegionError(
-                f"the image is {image.shape[1]}x{image.shape[0]} pixels, zssr needs {self.min_side} each way; "
+                f"the image is {image.shape[1]}x{image.shape[0]} pixels, zssr needs at least {self.min_side} each way; "
                 "use the upscaler back-projection"
             )
         if self.settings.layout == "enlarged":
@@ -67,6 +68,6 @@ class Zssr(StripUpscaler[ZssrSettings]):
     @override
     def true_to(self, image: Image) -> bool:
         settings = self.settings
-        if settings.layout == "enlarged" or not settings.closing_rounds:  # the published composite is left as it is
+        if settings.layout == "enlarged" or not settings.closing_rounds:  # the published composite stays unchanged
             return False
         return not settings.imitate or examine(image).clean
