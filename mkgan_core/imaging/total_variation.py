@@ -1,9 +1,10 @@
-"""Enlargements with few gradients (method.md §3): the last step after a network, and the image of `asymmetry`.
+"""Enlargements with small total variation (method.md §3): ZSSR's last step, and the restored image in `asymmetry`.
 
-The most likely image, given the low-resolution image, its kernel and a prior that natural images have few strong
-gradients. Solved by half-quadratic splitting (Krishnan & Fergus, "Fast Image Deconvolution using Hyper-Laplacian
-Priors", NIPS 2009, with the exponent 1, total variation), its data term with subsampling in closed form (Zhao et al.,
-"Fast Single Image Super-Resolution Using a New Analytical Solution for l2-l2 Problems", IEEE TIP 2016).
+Finds the most likely image, given the low-resolution image, its kernel, and the prior that natural images have few
+strong gradients. The method is half-quadratic splitting (Krishnan & Fergus, "Fast Image Deconvolution using
+Hyper-Laplacian Priors", NIPS 2009, with exponent 1, which is total variation). The data term, which contains the
+subsampling, is solved in closed form (Zhao et al., "Fast Single Image Super-Resolution Using a New Analytical Solution
+for l2-l2 Problems", IEEE TIP 2016).
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from mkgan_core.imaging.degradation import degrade_tensor
 
 # Chosen on photographs of kodak24 and bsds20; the result hardly depends on them (notebook "The last step").
 ROUNDS = 5
-COUPLING = 100.0  # of the image to its shrunk gradients
-SECOND = 0.25  # weight of the second derivatives, so that ramps stay ramps
+COUPLING = 100.0  # weight of the squared difference between the image's derivatives and the shrunk ones
+SECOND = 0.25  # weight of the second derivatives, which keep ramps from becoming steps
 ROUNDING = 1 / math.sqrt(12) / 255  # standard deviation of the low-resolution image's 8-bit rounding
-MARGIN = 4  # reaches of the kernel and a cubic, mirrored at every border as in back-projection
-STAY = 1.0  # weight of staying at the previous round's image; decides where no derivative does, at frequency 0
-LUMA = (0.299, 0.587, 0.114)
-DERIVATIVES = (  # weight, and value for each offset (row, column)
+MARGIN = 4  # width of the mirrored border, in reaches of the kernel and a cubic, as in back-projection
+STAY = 1.0  # weight of the squared change per round; needed at frequency 0, where all derivatives vanish
+LUMA = (0.299, 0.587, 0.114)  # BT.601
+DERIVATIVES = (  # weight, and coefficient at each offset (row, column)
     (1.0, {(0, 0): -1, (0, 1): 1}),
     (1.0, {(0, 0): -1, (1, 0): 1}),
     (SECOND, {(0, -1): 1, (0, 0): -2, (0, 1): 1}),
@@ -38,20 +39,20 @@ DERIVATIVES = (  # weight, and value for each offset (row, column)
 def reduce_variation(
     high: torch.Tensor, low: torch.Tensor, kernel: np.ndarray, scale: int, strength: float
 ) -> torch.Tensor:
-    """Reduce an enlargement's total variation while its degraded form remains the input, up to rounding.
+    """Reduce an enlargement's total variation, while degrading it still returns the input up to rounding.
 
-    Minimises |low - degrade(x)|² / (2 sigma²) + strength * sum of |derivatives of x| over the luma x, in a few rounds
-    that start from ``high``. All colours change by as much as the luma.
+    Minimises |low - degrade(x)|² / (2 ROUNDING²) + strength * (weighted sum of |derivatives of x|) over the luma x, in
+    a few rounds that start from ``high``. All colours change by as much as the luma.
 
     Args:
         high: (B, 3, s H, s W), in [0, 1].
         low: (B, 3, H, W), the observed image, in [0, 1].
-        kernel: (K, K), its blur.
-        scale: s.
-        strength: weight of the prior; about 2 for images in [0, 1].
+        kernel: (K, K), the image's blur.
+        scale: enlargement factor s.
+        strength: weight of the total variation; about 2 for images in [0, 1]. With 0, nothing changes.
 
     Returns:
-        As ``high``, not clipped.
+        (B, 3, s H, s W), not clipped.
     """
     if strength == 0:
         return high
@@ -64,13 +65,14 @@ def reduce_variation(
 
 
 class Restoration:
-    """The two steps of a round, for images of one size; each changes the image by a filtered residual.
+    """The two steps of a round, for one observed image. Each adds a filtered residual to the enlargement.
 
-    The low-resolution image is mirrored at its borders, and by some more pixels for a fast transform.
+    Before the transform, the low-resolution residual is mirrored at its borders, and padded with zeros to a size for
+    which the transform is fast.
 
     Args:
-        kernel: (K, K).
-        scale: s.
+        kernel: (K, K), the image's blur.
+        scale: enlargement factor s.
         low: (B, 1, H, W), the observed luma, in [0, 1].
     """
 
@@ -87,19 +89,19 @@ class Restoration:
         )
 
     def with_prior(self, x: torch.Tensor, strength: float) -> torch.Tensor:
-        """The image nearest to x whose derivatives are x's shrunk ones."""
+        """Change x, (B, 1, s H, s W), so that its derivatives shrink by strength / `COUPLING`, as well as they can."""
         height, width = x.shape[2:]
         wide = F.pad(x, (1,) * 4, mode="replicate")
         gathered = torch.zeros_like(wide)
-        for weight, taps in DERIVATIVES:  # by slices: a convolution with one channel would take ten times the memory
+        for weight, taps in DERIVATIVES:  # slices, because a one-channel convolution needs ten times the memory
             places = [
                 (value, (..., slice(1 + row, 1 + row + height), slice(1 + column, 1 + column + width)))
                 for (row, column), value in taps.items()
             ]
-            found = torch.zeros_like(x)
+            derivative = torch.zeros_like(x)
             for value, place in places:
-                found.add_(wide[place], alpha=value)
-            missing = F.softshrink(found, strength / COUPLING).sub_(found)
+                derivative.add_(wide[place], alpha=value)
+            missing = F.softshrink(derivative, strength / COUPLING).sub_(derivative)
             for value, place in places:
                 gathered[place].add_(missing, alpha=weight * value)
         gathered = gathered[..., 1:-1, 1:-1]
@@ -107,7 +109,10 @@ class Restoration:
         return x + change[..., : self._shape[0], : self._shape[1]]
 
     def with_data(self, x: torch.Tensor) -> torch.Tensor:
-        """The image nearest to x, by the derivatives, that degrades to the low-resolution one, up to rounding."""
+        """Change x, (B, 1, s H, s W), so that degrading it returns the low-resolution image, up to rounding.
+
+        The derivatives change as little as possible.
+        """
         rows, columns = self._mirrored
         residual = (self._low - degrade_tensor(x, self._kernel, self._scale))[..., rows[:, None], columns]
         equalised = torch.fft.rfft2(residual, s=self._low_size) * self._equalise
@@ -119,21 +124,21 @@ class Restoration:
 
 
 def luma(picture: torch.Tensor) -> torch.Tensor:
-    """(B, 1, H, W) of (B, 3, H, W), in the same range."""
+    """The BT.601 luma (B, 1, H, W) of RGB images (B, 3, H, W), in the same range."""
     return (picture * picture.new_tensor(LUMA)[:, None, None]).sum(dim=1, keepdim=True)
 
 
 def _fast(length: int) -> int:
-    """The next length whose Fourier transform is fast."""
+    """The smallest length, at least this one, whose Fourier transform is fast."""
     return scipy.fft.next_fast_len(length, real=True) or length
 
 
 def equaliser(kernel: np.ndarray, scale: int, low_size: Sequence[int]) -> torch.Tensor:
-    """One over the power that a residual of `Restoration.with_data` is expected to have at each frequency.
+    """The inverse of the power that `Restoration.with_data` expects of its residual, for each frequency.
 
     Args:
-        kernel: (K, K).
-        scale: s.
+        kernel: (K, K), the image's blur.
+        scale: enlargement factor s.
         low_size: (H, W) of the low-resolution image.
 
     Returns:
@@ -145,13 +150,13 @@ def equaliser(kernel: np.ndarray, scale: int, low_size: Sequence[int]) -> torch.
 def _transfers(
     kernel: np.ndarray, scale: int, low_size: Sequence[int]
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """What smooths by the derivatives; the same after the kernel's transpose; and `equaliser`."""
+    """Filters in the Fourier domain: inverse of the derivatives' power; the same times the kernel; `equaliser`."""
     size = [length * scale for length in low_size]
     rows, columns = (
         2 - 2 * torch.cos(2 * torch.pi * frequencies)
         for frequencies in (torch.fft.fftfreq(size[0])[:, None], torch.fft.rfftfreq(size[1])[None])
     )
-    roughness = rows + columns + SECOND * (rows + columns) ** 2  # the derivatives' power, weighted
+    roughness = rows + columns + SECOND * (rows + columns) ** 2  # weighted power of the derivatives
     smooth = 1 / (COUPLING * roughness + STAY)
     field = torch.zeros(*size)
     field[: len(kernel), : len(kernel)] = torch.as_tensor(kernel, dtype=field.dtype)

@@ -1,4 +1,4 @@
-"""Iterated back-projection (Irani & Peleg 1991): enlarge until the degraded enlargement is the input again."""
+"""Iterated back-projection (Irani & Peleg 1991): corrects an enlargement until degrading it returns the input."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     import torch
 
 
-# The most that the last round may leave of a residual at any frequency; beyond it the iteration is taken to diverge.
-# In 8 rounds the noise in DIV2KRK's kernels and in estimates comes to 1.3, and an estimate's phase is not to be trusted
-# there; true motion kernels come to 2.5 to 20.
+# If the residual of some frequency grows by more than this factor, max |1 - H|^rounds, the iteration counts as
+# divergent. In 8 rounds, DIV2KRK's kernels and estimates reach 1.3 because of their noise, where an estimate's phase is
+# unreliable; true motion kernels reach 2.5 to 20.
 GROWTH = 2.0
-BORDER = 4  # mirrored at every side, in reaches of one round: later rounds reach further, but hardly
-BYTES_PER_PIXEL = 80  # of the enlargement, at most in use at once
+BORDER = 4  # width of the mirrored border, in reaches of one round; later rounds reach further, with negligible weight
+BYTES_PER_PIXEL = 80  # peak memory per enlarged pixel
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class BackProjectionSettings:
     """Settings of `BackProjection`."""
 
     rounds: int = 20
-    """Corrections; method.md §3 measured 20."""
+    """Number of corrections; method.md §3 uses 20."""
 
 
 class BackProjection(StripUpscaler[BackProjectionSettings]):
-    """Upscaler `back-projection`: no training, the sanity check of any kernel."""
+    """Upscaler `back-projection`: needs no training, and serves as a sanity check of any kernel."""
 
     settings_class = BackProjectionSettings
     version = 4
@@ -65,23 +65,26 @@ class BackProjection(StripUpscaler[BackProjectionSettings]):
 
 
 def back_project(high: torch.Tensor, low: torch.Tensor, kernel: np.ndarray, scale: int, rounds: int) -> torch.Tensor:
-    """Add the enlarged residual ``low - degrade(high)`` to ``high`` that many times, all in one step.
+    """Compute all rounds of back-projection at once; a round adds the enlarged residual ``low - degrade(high)``.
 
-    Enlarging and degrading again is a convolution H of the low-resolution grid. So after n rounds the corrections add
-    up to the enlargement of (1 + (1 - H) + ... + (1 - H)^(n-1)) times the first residual, which the Fourier transform
-    gives at once. Away from the border that is the iteration; the border is mirrored, where the iteration mirrors
-    what it degrades and repeats what it enlarges.
+    Enlarging and degrading again is a convolution with a response H on the low-resolution grid. So the corrections of n
+    rounds add up to the enlargement of (1 + (1 - H) + ... + (1 - H)^(n-1)) times the first residual, which a Fourier
+    transform computes directly. This equals the iteration except at the border, where it mirrors the residual. There,
+    the iteration mirrors the image that it degrades, and replicates the edge of the residual that it enlarges.
 
-    Irani and Peleg's condition is |1 - H| < 1. A crooked kernel, such as motion's, turns the phase by more than a right
-    angle somewhere, and the iteration diverges. There the residual's phase is turned back before it is enlarged, so
-    that |H| stands for H.
+    The iteration converges if |1 - H| < 1 (Irani and Peleg). An irregular kernel, such as a motion blur, shifts the
+    phase of some frequencies by more than 90°, and the iteration diverges. For such a kernel, the residual's phase is
+    corrected before it is enlarged, so that |H| replaces H.
 
     Args:
-        high: (B, C, s H, s W), a first enlargement.
+        high: (B, C, s H, s W), an initial enlargement.
         low: (B, C, H, W), the observed image.
-        kernel: (K, K), its blur.
-        scale: s.
-        rounds: how many corrections.
+        kernel: (K, K), the image's blur.
+        scale: enlargement factor s.
+        rounds: number of corrections.
+
+    Returns:
+        (B, C, s H, s W), not clipped.
     """
     with importing:
         import torch
@@ -94,8 +97,8 @@ def back_project(high: torch.Tensor, low: torch.Tensor, kernel: np.ndarray, scal
     wide = residual[..., rows[:, None], columns]
     size = wide.shape[2:]
     response = _response(kernel, scale, size, low)
-    crooked = (1 - response).abs().max() ** rounds > GROWTH
-    turn = torch.exp(-1j * response.angle()) if crooked else torch.ones_like(response)
+    divergent = (1 - response).abs().max() ** rounds > GROWTH
+    turn = torch.exp(-1j * response.angle()) if divergent else torch.ones_like(response)
     total = turn
     for _ in range(rounds - 1):
         total = turn + (1 - response * turn) * total
@@ -104,7 +107,7 @@ def back_project(high: torch.Tensor, low: torch.Tensor, kernel: np.ndarray, scal
 
 
 def diverges(kernel: np.ndarray, scale: int, rounds: int) -> bool:
-    """Whether plain back-projection with this kernel blows up within so many rounds."""
+    """Whether plain back-projection with a kernel (K, K) diverges within ``rounds`` rounds, see `GROWTH`."""
     with importing:
         import torch
 
@@ -113,7 +116,7 @@ def diverges(kernel: np.ndarray, scale: int, rounds: int) -> bool:
 
 
 def _response(kernel: np.ndarray, scale: int, size: Sequence[int], like: torch.Tensor) -> torch.Tensor:
-    """H of the low-resolution grid, what enlarging and degrading does to each frequency, for an image of this size."""
+    """The response H of enlarging and degrading, for a low-resolution image of this size (h, w): (h, w // 2 + 1)."""
     with importing:
         import torch
 
@@ -127,19 +130,19 @@ def _response(kernel: np.ndarray, scale: int, size: Sequence[int], like: torch.T
 
 
 def reach_of(kernel: np.ndarray, scale: int) -> int:
-    """So many low-resolution pixels away, what `back_project` adds depends on the image no more, or hardly."""
+    """Distance in low-resolution pixels beyond which the image hardly changes what `back_project` adds."""
     return BORDER * _reach_of_round(kernel, scale)
 
 
 def _reach_of_round(kernel: np.ndarray, scale: int) -> int:
-    return len(kernel) // scale + 4  # with the four pixels of the cubic
+    return len(kernel) // scale + 4  # the cubic needs four pixels
 
 
 def with_surroundings(image: Image, region: Region, margin: int) -> tuple[Image, tuple[int, int]]:
-    """The region's box and ``margin`` pixels around it, as far as the image goes.
+    """Crop an image (H, W, ...) to a region's bounding box and up to ``margin`` pixels around it, inside the image.
 
     Returns:
-        The crop, and the (top, left) of the box inside it.
+        The crop, and the (top, left) of the bounding box in it.
     """
     top, left, bottom, right = region.box
     first_row, first_column = max(0, top - margin), max(0, left - margin)
