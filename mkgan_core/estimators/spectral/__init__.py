@@ -1,5 +1,5 @@
-"""The spectral estimator (ours, method.md §6): the blur read off the power spectrum of the low-resolution image.
+"""The spectral estimator (ours, method.md §6): estimates the blur from the low-resolution image's power spectrum.
 
-The spectrum of a natural image falls off in a known way, A |w|^-alpha with a mild orientation term; what it falls off
-faster is the blur's |K|², folded by the sampling.
+The power spectrum of a natural image decays as A |w|^-alpha, with a slight dependence on the direction. Whatever it
+decays faster is due to the blur's |K|², with aliases from the subsampling.
 """

@@ -1,4 +1,4 @@
-"""Estimator `spectral`: one Gaussian per region, and which regions have the same."""
+"""Estimator `spectral`: a Gaussian kernel per region; merges the regions that have the same blur."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ S = TypeVar("S", bound=SpectralSettings, default=SpectralSettings)
 
 
 class Spectral(Estimator[S]):
-    """Estimator `spectral`: the Gaussian whose spectrum explains the image's best; at x4 fitted as such."""
+    """Estimator `spectral`: the Gaussian kernel that best explains the image's spectrum, fitted directly at x4, too."""
 
     settings_class = SpectralSettings
     version = 7
@@ -45,7 +45,7 @@ class Spectral(Estimator[S]):
         found = fit([spectrum], scale, self.settings)
         others = self._measured(image, [other for other in context.regions if other.name != region.name])
         if others:
-            # drawn to the region that it differs from least
+            # shrink it towards the common blur with the most similar region
             nearest = min((self._compare(spectrum, other, scale) for _, other in others), key=lambda pair: pair.excess)
             found = replace(found, covariance=nearest.drawn(self.settings))
         return self.choose(image, spectrum, found, region, scale, one_of_several=bool(others))
@@ -60,18 +60,21 @@ class Spectral(Estimator[S]):
         *,
         one_of_several: bool,  # noqa: ARG002
     ) -> Kernel:
-        """The kernel of a fit; `Auto` looks at the spectrum again.
+        """Make the kernel of a fit; `Auto` overrides this to compare it with other kernels.
 
         Args:
-            image: (H, W, 3) in [0, 1].
+            image: (H, W, 3) in [0, 1], low resolution.
             spectrum: of the region.
-            fit: to it.
-            region: the part of the image.
+            fit: the Gaussian that was fitted to the spectrum.
+            region: the region whose blur is estimated.
             scale: 2 or 4.
-            one_of_several: whether the blur differs over the image.
+            one_of_several: whether the image has other regions with another blur.
+
+        Returns:
+            The kernel, (K, K) with sum 1, centred by the convention.
 
         Raises:
-            KernelError: if it leaves the blur too uncertain.
+            KernelError: if the estimate is too uncertain.
         """
         if not fit.uncertainty < self.settings.max_uncertainty:  # also true of NaN
             raise KernelError(
@@ -82,16 +85,19 @@ class Spectral(Estimator[S]):
         return Kernel(kernels.gaussian(fit.covariance, _size(fit.covariance, scale), scale))
 
     def merge(self, image: Image, regions: Sequence[Region], scale: int) -> list[Region]:
-        """Join the regions whose blur does not differ, the most alike first.
+        """Merge regions with the same blur, the most similar first.
 
-        Each pair is fitted twice, with one blur and with two; slope, orientation and noise are each region's own, so
-        that different content alone does not pass for different blur. A region that cannot be measured joins the
-        largest of the others.
+        Each pair of regions is fitted twice, with one blur and with two. Amplitude, slope, orientation and noise are
+        fitted per region, so that different content is not mistaken for different blur. Regions without a measurable
+        spectrum are merged into the largest of the others.
 
         Args:
-            image: (H, W, 3) in [0, 1].
-            regions: disjoint, covering the image.
+            image: (H, W, 3) in [0, 1], low resolution.
+            regions: disjoint; together they cover the image.
             scale: 2 or 4.
+
+        Returns:
+            The remaining regions, the largest first, or the whole image if no region has a measurable spectrum.
         """
         groups = self._measured(image, regions)
         if not groups:
@@ -109,18 +115,18 @@ class Spectral(Estimator[S]):
             joined = _join(a, b)
             rest = [group for group in groups if group[0] is not a and group[0] is not b]
             groups = [*rest, (joined, measure(image, joined, self.settings))]
-        found = sorted((region for region, _ in groups), key=lambda region: -region.area)
+        merged = sorted((region for region, _ in groups), key=lambda region: -region.area)
         for part in unmeasured:
-            found[0] = _join(found[0], part)
-        return found
+            merged[0] = _join(merged[0], part)
+        return merged
 
     def _measured(self, image: Image, regions: Sequence[Region]) -> list[tuple[Region, Spectrum]]:
-        """The regions that hold enough for a spectrum, each with it."""
-        found = []
+        """The regions that have enough texture for a spectrum, each with its spectrum."""
+        measured = []
         for region in regions:
             with suppress(KernelError):
-                found.append((region, measure(image, region, self.settings)))
-        return found
+                measured.append((region, measure(image, region, self.settings)))
+        return measured
 
     def _compare(self, one: Spectrum, other: Spectrum, scale: int) -> Comparison:
         with importing:
@@ -133,12 +139,12 @@ class Spectral(Estimator[S]):
 
 @dataclass(frozen=True)
 class Comparison:
-    """A region's blur beside that of another region.
+    """A region's blur compared with that of another region.
 
     Attributes:
-        shared: (2, 2) covariance of one blur for both.
-        own: that of the region, where each has its own.
-        excess: how much worse one blur explains both spectra, in the fit's cost.
+        shared: (2, 2), the covariance if both regions have one blur.
+        own: (2, 2), the region's covariance if each has its own blur.
+        excess: how much larger the misfit (`Fit.cost`) is with one blur.
     """
 
     shared: np.ndarray
@@ -146,14 +152,14 @@ class Comparison:
     excess: float
 
     def drawn(self, settings: SpectralSettings) -> np.ndarray:
-        """The region's covariance drawn to the shared one, along the logs, by the odds that both are one blur."""
+        """A weighted mean, in the logarithm, of the region's covariance and the shared one (method.md §6), (2, 2)."""
         weight = 1 / (1 + math.exp((settings.apart - self.excess) / settings.apart_doubt))
         shared, own = (_of_eigenvalues(np.log, covariance) for covariance in (self.shared, self.own))
         return _of_eigenvalues(np.exp, (1 - weight) * shared + weight * own)
 
 
 def _of_eigenvalues(function: Callable[[np.ndarray], np.ndarray], matrix: np.ndarray) -> np.ndarray:
-    """A function of a symmetric matrix, such as its logarithm."""
+    """Apply a function, such as the logarithm, to a symmetric matrix by way of its eigenvalues."""
     values, vectors = np.linalg.eigh(matrix)
     return (vectors * function(values)) @ vectors.T
 
@@ -164,6 +170,6 @@ def _join(a: Region, b: Region) -> Region:
 
 
 def _size(covariance: np.ndarray, scale: int) -> int:
-    """Odd side that holds three deviations, at least the 13 of the comparison."""
+    """Odd side that covers three standard deviations, and is at least as large as the support of kernel comparisons."""
     reach = 3 * math.sqrt(float(np.linalg.eigvalsh(covariance)[-1]))
     return max(kernels.COMPARISON_SIZE + 4 * (scale - 2), 2 * math.ceil(reach) + 1)

@@ -1,4 +1,4 @@
-"""What enlarging with one kernel costs where another is the true one, and the mean that costs least (method.md §6)."""
+"""The expected error of enlarging with a wrong kernel, and the mean kernel that minimises it (method.md §6)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ ROUNDS = 20  # of back-projection
 
 
 class ExpectedError:
-    """The mean squared error of enlarging images whose power falls as |w|^-slope, in closed form.
+    """The mean squared error of enlarging images with the power spectrum |w|^-slope, in closed form.
 
-    Enlarging an image by back-projection with the kernel u is bicubic enlargement E of the equalised image. After n
-    rounds at the low-resolution frequency f, whose aliases are the w_m,
+    Enlarging an image by back-projection with the kernel u equals bicubic enlargement E of an equalised image. After n
+    rounds, at a low-resolution frequency f with aliases w_m, the equaliser is
 
         g_u(f) = sum over k = 0 to n of (1 - c_u(f))^k,   c_u(f) = sum over m of K_u(w_m) E(w_m)
 
-    Where t is the true kernel and the image's frequencies, of power P, are independent of each other, the error is
+    If t is the true kernel, and the image's frequencies are independent with power P, the error is
 
         sum over f and m of P_m (1 - g_u E_m K_t,m)² + (g_u E_m)² sum over n != m of K_t,n² P_n
 
@@ -38,18 +38,26 @@ class ExpectedError:
         self.unequalised = self._errors(np.ones(self.cubic.shape[1]))
 
     def relative(self, weights: np.ndarray) -> np.ndarray:
-        """For each candidate as the true kernel, (N,): the error over that of plain bicubic enlargement, with the mean
-        of the candidates by weights (N,) as the kernel.
+        """The error of enlarging with the candidates' weighted mean, relative to that of bicubic enlargement.
+
+        Args:
+            weights: (N,), sum 1.
+
+        Returns:
+            (N,), for each candidate as the true kernel.
         """
         restored = (np.tensordot(weights, self.kernels, axes=1) * self.cubic).sum(axis=0)
         return self._errors(np.sum([(1 - restored) ** k for k in range(ROUNDS + 1)], axis=0)) / self.unequalised
 
     def best(self, chances: np.ndarray, caution: float = 0.0) -> np.ndarray:
-        """The weights (N,), sum 1, of the mean that is expected to cost least.
+        """The weights of the mean kernel with the smallest expected error.
 
         Args:
-            chances: (N,), sum 1, that each candidate is the true kernel.
-            caution: what is lost against bicubic enlargement counts so many times more.
+            chances: (N,), sum 1, the probability that each candidate is the true kernel.
+            caution: additional weight of the part of an error that exceeds that of bicubic enlargement.
+
+        Returns:
+            (N,), sum 1.
         """
 
         def cost(weights: np.ndarray) -> float:
@@ -63,6 +71,7 @@ class ExpectedError:
         return min((start, weights / weights.sum()), key=cost)
 
     def _errors(self, equalised: np.ndarray) -> np.ndarray:
+        """The error (N,) for each candidate as the true kernel, given the equaliser g (frequencies,)."""
         passed = equalised * self.cubic
         folded = self.kernels**2 * self.power
         kept = self.power * (1 - passed * self.kernels) ** 2

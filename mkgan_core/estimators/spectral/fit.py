@@ -1,4 +1,4 @@
-"""The model behind the spectral estimator (method.md §6), fitted to measured spectra."""
+"""The model of the spectral estimator (method.md §6), and its fit to measured spectra."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from scipy.optimize import least_squares
 from mkgan_core.estimators.spectral.settings import SpectralSettings
 from mkgan_core.estimators.spectral.spectrum import Spectrum
 
-START_DEVIATIONS = (1.2, 1.8)  # high-resolution pixels at x2
+START_DEVIATIONS = (1.2, 1.8)  # initial standard deviations of the blur, in high-resolution pixels at x2
 
 
 @dataclass(frozen=True)
 class Fit:
-    """The blur found.
+    """A fitted Gaussian blur.
 
     Attributes:
         covariance: (2, 2) in squared high-resolution pixels, axes row and column.
-        uncertainty: standard deviation of the log of the covariance's trace, by the curvature of the fit.
-        cost: half the sum of squared (softened) deviations from spectra and priors.
+        uncertainty: standard deviation of the log of the covariance's trace, from the curvature of the objective.
+        cost: the misfit, half the sum of squared (softened) residuals of spectra and priors.
     """
 
     covariance: np.ndarray
@@ -31,30 +31,30 @@ class Fit:
 
 
 def _prior(spectrum: Spectrum, settings: SpectralSettings) -> tuple[np.ndarray, np.ndarray]:
-    """Expected slope and orientation terms, and their standard deviations."""
+    """Prior mean and standard deviation, (3,) each, of the slope and the two orientation terms."""
     slope = settings.slope + settings.slope_by_contrast * spectrum.contrast
     return np.array([slope, 0, 0]), np.array([settings.slope_std, settings.tilt_std, settings.tilt_std])
 
 
 class _Model:
-    """Log power at the frequencies in use, as a function of the parameters, with its derivatives.
+    """The log power at the N used frequencies, and its derivatives, as functions of the parameters.
 
     The model of the low-resolution power at a frequency f, with w = (f + m) / s for each alias m and the angle t of w:
 
         S(f) = sum over m of |K(w)|² A |w|^-alpha exp(b cos 2t + c sin 2t) + sigma²,  |K(w)|² = exp(-4 pi² w^T C w)
 
-    Parameters: log A, alpha, b, c (orientation), the three entries a00, a10, a11 of a Cholesky factor of the blur's
-    covariance C (diagonal as logs), log of the noise above rounding.
+    The eight parameters are log A, alpha, b and c (orientation), the entries a00, a10 and a11 of a Cholesky factor of
+    the blur's covariance C (a00 and a11 as logs), and the log of sigma² relative to rounding noise.
     """
 
     def __init__(self, spectrum: Spectrum, scale: int, settings: SpectralSettings) -> None:
         side = settings.window
         rows, columns = np.meshgrid(np.fft.fftfreq(side), np.fft.rfftfreq(side), indexing="ij")
         use = np.hypot(rows, columns) * side >= settings.lowest
-        use &= ~((columns == 0) & (rows < 0))  # the other half of a symmetric line
+        use &= ~((columns == 0) & (rows < 0))  # equal to the power at the opposite row
         self.measured = np.log(spectrum.power[use] + 1e-14)
         self.noise = spectrum.noise
-        # the scale² frequencies of the high-resolution image that sampling folds onto each of these, as (aliases, N)
+        # the scale² high-resolution frequencies that become aliases of each of these, (aliases, N)
         shifts = np.arange(scale)
         w_rows, w_columns = (
             ((f[use] + shift + 0.5 * scale) % scale - 0.5 * scale) / scale
@@ -69,7 +69,7 @@ class _Model:
         """Log power (N,) and its derivatives (N, 8)."""
         amplitude, slope, b, c, a00, a10, a11, noise = p
         rows, columns = self.w
-        first, second = rows * np.exp(a00) + columns * a10, columns * np.exp(a11)  # |L^T w|² is w^T Sigma w
+        first, second = rows * np.exp(a00) + columns * a10, columns * np.exp(a11)  # L^T w; its square is w^T C w
         image = amplitude - slope * self.log_radius + b * self.cosine + c * self.sine
         parts = np.exp(image - 4 * np.pi**2 * (first**2 + second**2))
         floor = self.noise * np.exp(noise)
@@ -91,25 +91,30 @@ class _Model:
 def fit(spectra: Sequence[Spectrum], scale: int, settings: SpectralSettings) -> Fit:
     """Maximum a posteriori fit of one blur to the spectra of one or more regions.
 
-    The blur is shared; amplitude, slope, orientation and noise are fitted per region. What is expected of slope and
-    orientation varies less within a photograph than between photographs (`SpectralSettings.slope_alike`).
+    The blur is shared; amplitude, slope, orientation and noise are fitted per region. The priors of slope and
+    orientation correlate, because regions of one photograph resemble each other (`SpectralSettings.slope_alike`).
 
-    Soft-L1 deviations of the log spectrum, Gaussian priors. A bin's deviation counts as one unit: neighbouring bins
-    deviate together, so there are far fewer independent ones than bins, and the priors keep their weight.
+    The objective is the soft-L1 loss of the log spectra plus Gaussian priors. Every bin has unit weight: because the
+    deviations of neighbouring bins are correlated, a larger weight would overrule the priors.
+
+    Args:
+        spectra: of the regions of one image.
+        scale: 2 or 4.
+        settings: window, priors and robustness.
     """
-    # the blur's three parameters, then five of each region; as the model's eight
+    # all parameters: three of the blur, then five per region; a row has one region's, in the order of the model
     order = np.array([[3, 4, 5, 6, 0, 1, 2, 7]]) + 5 * np.arange(len(spectra))[:, None]
     order[:, 4:7] = [0, 1, 2]
     return _solve(spectra, scale, settings, order)[0]
 
 
 def fit_apart(spectra: Sequence[Spectrum], scale: int, settings: SpectralSettings) -> list[Fit]:
-    """As `fit`, but with a blur for each region; the cost of each is that of all together."""
+    """As `fit`, but with a separate blur for each region; every cost is that of the joint fit."""
     return _solve(spectra, scale, settings, np.arange(8 * len(spectra)).reshape(-1, 8))
 
 
 def _solve(spectra: Sequence[Spectrum], scale: int, settings: SpectralSettings, order: np.ndarray) -> list[Fit]:
-    """The fit of every blur; ``order`` (R, 8) says where each region's parameters stand among all."""
+    """Fit all blurs; ``order`` (R, 8) has the indices of each region's parameters among all parameters."""
     models = [_Model(spectrum, scale, settings) for spectrum in spectra]
     slack, count = settings.robustness, int(order.max()) + 1
     centres = np.array([settings.slope + settings.slope_by_contrast * spectrum.contrast for spectrum in spectra])
@@ -129,7 +134,7 @@ def _solve(spectra: Sequence[Spectrum], scale: int, settings: SpectralSettings, 
             predicted, derivatives = model(p)
             z = np.abs(predicted - model.measured) / slack
             root = np.sqrt(1 + z * z)
-            # d soft / d deviation; towards zero it tends to one
+            # derivative of the softened residual, which tends to 1 at zero
             steep = np.where(z > 1e-4, z / root / np.sqrt(np.maximum(2 * (root - 1), 1e-12)), 1.0)
             part = np.zeros((len(steep) + 1, count))
             part[:-1, own] = derivatives * steep[:, None]
@@ -137,16 +142,16 @@ def _solve(spectra: Sequence[Spectrum], scale: int, settings: SpectralSettings, 
             parts.append(part)
         return np.concatenate(parts)
 
-    derivatives: Any = jacobian  # scipy's stub knows only the names of finite differences
+    derivatives: Any = jacobian  # scipy's stub accepts only the names of finite differences
 
     def search(deviation: float) -> Any:
         blur = np.log(deviation * scale / 2)
         start = np.zeros(count)
         for spectrum, model, own, centre in zip(spectra, models, order, centres, strict=True):
             start[own] = [0, centre, 0, 0, blur, 0, blur, 0.2]
-            heard = model.measured > np.log(spectrum.noise) + 2
+            above_noise = model.measured > np.log(spectrum.noise) + 2
             offset = model.measured - model(start[own])[0]
-            start[own[0]] = np.median(offset[heard if heard.any() else slice(None)])
+            start[own[0]] = np.median(offset[above_noise if above_noise.any() else slice(None)])
         return least_squares(residuals, start, jac=derivatives, x_scale="jac", max_nfev=100)
 
     best = min((search(deviation) for deviation in START_DEVIATIONS), key=lambda found: found.cost)
@@ -155,7 +160,7 @@ def _solve(spectra: Sequence[Spectrum], scale: int, settings: SpectralSettings, 
 
 
 def _blur(best: Any, posterior: np.ndarray, own: np.ndarray) -> Fit:
-    """The blur whose three parameters are at ``own``."""
+    """The blur whose three parameters have the indices ``own``."""
     a00, a10, a11 = best.x[own]
     factor = np.array([[np.exp(a00), 0], [a10, np.exp(a11)]])
     covariance = factor @ factor.T
@@ -168,7 +173,7 @@ def _blur(best: Any, posterior: np.ndarray, own: np.ndarray) -> Fit:
 def _priors(
     order: np.ndarray, count: int, slopes: np.ndarray, log_deviation: float, settings: SpectralSettings
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows W (N, count) and values v (N,) so that the priors' share of the residuals is W p - v."""
+    """Matrix W (N, count) and vector v (N,); the priors' residuals of the parameters p are W p - v."""
     regions, nothing = len(order), np.zeros(len(order))
     slope, tilt = (
         _whiten(regions, std, alike)
@@ -187,19 +192,19 @@ def _priors(
 
 
 def _whiten(count: int, std: float, alike: float) -> np.ndarray:
-    """W (count, count), |W x|² = x^T C^-1 x, of values with deviation ``std`` that correlate by ``alike``."""
+    """W (count, count) with |W x|² = x^T C^-1 x, for standard deviation ``std`` and correlation ``alike`` in C."""
     covariance = std**2 * ((1 - alike) * np.eye(count) + alike)
     return np.linalg.cholesky(np.linalg.inv(covariance)).T
 
 
 def explain(kernel: np.ndarray, spectrum: Spectrum, scale: int, settings: SpectralSettings) -> float:
-    """How badly a given kernel explains a spectrum, image and noise fitted to it: comparable to `Fit.cost`.
+    """The misfit of a given kernel, comparable to `Fit.cost`; amplitude, slope, orientation and noise are fitted.
 
     Args:
         kernel: (K, K) by the convention.
         spectrum: of the region.
         scale: 2 or 4.
-        settings: of the fit.
+        settings: as for `fit`.
     """
     model = _Model(spectrum, scale, settings)
     taps = np.arange(len(kernel))
@@ -220,11 +225,11 @@ def explain(kernel: np.ndarray, spectrum: Spectrum, scale: int, settings: Spectr
 
 
 def _soften(deviation: np.ndarray, slack: float) -> np.ndarray:
-    """Small deviations as they are, large ones by their root (soft L1)."""
+    """The residual whose square is the soft-L1 loss: linear for small deviations, a square root for large ones."""
     z = deviation / slack
     return slack * np.sign(z) * np.sqrt(2 * (np.sqrt(1 + z * z) - 1))
 
 
 def _noise_weight(noise: float, settings: SpectralSettings) -> float:
-    """Of the prior on the log of the noise above rounding; less than rounding leaves is not to be had."""
+    """Weight of the prior on ``noise``, the log relative to rounding noise; ten times larger if that is negative."""
     return (1 if noise > 0 else 10) / settings.noise_std

@@ -1,4 +1,4 @@
-"""What an image's spectrum says against a kernel that was found without looking at it (method.md §4, health check)."""
+"""Health check (method.md §4): rejects a kernel that was estimated without the spectrum and contradicts it."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from mkgan_core.importing import importing
 
 
 def check(kernel: np.ndarray, image: Image, region: Region, scale: int) -> None:
-    """Compare how well a kernel explains the spectrum with how well the kernel of a bicubic reduction does.
+    """Compare a kernel's misfit to the spectrum with that of the bicubic kernel.
 
-    One that does worse (too broad, two spots instead of one) claims that frequencies were suppressed which are there;
-    enlarging with it makes stripes, and a picture worse than plain bicubic enlargement.
+    A kernel with a larger misfit (too broad, or two spots instead of one) suppresses frequencies that the image still
+    contains. Enlarging with it creates stripes, and is worse than bicubic enlargement.
 
     Args:
         kernel: (K, K) by the convention.
         image: (H, W, 3) in [0, 1], low resolution.
-        region: the part of the image that the kernel is for.
+        region: the region whose blur was estimated.
         scale: 2 or 4.
 
     Raises:
-        KernelError: if the bicubic kernel explains the spectrum better. A region with too little texture for a
-            spectrum speaks against nothing.
+        KernelError: if the bicubic kernel explains the spectrum better. If the region has too little texture for a
+            spectrum, every kernel passes.
     """
     with importing:
         from mkgan_core.estimators.spectral.fit import explain
@@ -37,10 +37,10 @@ def check(kernel: np.ndarray, image: Image, region: Region, scale: int) -> None:
         spectrum = measure(image, region, settings)
     except KernelError:
         return
-    found, none = (explain(candidate, spectrum, scale, settings) for candidate in (kernel, kernels.bicubic(scale)))
-    if found > none:
+    misfit, plain = (explain(candidate, spectrum, scale, settings) for candidate in (kernel, kernels.bicubic(scale)))
+    if misfit > plain:
         raise KernelError(
-            f"the kernel found for {region.subject} contradicts its spectrum (misfit {found:.0f}; a plain "
-            f"bicubic reduction has {none:.0f})",
+            f"the kernel estimated for {region.subject} contradicts its spectrum (misfit {misfit:.0f}; the "
+            f"bicubic kernel has {plain:.0f})",
             "use auto or spectral",
         )

@@ -1,4 +1,4 @@
-"""The measured spectrum: Welch's mean over the windows of a region."""
+"""Measures the power spectrum of a region by Welch's method, as the mean over windows."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from mkgan_core.estimators.spectral.settings import SpectralSettings
 from mkgan_core.imaging.images import Image
 from mkgan_core.imaging.regions import Region
 
-ROUNDING = 1 / 12 / 255**2  # variance that 8-bit rounding adds
-SATURATED = 0.1  # share of black or white pixels from which a window is left out: clipping adds high frequencies
-BATCH = 512  # windows transformed at a time
-MOST_WINDOWS = 12_000  # of a colour: those of 3 megapixels; more would only cost memory
+ROUNDING = 1 / 12 / 255**2  # variance of 8-bit rounding noise
+SATURATED = 0.1  # largest share of black or white pixels in a window, because clipping adds high frequencies
+BATCH = 512  # windows per Fourier transform
+MOST_WINDOWS = 12_000  # per colour channel, enough for 3 megapixels; more would only cost memory
 _REMEDY = "use kernelgan, or a larger region"
 
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Mean power of an image's windows on the half plane of `numpy.fft.rfft2`.
+    """Mean power spectrum of a region's windows.
 
     Attributes:
-        power: (n, n // 2 + 1), every window divided by the root of its variance, so that strong edges do not rule.
-        noise: what rounding alone would amount to, on the same scale.
-        contrast: mean log variance of the windows, above that of the whole image's.
+        power: (n, n // 2 + 1), on the half plane of `numpy.fft.rfft2`. The power of each window is divided by the
+            window's standard deviation, so that strong edges do not dominate.
+        noise: the power of 8-bit rounding noise, on the same scale.
+        contrast: mean log variance of the region's windows minus that of all windows of the image.
     """
 
     power: np.ndarray
@@ -36,10 +37,17 @@ class Spectrum:
 
 
 def measure(image: Image, region: Region, settings: SpectralSettings) -> Spectrum:
-    """Welch's spectrum of all colours over the windows that lie in the region, tapered edges apart.
+    """Average the spectra of all colour channels over the windows inside a region.
+
+    Windows with many clipped pixels, and those with the lowest contrast, are left out.
+
+    Args:
+        image: (H, W, 3) in [0, 1], low resolution.
+        region: the region to measure.
+        settings: side of the windows, and the limits for their selection.
 
     Raises:
-        KernelError: if the region holds too few windows with structure.
+        KernelError: if the image is smaller than a window, or the region has too few windows with structure.
     """
     side = settings.window
     hann = np.hanning(side + 2)[1:-1]
@@ -54,18 +62,18 @@ def measure(image: Image, region: Region, settings: SpectralSettings) -> Spectru
         raise KernelError(
             f"{region.subject} is smaller than a window of {side} pixels", "use bicubic, or a larger image"
         )
-    # another region's blur is most of the error where a window holds some of it
+    # windows that contain another region, with another blur, would cause most of the error
     inside = np.einsum("nij,ij->n", windows(region.mask), taper**2) >= settings.fill * (taper**2).sum()
     powers, variances, elsewhere = [], [], []
     for channel in range(image.shape[2]):
-        found = windows(image[..., channel])
-        kept = ((found <= 0) | (found >= 1)).mean(axis=(1, 2)) <= SATURATED
-        variance = found[kept].var(axis=(1, 2), dtype=np.float64)
+        tiles = windows(image[..., channel])
+        kept = ((tiles <= 0) | (tiles >= 1)).mean(axis=(1, 2)) <= SATURATED
+        variance = tiles[kept].var(axis=(1, 2), dtype=np.float64)
         variances.append(variance[inside[kept]])
         elsewhere.append(variance[~inside[kept]])
-        found = found[kept & inside].astype(np.float64)
-        for first in range(0, len(found), BATCH):
-            part = found[first : first + BATCH]
+        tiles = tiles[kept & inside].astype(np.float64)
+        for first in range(0, len(tiles), BATCH):
+            part = tiles[first : first + BATCH]
             part = (part - (part * taper).sum(axis=(1, 2), keepdims=True) / taper.sum()) * taper
             powers.append(np.abs(np.fft.rfft2(part)) ** 2 / (taper**2).sum())
     variance = np.concatenate(variances)
@@ -90,5 +98,5 @@ def measure(image: Image, region: Region, settings: SpectralSettings) -> Spectru
 
 
 def _rich(variance: np.ndarray, settings: SpectralSettings) -> np.ndarray:
-    """Which windows have structure."""
+    """Whether each window has structure, bool (N,), by the windows' variances (N,)."""
     return variance > max(np.quantile(variance, settings.flattest), 10 * ROUNDING)
