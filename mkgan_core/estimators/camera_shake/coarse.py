@@ -1,4 +1,4 @@
-"""The kernel on the low-resolution grid, coarse to fine, as if nothing had been left out between its pixels."""
+"""Estimates the kernel on the low-resolution grid, from coarse to fine, ignoring the subsampling."""
 
 from __future__ import annotations
 
@@ -14,18 +14,25 @@ from mkgan_core.estimators.camera_shake.settings import CameraShakeSettings
 from mkgan_core.imaging import kernels
 from mkgan_core.machine.progress import check
 
-_EARLY_SPECK = 0.02  # share of the sum below which isolated spots are removed before the last round of a level
+_EARLY_SPECK = 0.02  # as `CameraShakeSettings.speck`, but in all rounds of a level except the last
 
 
 def estimate(plane: np.ndarray, mask: np.ndarray, settings: CameraShakeSettings) -> np.ndarray:
-    """The kernel (K, K) of a plane, on the plane's own grid, its centre of mass within half a pixel of the middle.
+    """Estimate the kernel of a plane on the plane's own grid.
 
     Args:
-        plane: (H, W) luma in [0, 1].
-        mask: bool (H, W): gradients elsewhere do not count.
+        plane: (H, W) luma in [0, 1], low resolution.
+        mask: bool (H, W); only gradients inside it are used.
         settings: of the estimator.
+
+    Returns:
+        (K, K), sum 1, K odd, with the centre of mass within half a pixel of the middle.
+
+    Raises:
+        KernelError: if the plane has no edges.
+        Stopped: between two rounds, if the run is being stopped.
     """
-    reach = settings.size / 2 + 5  # kernels are not centred before they are found
+    reach = settings.size / 2 + 5  # with a margin, because the kernel may first be off centre
     sides = [2 * int(np.ceil(reach * ratio / 2)) + 1 for ratio in settings.levels]
     kernel = _line(sides[0])
     for ratio, side in zip(settings.levels, sides, strict=True):
@@ -48,7 +55,7 @@ def estimate(plane: np.ndarray, mask: np.ndarray, settings: CameraShakeSettings)
 def _kernel(
     latent: np.ndarray, observed: np.ndarray, inside: np.ndarray, start: np.ndarray, ridge: float
 ) -> np.ndarray:
-    """The kernel that makes the observed gradients of the latent ones."""
+    """The kernel that best maps the latent image's gradients inside the mask to the observed ones (least squares)."""
     side = len(start)
     middle = slice(side // 2, -(side // 2))
 
@@ -61,20 +68,20 @@ def _kernel(
 
 
 def _line(side: int) -> np.ndarray:
-    """Three pixels in a row: hardly a blur, but no single pixel, which would explain every image by itself."""
+    """The initial kernel: three pixels in a row, almost no blur. A single pixel would already explain every image."""
     kernel = np.zeros((side, side))
     kernel[side // 2, side // 2 - 1 : side // 2 + 2] = 1 / 3
     return kernel
 
 
 def resized(kernel: np.ndarray, side: int) -> np.ndarray:
-    """The kernel on a grid of so many pixels over the same extent, by linear interpolation, sum 1."""
+    """Resample a kernel of the same extent to (side, side) by linear interpolation; sum 1."""
     wide = np.asarray(zoom(kernel, side / len(kernel), order=1, grid_mode=True, mode="grid-constant"))
     return wide / wide.sum()
 
 
 def middled(kernel: np.ndarray) -> np.ndarray:
-    """Moved by whole pixels, so that its centre of mass is in the middle; what leaves the grid is lost."""
+    """Shift a kernel by whole pixels, so that its centre of mass is in the middle, and crop it; sum 1."""
     rows, columns = np.round(len(kernel) // 2 - kernels.centre_of_mass(kernel)).astype(int)
     size = len(kernel)
     moved = np.zeros_like(kernel)
@@ -85,10 +92,10 @@ def middled(kernel: np.ndarray) -> np.ndarray:
 
 
 def cleaned(kernel: np.ndarray, floor: float, speck: float) -> np.ndarray:
-    """Without values below a share of the largest, and without isolated spots below a share of the sum; sum 1."""
+    """Remove values below ``floor`` times the largest, and isolated spots below ``speck`` times the sum; sum 1."""
     kernel = np.where(kernel < floor * kernel.max(), 0, kernel)
-    found: Any = label(kernel > 0, np.ones((3, 3)))  # its stub knows no arrays
-    spots, count = found
+    labelled: Any = label(kernel > 0, np.ones((3, 3)))  # scipy's stub knows no arrays
+    spots, count = labelled
     for number in range(1, count + 1):
         spot = spots == number
         if kernel[spot].sum() < speck * kernel.sum():

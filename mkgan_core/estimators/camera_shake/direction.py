@@ -1,4 +1,4 @@
-"""Whether the image tells a kernel from the same kernel turned by 180 degrees, which its spectrum cannot."""
+"""Distinguishes a kernel from the same kernel rotated by 180°, which the power spectrum cannot do."""
 
 from __future__ import annotations
 
@@ -6,25 +6,26 @@ import numpy as np
 
 from mkgan_core.imaging.aliases import response
 
-NOISE = 0.01  # Wiener's ratio of noise to signal
-EDGE = 24  # pixels that the window's edge reaches, and are not judged
+NOISE = 0.01  # noise-to-signal ratio of the Wiener filter
+EDGE = 24  # width of the border that is left out, in pixels, because the taper changes it
 
 
 def relative_sparsity(plane: np.ndarray, kernel: np.ndarray, scale: int) -> float:
-    """How much sparser an image's gradients become by sharpening with a kernel than with the kernel turned.
+    """Compare the gradients of an image sharpened with a kernel and with the rotated kernel.
 
-    Sharpening is Wiener's on the low-resolution grid; sparsity is the root mean of the gradients over their root mean
-    square, which rings and ghosts raise (Krishnan, Tay and Fergus 2011 use the mean). A kernel whose phase is right
-    has a sparser image than its mirror image; of a wrong one both are as bad.
+    The image is sharpened by a Wiener filter on the low-resolution grid. The measure is (mean of √|g|)² of the
+    gradients g over their root mean square. It is small for sparse gradients, and rings and ghosts raise it (Krishnan,
+    Tay and Fergus, CVPR 2011, use the mean of |g|). A kernel with the right phase makes the gradients sparser than the
+    rotated kernel does; with a wrong kernel, both are equally bad.
 
     Args:
-        plane: (H, W) luma, at least 64 pixels a side.
+        plane: (H, W) luma, at least 64 pixels along each side.
         kernel: (K, K) by the convention.
         scale: 2 or 4.
 
     Returns:
-        The kernel's sparsity over the turned one's: below 1 where the image speaks for the kernel, about 1 where it
-        says nothing, as of a symmetric kernel.
+        The kernel's measure over that of the rotated kernel: below 1 if the image supports the kernel, and about 1 if
+        it cannot decide, for example because the kernel is symmetric.
     """
     down, along = (np.hanning(side) ** 0.25 for side in plane.shape)
     image = np.fft.fft2((plane - plane.mean()) * np.outer(down, along))

@@ -1,4 +1,4 @@
-"""The kernel that makes one image of another, by least squares on gradients."""
+"""Least squares for the kernel that blurs one image into another."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 from mkgan_core.errors import KernelError
 from mkgan_core.estimators.camera_shake.fourier import backward, forward, good_side
 
-_STEPS = 200  # of the search
+_STEPS = 200  # of the projected gradient method
 
 
 @dataclass(frozen=True)
 class Equations:
-    """Normal equations of a kernel's values, in the order of a flattened (K, K) array.
+    """Normal equations ``matrix @ k = right`` for a kernel's values k, flattened from (K, K).
 
     Attributes:
         matrix: (K², K²).
@@ -28,20 +28,20 @@ class Equations:
         return Equations(self.matrix + other.matrix, self.right + other.right)
 
     def plus(self, matrix: np.ndarray) -> Equations:
-        """With a quadratic penalty of the values."""
+        """Add a quadratic penalty of the values, given by its matrix (K², K²)."""
         return Equations(self.matrix + matrix, self.right)
 
 
 def equations(latent: np.ndarray, observed: np.ndarray, size: int, scale: int) -> Equations:
-    """Of the kernel k that makes ``observed[n] = sum over j of k[j] latent[scale n + j]`` hold best.
+    """The normal equations of the kernel k that best solves ``observed[n] = sum over j of k[j] latent[scale n + j]``.
 
-    Sums of products of latent samples depend on their distance and phase only, but for the border; the Fourier
-    transform gives them for all distances at once, with the few at the border that no observed pixel begins at.
+    Their entries are correlations of the latent image's sub-sampling phases. A Fourier transform computes these for all
+    distances at once. They contain a few products at the border that belong to no observed pixel.
 
     Args:
         latent: (scale (h - 1) + size, scale (w - 1) + size).
         observed: (h, w).
-        size: K.
+        size: side K of the kernel.
         scale: subsampling factor.
 
     Example:
@@ -63,55 +63,63 @@ def equations(latent: np.ndarray, observed: np.ndarray, size: int, scale: int) -
     matrix, right = np.zeros((size,) * 4), np.zeros((size, size))
     for row, column in phases:
         rows, columns = (np.arange(len(range(first, size, scale))) for first in (row, column))
-        found = backward(transforms[row, column] * target, shape)
-        right[row::scale, column::scale] = found[: len(rows), : len(columns)]
+        products = backward(transforms[row, column] * target, shape)
+        right[row::scale, column::scale] = products[: len(rows), : len(columns)]
         for row2, column2 in phases:
             rows2, columns2 = (np.arange(len(range(first, size, scale))) for first in (row2, column2))
-            found = backward(transforms[row, column] * transforms[row2, column2].conj(), shape)
+            products = backward(transforms[row, column] * transforms[row2, column2].conj(), shape)
             down, along = (rows[:, None] - rows2) % shape[0], (columns[:, None] - columns2) % shape[1]
-            matrix[row::scale, column::scale, row2::scale, column2::scale] = found[
+            matrix[row::scale, column::scale, row2::scale, column2::scale] = products[
                 down[:, None, :, None], along[None, :, None, :]
             ]
     return Equations(matrix.reshape(size**2, size**2), right.ravel())
 
 
 def differences(size: int) -> np.ndarray:
-    """(size², size²), the quadratic form of the squared differences of neighbours, zeros around the kernel."""
+    """Matrix (size², size²) of the sum of squared differences between neighbours; the kernel is surrounded by zeros."""
     steps = np.diff(np.eye(size), axis=0, prepend=0, append=0)
     square, same = steps.T @ steps, np.eye(size)
     return np.kron(square, same) + np.kron(same, square)
 
 
 def not_negative(system: Equations, start: np.ndarray) -> np.ndarray:
-    """The solution without negative values (K, K), by accelerated projected gradients (Beck and Teboulle 2009).
+    """Solve normal equations under the constraint that no value is negative.
 
-    Restarted where it overshoots (O'Donoghue and Candès 2015).
+    Uses the accelerated projected gradient method (Beck and Teboulle 2009), and restarts the acceleration when it
+    overshoots (O'Donoghue and Candès 2015).
+
+    Args:
+        system: the normal equations.
+        start: (K, K), the initial kernel.
+
+    Returns:
+        (K, K).
 
     Raises:
-        KernelError: if it is zero, as where there are no edges.
+        KernelError: if the solution is zero, for example because the image has no edges.
     """
     matrix, right = system.matrix, system.right
-    longest, norm = np.ones(len(right)), 0.0
+    vector, eigenvalue = np.ones(len(right)), 0.0
     for _ in range(20):
-        longest = matrix @ longest
-        norm = float(np.linalg.norm(longest))
-        if norm == 0:
+        vector = matrix @ vector
+        eigenvalue = float(np.linalg.norm(vector))
+        if eigenvalue == 0:
             raise _no_edges()
-        longest /= norm
-    rate, momentum = 1 / (1.02 * norm), 1.0
+        vector /= eigenvalue
+    rate, momentum = 1 / (1.02 * eigenvalue), 1.0
     kernel = ahead = start.ravel()
     for _ in range(_STEPS):
-        found = np.maximum(ahead - rate * (matrix @ ahead - right), 0)
+        stepped = np.maximum(ahead - rate * (matrix @ ahead - right), 0)
         following = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
-        if (ahead - found) @ (found - kernel) > 0:
-            following, ahead = 1.0, found
+        if (ahead - stepped) @ (stepped - kernel) > 0:
+            following, ahead = 1.0, stepped
         else:
-            ahead = found + (momentum - 1) / following * (found - kernel)
-        kernel, momentum = found, following
+            ahead = stepped + (momentum - 1) / following * (stepped - kernel)
+        kernel, momentum = stepped, following
     if not kernel.any():
         raise _no_edges()
     return kernel.reshape(start.shape)
 
 
 def _no_edges() -> KernelError:
-    return KernelError("no kernel makes the image's edges of sharp ones", "use auto or bicubic")
+    return KernelError("no blur of sharp edges explains the image", "use auto or bicubic")

@@ -16,7 +16,7 @@ from mkgan_core.importing import importing
 
 
 class CameraShake(Estimator[CameraShakeSettings]):
-    """For blurs that are no Gaussian, such as a shaken camera's. It needs edges; texture alone misleads it."""
+    """Estimator `camera-shake`, for blurs that are not Gaussian. It needs edges; texture alone misleads it."""
 
     settings_class = CameraShakeSettings
     version = 2
@@ -27,21 +27,22 @@ class CameraShake(Estimator[CameraShakeSettings]):
         kernel, decided = self.search(image, region, scale)
         if not decided:
             raise KernelError(
-                f"the edges of {region.subject} do not tell the kernel found from its mirror image",
+                f"the edges of {region.subject} do not tell the estimated kernel from its mirror image",
                 "use auto or spectral",
             )
         return Kernel(kernel)
 
     def search(self, image: Image, region: Region, scale: int) -> tuple[np.ndarray, bool]:
-        """The kernel that explains the edges, and whether they tell it from the same kernel turned by 180 degrees.
+        """Estimate the kernel from the edges, and whether they tell it from the same kernel rotated by 180°.
 
         Args:
-            image: (H, W, 3) in [0, 1].
-            region: the part of the image.
+            image: (H, W, 3) in [0, 1], low resolution.
+            region: the region whose blur is estimated.
             scale: 2 or 4.
 
         Returns:
-            (K, K) by the convention, and False where the turned kernel gives hardly less sparse gradients.
+            The kernel, (K, K) by the convention, and whether its direction is known: False if sharpening with the
+            rotated kernel makes the gradients almost as sparse.
 
         Raises:
             KernelError: if the region is too small, or has no edges.
@@ -71,10 +72,10 @@ class CameraShake(Estimator[CameraShakeSettings]):
 
 
 def _window(plane: np.ndarray, inside: np.ndarray, side: int) -> tuple[slice, slice]:
-    """The window of at most this side that shows most of a blur in any direction.
+    """The rows and columns of the window, of at most this side, that best shows the blur in all directions.
 
-    That is the one with the largest smaller eigenvalue of its structure tensor, the sum of the gradients' outer
-    products (Harris and Stephens 1988): edges of one direction say nothing of the blur along them.
+    It has the largest minimum eigenvalue of the structure tensor, the sum of the gradients' outer products (Harris and
+    Stephens 1988), because edges of a single direction do not show the blur along them.
     """
     height, width = (min(side, length) for length in plane.shape)
     down, along = (part * inside for part in gradients(plane))

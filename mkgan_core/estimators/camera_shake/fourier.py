@@ -1,4 +1,4 @@
-"""scipy's Fourier transforms of real arrays, in single precision, six times as fast as numpy's; with types."""
+"""Typed versions of scipy's Fourier transforms of real arrays, six times as fast as numpy's in single precision."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from typing import Any
 import numpy as np
 from scipy import fft
 
-_fft: Any = fft  # its stubs know no results
+_fft: Any = fft  # its stubs have no result types
 
 
 def forward(array: np.ndarray, shape: tuple[int, int] | None = None) -> np.ndarray:
-    """Half of the spectrum of a real array, zeros added up to a shape."""
+    """The half spectrum (h, w // 2 + 1) of a real array, padded with zeros to the shape (h, w)."""
     return _fft.rfft2(array, shape)
 
 
 def backward(spectrum: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """The real array of this shape."""
+    """The real array of this shape (h, w) with a half spectrum (h, w // 2 + 1)."""
     return _fft.irfft2(spectrum, shape)
 
 
 def good_side(side: int) -> int:
-    """The next length for which the transform is fast.
+    """The smallest length, at least this one, for which the transform is fast.
 
     Example:
         >>> good_side(1021)
@@ -31,7 +31,7 @@ def good_side(side: int) -> int:
 
 
 def smaller(plane: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """A plane without its high frequencies, on a coarser grid of this shape: cut in the discrete cosine transform.
+    """Reduce a plane (H, W) to a smaller shape by truncating its discrete cosine transform.
 
     Example:
         >>> bool(np.allclose(smaller(np.full((8, 8), 0.5), (4, 4)), 0.5))

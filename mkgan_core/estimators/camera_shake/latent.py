@@ -1,4 +1,4 @@
-"""The latent image on the low-resolution grid: sharp, its gradient zero at most pixels."""
+"""The latent sharp image on the low-resolution grid, whose gradient is zero at most pixels."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import numpy as np
 
 from mkgan_core.estimators.camera_shake.fourier import backward, forward, good_side
 
-_STEEPEST = 1e5  # weight at which gradient and its stand-in are one
+_LAST_WEIGHT = 1e5  # at which the auxiliary variables practically equal the gradients
 
 
 class LatentImage:
-    """What an image looked like before a blur (Xu, Zheng and Jia 2013).
+    """Deconvolves an image with an L0 prior on its gradients (Xu, Zheng and Jia 2013).
 
-    Minimises the squared error of the blurred latent image plus a price for each pixel whose gradient is not zero, by
-    half-quadratic splitting: a stand-in for the gradient is cut where it is small, the image follows by division in the
-    Fourier domain, and the weight that ties both doubles.
+    Minimises the squared error of the blurred latent image, plus a penalty for each pixel whose gradient is not zero,
+    by half-quadratic splitting. In each step, auxiliary variables take the gradients' values, with small ones set to
+    zero; a division in the Fourier domain gives the image; and the weight that couples the two doubles.
 
     Args:
-        image: (H, W).
-        margin: pixels added so that opposite borders meet without a step.
+        image: (H, W), the observed image.
+        margin: least number of pixels added below and to the right, so that opposite borders meet without a step.
     """
 
     def __init__(self, image: np.ndarray, margin: int) -> None:
@@ -33,14 +33,22 @@ class LatentImage:
         self.steepness = np.abs(self.down) ** 2 + np.abs(self.along) ** 2
 
     def before(self, kernel: np.ndarray, price: float) -> np.ndarray:
-        """The latent image (H, W) of a blur (K, K), K odd, applied by correlation."""
+        """Estimate the latent image.
+
+        Args:
+            kernel: (K, K), K odd; the blur is a correlation with it.
+            price: penalty of a pixel whose gradient is not zero, relative to squared errors on the image's scale.
+
+        Returns:
+            (H, W).
+        """
         shape = self.image.shape
         field = np.zeros(shape, np.float32)
         field[: len(kernel), : len(kernel)] = kernel
-        turned = forward(np.roll(field, (-(len(kernel) // 2),) * 2, (0, 1)))  # of the kernel as a convolution's adjoint
-        explained, power = turned * self.spectrum, np.abs(turned) ** 2
+        transform = forward(np.roll(field, (-(len(kernel) // 2),) * 2, (0, 1)))  # adjoint of the blur: a convolution
+        explained, power = transform * self.spectrum, np.abs(transform) ** 2
         latent, weight = self.image, 2 * price
-        while weight < _STEEPEST:
+        while weight < _LAST_WEIGHT:
             spectrum = forward(latent)
             down, along = backward(spectrum * self.down, shape), backward(spectrum * self.along, shape)
             flat = down**2 + along**2 < price / weight
@@ -52,7 +60,7 @@ class LatentImage:
 
 
 def _periodic(image: np.ndarray, margin: int) -> np.ndarray:
-    """The image and a margin below and to the right that leads from each border to the opposite one."""
+    """Extend an image below and to the right by a margin that blends linearly into the opposite border."""
     height, width = image.shape
     rows, columns = (good_side(side + margin) for side in image.shape)
     wide = np.zeros((rows, columns), np.float32)

@@ -12,34 +12,34 @@ class CameraShakeSettings:
     size: int = 27
     """Side of the largest kernel, in high-resolution pixels at x2; twice that, less one, at x4."""
     levels: tuple[float, ...] = (0.35, 0.5, 0.7071, 1.0)
-    """Sizes of the image, coarse to fine, relative to the low-resolution image."""
+    """Sizes of the image, from coarse to fine, relative to the low-resolution image."""
     rounds: int = 5
-    """Latent image and kernel in turns, at each level."""
+    """Number of updates of latent image and kernel at each level."""
     jumps: float = 2e-3
-    """Price of a pixel whose gradient is not zero, against squared errors on the [0, 1] scale; falls within a level."""
+    """Initial penalty at each level for a pixel whose gradient is not zero, relative to squared errors on [0, 1]."""
     fading: float = 1.1
-    """By so much from round to round."""
+    """Factor by which the penalty is divided after each round."""
     ridge: float = 2.0
-    """Weight of the squared kernel values beside the squared errors of the gradients; falls with the level's area."""
+    """Weight of the squared kernel values relative to the gradients' squared errors; proportional to a level's area."""
     floor: float = 0.05
     """Values below this share of the largest are set to zero, on the low-resolution grid."""
     speck: float = 0.1
     """Isolated spots with less than this share of the sum are removed at the end of a level."""
     largest: int = 1024
-    """Side of the window with the most structure that stands for a larger image."""
+    """Side of the window with the most structure; in a larger image, only this window is used."""
     window: int = 384
-    """Likewise on the high-resolution grid, in low-resolution pixels."""
+    """Side of the window for the rounds on the high-resolution grid, in low-resolution pixels."""
     steps: int = 4
-    """Rounds on the high-resolution grid. More of them drift away from the true kernel, of photographs with texture."""
+    """Rounds on the high-resolution grid. With more, the kernels of textured images drift away from the true ones."""
     noise: float = 1e-5
-    """Variance of the gradients' errors, on the [0, 1] scale squared: rounding, and what the model lacks."""
+    """Variance of the gradients' errors, on the squared [0, 1] scale: rounding noise and errors of the model."""
     smoothness: float = 3e-2
-    """Weight of the squared differences of neighbouring values, relative to the mean of the system's diagonal: what is
-    finer than the low-resolution grid shows little."""
+    """Weight of the squared differences between neighbouring kernel values, relative to the mean diagonal of the
+    kernel's equations, because the image hardly shows details finer than the low-resolution grid."""
     dust: float = 0.02
-    """As ``floor``, on the high-resolution grid."""
+    """As ``floor``, but on the high-resolution grid."""
     judged: int = 512
-    """Side of the window in which the kernel is compared with its mirror image, in low-resolution pixels."""
+    """Side of the window in which the kernel is compared with the rotated kernel, in low-resolution pixels."""
     decisive: float = 0.99
-    """The sparsity of the image sharpened with the kernel over that with its mirror image, above which the kernel is
-    refused. On kodak24 with Levin's kernels the three above it put the enlargement behind a bicubic one."""
+    """A kernel is refused if its relative sparsity (`direction`) is above this. On kodak24 with Levin's kernels, three
+    estimates are above it, and enlarging with them is worse than bicubic enlargement."""
