@@ -13,6 +13,7 @@ from mkgan_core.imaging import images
 from mkgan_core.imaging.degradation import degrade_tensor
 from mkgan_core.imaging.images import Image
 from mkgan_core.imaging.kernels import Kernel
+from mkgan_core.imaging.recording import examine
 from mkgan_core.imaging.regions import Region
 from mkgan_core.importing import importing
 from mkgan_core.upscalers.base import StripUpscaler, required, strips_of
@@ -61,7 +62,7 @@ class BackProjection(StripUpscaler[BackProjectionSettings]):
 
     @override
     def true_to(self, image: Image) -> bool:
-        return True
+        return examine(image).clean
 
 
 def back_project(high: torch.Tensor, low: torch.Tensor, kernel: np.ndarray, scale: int, rounds: int) -> torch.Tensor:
@@ -104,15 +105,6 @@ def back_project(high: torch.Tensor, low: torch.Tensor, kernel: np.ndarray, scal
         total = turn + (1 - response * turn) * total
     summed = torch.fft.irfft2(torch.fft.rfft2(wide) * total, s=size)
     return high + enlarge(summed[..., margin:-margin, margin:-margin], scale)
-
-
-def diverges(kernel: np.ndarray, scale: int, rounds: int) -> bool:
-    """Whether plain back-projection with a kernel (K, K) diverges within ``rounds`` rounds, see `GROWTH`."""
-    with importing:
-        import torch
-
-    side = 4 * _reach_of_round(kernel, scale)
-    return bool((1 - _response(kernel, scale, (side, side), torch.zeros(1))).abs().max() ** rounds > GROWTH)
 
 
 def _response(kernel: np.ndarray, scale: int, size: Sequence[int], like: torch.Tensor) -> torch.Tensor:

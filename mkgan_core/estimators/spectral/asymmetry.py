@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.ndimage import uniform_filter
+from scipy.ndimage import distance_transform_edt, uniform_filter
 
 from mkgan_core.imaging import images, kernels
 from mkgan_core.imaging.crops import gradient_map
@@ -25,11 +25,12 @@ SPREAD = 0.1  # expected deviation of an entry from its opposite's mean, relativ
 EVIDENCE = 0.003  # what a pixel counts: neighbours err together, and the image is only the most likely one
 STRENGTH = 2.5  # of the prior on few gradients
 ROUNDS, SETTLING = 3, 2  # estimates of the kernel, and the image's own rounds after each
+INSET, TAPER = 8, 6  # low-resolution pixels at a region's border: left out, and then weighted by a cosine
 SIDE = 512  # low-resolution pixels, of the window with the most structure that is looked at
 NEGLIGIBLE = 1e-4  # entries below this share of the largest stay as they are
 
 
-def with_asymmetry(kernel: np.ndarray, image: Image, scale: int) -> np.ndarray:
+def with_asymmetry(kernel: np.ndarray, image: Image, mask: np.ndarray, scale: int) -> np.ndarray:
     """Add to a symmetric kernel the asymmetric part that leaves the enlargement the fewest gradients.
 
     Alternates between the image with the fewest gradients and the most likely kernel. In each round the kernel is
@@ -38,14 +39,17 @@ def with_asymmetry(kernel: np.ndarray, image: Image, scale: int) -> np.ndarray:
 
     Args:
         kernel: (K, K), symmetric about the convention's centre.
-        image: (H, W, 3) in [0, 1], low resolution, with this blur everywhere.
+        image: (H, W, 3) in [0, 1], low resolution.
+        mask: bool (H, W), the region with this blur.
         scale: s.
 
     Returns:
         (K, K), sum 1, with the same centre.
     """
     pairs, allowed = _pairs(kernel, scale)
-    low = luma(images.to_tensor(_window(image)))
+    window = _window(image, mask)
+    low = luma(images.to_tensor(image[window]))
+    inside = torch.as_tensor(_tapered(mask)[window], dtype=low.dtype)
     high = F.interpolate(low, scale_factor=scale, mode="bicubic", align_corners=False)
     found = kernel
     restoration = Restoration(found, scale, low)
@@ -55,7 +59,8 @@ def with_asymmetry(kernel: np.ndarray, image: Image, scale: int) -> np.ndarray:
             high = restoration.with_data(restoration.with_prior(high, STRENGTH))
         expected = restoration.with_prior(high, STRENGTH)
         residual = (low - degrade_tensor(expected, kernel, scale))[0, 0]
-        found = kernel + np.tensordot(_solve(pairs, allowed, expected, residual, found, scale), pairs, 1)
+        weights = _solve(pairs, allowed, expected, residual, inside, found, scale)
+        found = kernel + np.tensordot(weights, pairs, 1)
         found = kernels.normalise(np.maximum(found, 0))
         restoration = Restoration(found, scale, low)
         high = restoration.with_data(expected)
@@ -87,10 +92,11 @@ def _solve(
     allowed: np.ndarray,
     expected: torch.Tensor,
     residual: torch.Tensor,
+    inside: torch.Tensor,
     kernel: np.ndarray,
     scale: int,
 ) -> np.ndarray:
-    """The most likely weights (N,) of the pairs."""
+    """The most likely weights (N,) of the pairs, by the residual (H, W) weighted by ``inside`` (H, W)."""
     size = residual.shape
     ends = torch.full((size[1] // 2 + 1,), 2.0)  # the half plane's columns stand for two, except the outer ones
     ends[0] = 1
@@ -105,19 +111,30 @@ def _solve(
             float(pair[row, column]) * wide[row::scale, column::scale][: size[0], : size[1]]
             for row, column in np.argwhere(pair)
         )
-        spectra.append((torch.fft.rfft2(seen) * weight).flatten())
-    rows, goal = torch.stack(spectra), (torch.fft.rfft2(residual) * weight).flatten()
+        spectra.append((torch.fft.rfft2(seen * inside) * weight).flatten())
+    rows, goal = torch.stack(spectra), (torch.fft.rfft2(residual * inside) * weight).flatten()
     curvature = (rows @ rows.conj().T).real.double().numpy() * EVIDENCE
     pull = (rows @ goal.conj()).real.double().numpy() * EVIDENCE
     return allowed @ np.linalg.solve(allowed @ curvature @ allowed + np.eye(len(pairs)) / SPREAD**2, allowed @ pull)
 
 
-def _window(image: Image) -> Image:
-    """The image, or of a large one the window of `SIDE` pixels with the most structure."""
+def _tapered(mask: np.ndarray) -> np.ndarray:
+    """Weights (H, W) in [0, 1] that fall smoothly to 0 before the region's border, where another blur takes part.
+
+    With a hard mask, the residual's low frequencies would leak into the high ones, which count most.
+    """
+    if mask.all():
+        return mask
+    distance = np.asarray(distance_transform_edt(mask))
+    return (1 - np.cos(np.pi * np.clip((distance - INSET) / TAPER, 0, 1))) / 2
+
+
+def _window(image: Image, mask: np.ndarray) -> tuple[slice, slice]:
+    """Rows and columns of the whole image, or of the window of `SIDE` pixels with the most structure in the region."""
     height, width = (min(length, SIDE) for length in image.shape[:2])
     size: Any = height, width  # scipy's stub knows one number only
-    around = uniform_filter(gradient_map(image), size, mode="constant")
+    around = uniform_filter(gradient_map(image) * mask, size, mode="constant")
     rows, columns = image.shape[0] - height, image.shape[1] - width
     centres = around[height // 2 :, width // 2 :][: rows + 1, : columns + 1]
     row, column = np.unravel_index(int(centres.argmax()), centres.shape)
-    return image[row : row + height, column : column + width]
+    return slice(row, row + height), slice(column, column + width)

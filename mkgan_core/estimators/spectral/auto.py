@@ -33,7 +33,7 @@ class Auto(Spectral[AutoSettings]):
     most, each being the true one by the chance that the spectrum gives it. Where neither explains the spectrum,
     `CameraShake` finds a kernel from the edges; it has not seen the spectrum, which therefore can judge it. The
     programs' mean is also the cautious choice where nothing fits, or where a whole image's blur has a shape of its own
-    and its direction is not known. At x2, a Gaussian of a whole image gets the asymmetric part that the edges show
+    and its direction is not known. At x2, a Gaussian gets the asymmetric part that the edges show
     (`with_asymmetry`).
 
     Where the spectrum says too little, the estimate is refused: a region then takes the whole image's kernel, and an
@@ -41,7 +41,7 @@ class Auto(Spectral[AutoSettings]):
     """
 
     settings_class = AutoSettings
-    version = 15  # rises with that of `CameraShake`, whose kernels it gives
+    version = 16  # rises with that of `CameraShake`, whose kernels it gives
 
     @override
     def choose(
@@ -77,10 +77,9 @@ class Auto(Spectral[AutoSettings]):
             mean = kernels.normalise(np.tensordot(weights, programs, axes=1))
             return Kernel(mean, why="the photo is already sharp" if sharp else "no simple blur explains the photo")
         found = super().choose(image, spectrum, fit, region, scale, one_of_several=one_of_several)
-        # not at x4, where a kernel has too many entries; noise and compression leave edges of their own; at the
-        # border of a region, the other blur's residual would pass for asymmetry
-        if scale == 2 and region.mask.all() and examine(image).clean:
-            return replace(found, array=with_asymmetry(found.array, image, scale))
+        # not at x4, where a kernel has too many entries; noise and compression leave edges of their own
+        if scale == 2 and examine(image).clean:
+            return replace(found, array=with_asymmetry(found.array, image, region.mask, scale))
         return found
 
 

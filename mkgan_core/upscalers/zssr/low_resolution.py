@@ -19,7 +19,7 @@ from mkgan_core.imaging.degradation import degrade_tensor
 from mkgan_core.imaging.images import Image
 from mkgan_core.imaging.kernels import Kernel
 from mkgan_core.imaging.recording import Recording, examine
-from mkgan_core.imaging.total_variation import luma, reduce_variation
+from mkgan_core.imaging.total_variation import luma, reduce_variation, share_of_change
 from mkgan_core.machine.cores import side_by_side
 from mkgan_core.machine.progress import check, counted
 from mkgan_core.upscalers.back_projection import back_project, reach_of
@@ -33,8 +33,6 @@ from mkgan_core.upscalers.zssr.together import taught
 STRIP, STRIP_PIXELS = 128, 400_000  # most low-resolution rows and pixels of a strip to which the network is applied
 FATHER, WINDOW_STEP = 384, 8  # side of the training windows, and the grid spacing of their corners
 GAIN_TO_TRUST = 2.0  # a network that halves the error of bicubic enlargement is trusted completely
-# Limits for the last step's change divided by the network's; at most 0.36 with 22 right or nearly right kernels
-WHOLE_LAST_STEP, NO_LAST_STEP = 0.4, 0.6
 ALIASING = 0.5  # with a kernel that aliases this much, no network is trusted; chosen on photographs, four filters
 TRAINING = 0.8  # the training's approximate share of the work, for the progress bar
 
@@ -137,7 +135,7 @@ class LowResolution:
                 (high, enlarge(self._window, self.scale)),
             )
         )
-        return min(1.0, max(0.0, (NO_LAST_STEP - change / max(learned, 1e-6)) / (NO_LAST_STEP - WHOLE_LAST_STEP)))
+        return share_of_change(change, learned)
 
     def lesson(self, mask: np.ndarray, rng: np.random.Generator) -> Lesson:
         """Draw the training data and initial weights of one network; this advances ``rng``."""
