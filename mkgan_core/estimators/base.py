@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
+import numpy as np
+
 from mkgan_core.imaging.images import Image
 from mkgan_core.imaging.kernels import Kernel
 from mkgan_core.imaging.regions import Region
@@ -70,12 +72,16 @@ class Merges(Protocol):
     other.
     """
 
-    def merge(self, image: Image, regions: Sequence[Region], scale: int) -> list[Region]:
+    def merge(
+        self, image: Image, regions: Sequence[Region], scale: int, *, objects: Sequence[np.ndarray] = ()
+    ) -> list[Region]:
         """Merge the regions that have the same blur.
 
         Args:
             image: (H, W, 3) in [0, 1], low resolution.
             regions: of the image.
             scale: 2 or 4.
+            objects: bool (H, W), the single objects in the region ``object``; those that are blurred like the
+                background move to the other region.
         """
         ...

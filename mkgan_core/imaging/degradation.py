@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import torch
 
 
+REACHES = 4  # as many reaches of one round matter, though there are more rounds
+
+
 def degrade_tensor(image: torch.Tensor, kernel: np.ndarray, scale: int) -> torch.Tensor:
     """Correlate each channel with the kernel (mirror border), keep the top-left sample of each block.
 
@@ -40,6 +43,16 @@ def degrade_tensor(image: torch.Tensor, kernel: np.ndarray, scale: int) -> torch
         planes = F.pad(planes, (margin - reflect,) * 4, mode="replicate")
     low = F.conv2d(planes, weight, stride=scale)
     return low.reshape(*image.shape[:2], *low.shape[-2:])
+
+
+def reach_of_round(kernel: np.ndarray, scale: int) -> int:
+    """Distance in low-resolution pixels over which one correction by a residual acts: kernel and cubic."""
+    return len(kernel) // scale + 4  # the cubic needs four pixels
+
+
+def reach_of(kernel: np.ndarray, scale: int) -> int:
+    """Distance in low-resolution pixels beyond which a back-projection or restoration hardly depends on the image."""
+    return REACHES * reach_of_round(kernel, scale)
 
 
 def degrade(image: Image, kernel: np.ndarray, scale: int) -> Image:

@@ -10,21 +10,21 @@ for l2-l2 Problems", IEEE TIP 2016).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import scipy.fft
 import torch
 import torch.nn.functional as F
 
-from mkgan_core.imaging.degradation import degrade_tensor
+from mkgan_core.imaging.degradation import degrade_tensor, reach_of
 
 # Chosen on photographs of kodak24 and bsds20; the result hardly depends on them (notebook "The last step").
 ROUNDS = 5
 COUPLING = 100.0  # weight of the squared difference between the image's derivatives and the shrunk ones
 SECOND = 0.25  # weight of the second derivatives, which keep ramps from becoming steps
 ROUNDING = 1 / math.sqrt(12) / 255  # standard deviation of the low-resolution image's 8-bit rounding
-MARGIN = 4  # width of the mirrored border, in reaches of the kernel and a cubic, as in back-projection
 STAY = 1.0  # weight of the squared change per round; needed at frequency 0, where all derivatives vanish
 # Limits for the change divided by what a network learned; it is at most 0.36 with 22 right or nearly right kernels
 WHOLE, NOTHING = 0.4, 0.6
@@ -56,14 +56,28 @@ def reduce_variation(
     Returns:
         (B, 3, s H, s W), not clipped.
     """
-    if strength == 0:
-        return high
-    x, y = luma(high), luma(low)
-    problem = Restoration(kernel, scale, y)
-    start = x
+    start = luma(high)
+    return high + (restored(start, luma(low), kernel, scale, strength) - start)
+
+
+def restored(high: torch.Tensor, low: torch.Tensor, kernel: np.ndarray, scale: int, strength: float) -> torch.Tensor:
+    """As `reduce_variation`, but of lumas: high (B, 1, s H, s W), low (B, 1, H, W)."""
+    problem = Restoration(kernel, scale, low)
     for _ in range(ROUNDS):
-        x = problem.with_data(problem.with_prior(x, strength))
-    return high + (x - start)
+        high = problem.with_data(problem.with_prior(high, strength))
+    return high
+
+
+def variation(luma: torch.Tensor) -> torch.Tensor:
+    """The weighted sum of a luma's absolute derivatives at each pixel, (B, 1, H, W)."""
+    wide = F.pad(luma, (1,) * 4, mode="replicate")
+    total = torch.zeros_like(luma)
+    for weight, taps in DERIVATIVES:
+        derivative = torch.zeros_like(luma)
+        for value, place in _places(taps, luma.shape):
+            derivative.add_(wide[place], alpha=value)
+        total.add_(derivative.abs_(), alpha=weight)
+    return total
 
 
 def share_of_change(change: float, learned: float) -> float:
@@ -97,7 +111,7 @@ class Restoration:
 
     def __init__(self, kernel: np.ndarray, scale: int, low: torch.Tensor) -> None:
         self._kernel, self._scale, self._low = kernel, scale, low
-        self._margin = MARGIN * (len(kernel) // scale + 4)
+        self._margin = reach_of(kernel, scale)
         self._shape = [length * scale for length in low.shape[2:]]
         self._mirrored = [np.pad(np.arange(length), self._margin, mode="symmetric") for length in low.shape[2:]]
         self._low_size = [_fast(len(indices)) for indices in self._mirrored]
@@ -109,14 +123,10 @@ class Restoration:
 
     def with_prior(self, x: torch.Tensor, strength: float) -> torch.Tensor:
         """Change x, (B, 1, s H, s W), so that its derivatives shrink by strength / `COUPLING`, as well as they can."""
-        height, width = x.shape[2:]
         wide = F.pad(x, (1,) * 4, mode="replicate")
         gathered = torch.zeros_like(wide)
         for weight, taps in DERIVATIVES:  # slices, because a one-channel convolution needs ten times the memory
-            places = [
-                (value, (..., slice(1 + row, 1 + row + height), slice(1 + column, 1 + column + width)))
-                for (row, column), value in taps.items()
-            ]
+            places = _places(taps, x.shape)
             derivative = torch.zeros_like(x)
             for value, place in places:
                 derivative.add_(wide[place], alpha=value)
@@ -145,6 +155,15 @@ class Restoration:
 def luma(picture: torch.Tensor) -> torch.Tensor:
     """The BT.601 luma (B, 1, H, W) of RGB images (B, 3, H, W), in the same range."""
     return (picture * picture.new_tensor(LUMA)[:, None, None]).sum(dim=1, keepdim=True)
+
+
+def _places(taps: Mapping[tuple[int, int], float], shape: Sequence[int]) -> list[tuple[float, tuple[Any, ...]]]:
+    """Each tap's value, and the slices of an array of this shape, padded by 1, that it multiplies."""
+    height, width = shape[-2:]
+    return [
+        (value, (..., slice(1 + row, 1 + row + height), slice(1 + column, 1 + column + width)))
+        for (row, column), value in taps.items()
+    ]
 
 
 def _fast(length: int) -> int:

@@ -89,13 +89,18 @@ class Method:
             raise ConfigError(f"--real: upscaler '{self.upscaler}' has no setting for real images; use zssr")
         return replace(self, upscaler_changes=tuple(changes.items()))
 
+    @property
+    def tells_objects_apart(self) -> bool:
+        """Whether its segmenter can make one region per object."""
+        return hasattr(parts.part_class("segmenter", self.segmenter).settings_class, "per_object")
+
     def per_object(self) -> Method:
         """The method with one region per object instead of their union.
 
         Raises:
             ConfigError: if its segmenter cannot tell objects apart.
         """
-        if not hasattr(parts.part_class("segmenter", self.segmenter).settings_class, "per_object"):
+        if not self.tells_objects_apart:
             raise ConfigError(
                 f"--per-object: segmenter '{self.segmenter}' does not separate objects; "
                 "use yolo-seg, yolo-sam or yolo-grabcut"

@@ -54,10 +54,17 @@ class RegionEntry(TypedDict):
 
 
 class SegmentRecord(StepRecord):
-    """Of `SegmentJob` and `MergeJob`; ``note`` says what differs from the request, None if nothing does."""
+    """Of `SegmentJob` and `MergeJob`.
+
+    Keys:
+        regions: of the image.
+        note: what differs from the request; None if nothing does.
+        objects: the single objects in the region ``object``, if they were asked for.
+    """
 
     regions: list[RegionEntry]
     note: str | None
+    objects: NotRequired[list[RegionEntry]]
 
 
 class KernelRecord(StepRecord):

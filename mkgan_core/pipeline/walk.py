@@ -114,15 +114,19 @@ def _result(
 
 
 def _split(spec: ImageSpec, method: Method, common: Common) -> Walk[tuple[SegmentRecord | None, StepFailed | None]]:
-    """The image's regions, merged where their blurs are equal if the estimator can compare blurs; the failed step."""
-    before = None
+    """The image's regions, merged where their blurs are equal if the estimator can compare blurs; the failed step.
+
+    Such an estimator also gets the single objects, because some may be blurred like the background.
+    """
+    before, estimator = None, method.estimator if can_merge(method.estimator) else None
+    sorts = estimator is not None and method.tells_objects_apart and not method.segmenter_changes
     try:
-        job = SegmentJob(spec, **common, segmenter=method.segmenter, changes=method.segmenter_changes)
+        job = SegmentJob(spec, **common, segmenter=method.segmenter, changes=method.segmenter_changes, objects=sorts)
         before = yield from one_step(job)
-        if len(before["regions"]) < 2 or method.estimator is None or not can_merge(method.estimator):
+        if len(before["regions"]) < 2 or estimator is None:
             return before, None
-        regions = tuple(before["regions"])
-        after = yield from one_step(MergeJob(spec, **common, regions=regions, estimator=method.estimator))
+        regions, objects = tuple(before["regions"]), tuple(before.get("objects", ()))
+        after = yield from one_step(MergeJob(spec, **common, regions=regions, estimator=estimator, objects=objects))
     except StepFailed as failed:
         return before, failed
     notes = "; ".join(note for note in (before["note"], after["note"]) if note) or None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -12,7 +12,9 @@ from mkgan_core.imaging.images import Image
 from mkgan_core.imaging.regions import Region
 from mkgan_core.machine.cores import computing, cores, prepare_torch
 from mkgan_core.part import Part, S
-from mkgan_core.segmenters.rules import Rules, from_masks
+from mkgan_core.segmenters.rules import Rules, from_masks, partition
+
+LEAST_OBJECT = 256  # pixels of an object whose blur can be compared; more are needed to estimate it
 
 
 class Segmenter(Part[S]):
@@ -51,14 +53,22 @@ class Segmentation:
     Attributes:
         regions: disjoint; together they cover the image.
         note: if the segmenter found nothing to split, why; otherwise None.
+        objects: the single objects in the region ``object``, without the smallest, if they were asked for.
     """
 
     regions: list[Region]
     note: str | None
+    objects: list[Region] = field(default_factory=list)
 
 
 def segment(
-    segmenter: Segmenter, name: str, image: Image, given: Mapping[str, np.ndarray], *, device: str = "cpu"
+    segmenter: Segmenter,
+    name: str,
+    image: Image,
+    given: Mapping[str, np.ndarray],
+    *,
+    device: str = "cpu",
+    unite: bool = False,
 ) -> Segmentation:
     """Split an image into regions.
 
@@ -68,6 +78,7 @@ def segment(
         image: (H, W, 3) in [0, 1], low resolution.
         given: masks that come with the image, name -> bool (H, W).
         device: torch device on which networks run.
+        unite: whether the masks are single objects, whose union becomes the region ``object``.
 
     Raises:
         RegionError: if a mask does not have the image's size.
@@ -77,13 +88,19 @@ def segment(
         if segmenter.weights:
             prepare_torch()
         masks = segmenter.masks(image, given, device=device)
+    single = {f"object-{number}": mask for number, mask in enumerate(masks.values(), 1)} if unite else {}
+    if single:
+        masks = {"object": np.logical_or.reduce(list(single.values()))}
     regions = from_masks(masks, image.shape[:2], segmenter.rules)
     note = None
     if name != "whole" and len(regions) == 1:
         least = segmenter.rules.min_area
         why = f"none of the {len(masks)} masks leaves two regions of {least} pixels" if masks else "no mask"
         note = f"{name} found no object to split off ({why}); the image is one region"
-    return Segmentation(regions, note)
+    union = next((region.mask for region in regions if region.name == "object"), None)
+    inside = {} if union is None else {name: mask & union for name, mask in single.items()}
+    objects = [] if union is None else partition(inside, union.shape, LEAST_OBJECT)
+    return Segmentation(regions, note, [region for region in objects if region.name in single])
 
 
 def object_names(count: int) -> list[str]:

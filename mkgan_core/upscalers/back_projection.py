@@ -10,7 +10,7 @@ import numpy as np
 from typing_extensions import override
 
 from mkgan_core.imaging import images
-from mkgan_core.imaging.degradation import degrade_tensor
+from mkgan_core.imaging.degradation import degrade_tensor, reach_of, reach_of_round
 from mkgan_core.imaging.images import Image
 from mkgan_core.imaging.kernels import Kernel
 from mkgan_core.imaging.recording import examine
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 # divergent. In 8 rounds, DIV2KRK's kernels and estimates reach 1.3 because of their noise, where an estimate's phase is
 # unreliable; true motion kernels reach 2.5 to 20.
 GROWTH = 2.0
-BORDER = 4  # width of the mirrored border, in reaches of one round; later rounds reach further, with negligible weight
 BYTES_PER_PIXEL = 80  # peak memory per enlarged pixel
 
 
@@ -112,22 +111,13 @@ def _response(kernel: np.ndarray, scale: int, size: Sequence[int], like: torch.T
     with importing:
         import torch
 
-    reach = _reach_of_round(kernel, scale)
+    reach = reach_of_round(kernel, scale)
     impulse = like.new_zeros(1, 1, 2 * reach + 1, 2 * reach + 1)
     impulse[..., reach, reach] = 1
     response = degrade_tensor(enlarge(impulse, scale), kernel, scale)[0, 0]
     field = like.new_zeros(*size)
     field[: len(response), : len(response)] = response
     return torch.fft.rfft2(field.roll((-reach, -reach), (0, 1)))
-
-
-def reach_of(kernel: np.ndarray, scale: int) -> int:
-    """Distance in low-resolution pixels beyond which the image hardly changes what `back_project` adds."""
-    return BORDER * _reach_of_round(kernel, scale)
-
-
-def _reach_of_round(kernel: np.ndarray, scale: int) -> int:
-    return len(kernel) // scale + 4  # the cubic needs four pixels
 
 
 def with_surroundings(image: Image, region: Region, margin: int) -> tuple[Image, tuple[int, int]]:

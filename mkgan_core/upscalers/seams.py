@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mkgan_core.imaging import images
-from mkgan_core.imaging.degradation import degrade_tensor
+from mkgan_core.imaging.degradation import degrade_tensor, reach_of
 from mkgan_core.imaging.images import Image
 from mkgan_core.imaging.kernels import Kernel
 from mkgan_core.imaging.regions import Region, feather_weights, whole
 from mkgan_core.importing import importing
-from mkgan_core.upscalers.back_projection import reach_of
 from mkgan_core.upscalers.base import strips_of
 from mkgan_core.upscalers.interpolation import enlarge
 

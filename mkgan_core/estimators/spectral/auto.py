@@ -41,7 +41,7 @@ class Auto(Spectral[AutoSettings]):
     """
 
     settings_class = AutoSettings
-    version = 16  # rises with that of `CameraShake`, whose kernels it gives
+    version = 17  # rises with that of `CameraShake`, whose kernels it gives
 
     @override
     def choose(

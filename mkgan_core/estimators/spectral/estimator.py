@@ -19,12 +19,15 @@ from mkgan_core.estimators.spectral.spectrum import Spectrum, measure
 from mkgan_core.imaging import kernels
 from mkgan_core.imaging.images import Image
 from mkgan_core.imaging.kernels import Kernel
+from mkgan_core.imaging.recording import examine
 from mkgan_core.imaging.regions import Region, whole
 from mkgan_core.importing import importing
 
 if TYPE_CHECKING:
     from mkgan_core.estimators.spectral.fit import Fit
 
+
+SORTINGS = 2  # the second with blurs that are not mixed any more
 
 S = TypeVar("S", bound=SpectralSettings, default=SpectralSettings)
 
@@ -33,7 +36,7 @@ class Spectral(Estimator[S]):
     """Estimator `spectral`: the Gaussian kernel that best explains the image's spectrum, fitted directly at x4, too."""
 
     settings_class = SpectralSettings
-    version = 7
+    version = 8
     min_side = 48
 
     @override
@@ -84,7 +87,9 @@ class Spectral(Estimator[S]):
             )
         return Kernel(kernels.gaussian(fit.covariance, _size(fit.covariance, scale), scale))
 
-    def merge(self, image: Image, regions: Sequence[Region], scale: int) -> list[Region]:
+    def merge(
+        self, image: Image, regions: Sequence[Region], scale: int, *, objects: Sequence[np.ndarray] = ()
+    ) -> list[Region]:
         """Merge regions with the same blur, the most similar first.
 
         Each pair of regions is fitted twice, with one blur and with two. Amplitude, slope, orientation and noise are
@@ -95,10 +100,22 @@ class Spectral(Estimator[S]):
             image: (H, W, 3) in [0, 1], low resolution.
             regions: disjoint; together they cover the image.
             scale: 2 or 4.
+            objects: bool (H, W), the single objects in the region ``object``. A segmenter also finds objects that are
+                blurred like the background; these move to the other region, unless the two are merged.
 
         Returns:
             The remaining regions, the largest first, or the whole image if no region has a measurable spectrum.
         """
+        merged = self._merge(image, regions, scale)
+        if len(objects) < 2 or not examine(image).clean:
+            return merged
+        for _ in range(SORTINGS):
+            if len(merged) != 2:
+                break
+            merged = self._merge(image, self._sorted(image, merged, objects, scale), scale)
+        return merged
+
+    def _merge(self, image: Image, regions: Sequence[Region], scale: int) -> list[Region]:
         groups = self._measured(image, regions)
         if not groups:
             return [whole(image.shape[:2])]
@@ -119,6 +136,18 @@ class Spectral(Estimator[S]):
         for part in unmeasured:
             merged[0] = _join(merged[0], part)
         return merged
+
+    def _sorted(self, image: Image, pair: Sequence[Region], objects: Sequence[np.ndarray], scale: int) -> list[Region]:
+        """The two regions, each object in the one whose blur it has."""
+        with importing:
+            from mkgan_core.estimators.spectral.fit import fit_apart
+            from mkgan_core.estimators.spectral.sorting import moved
+
+        first, second = sorted(pair, key=lambda region: region.name != "object")
+        fits = fit_apart([measure(image, region, self.settings) for region in (first, second)], scale, self.settings)
+        blurs = [kernels.gaussian(fit.covariance, _size(fit.covariance, scale), scale) for fit in fits]
+        mask = moved(image, first.mask, objects, blurs, scale)
+        return [replace(first, mask=mask), replace(second, mask=~mask)]
 
     def _measured(self, image: Image, regions: Sequence[Region]) -> list[tuple[Region, Spectrum]]:
         """The regions that have enough texture for a spectrum, each with its spectrum."""

@@ -34,10 +34,12 @@ class MergeJob(Job[SegmentRecord]):
     Attributes:
         regions: the entries of the segmentation's record.
         estimator: whose test decides.
+        objects: the entries of the single objects, if some of them may be blurred like the background.
     """
 
     regions: tuple[RegionEntry, ...]
     estimator: str
+    objects: tuple[RegionEntry, ...] = ()
 
     step: ClassVar[str] = "merge"
     phrase: ClassVar[str] = "join like regions of {job.subject} by {job.estimator}"
@@ -49,6 +51,7 @@ class MergeJob(Job[SegmentRecord]):
             "regions": [entry["key"] for entry in self.regions],
             "estimator": parts.identity("estimator", self.estimator, self.preset),
             "scale": self.spec.scale,
+            **({"objects": [entry["key"] for entry in self.objects]} if self.objects else {}),
         }
 
     @override
@@ -57,8 +60,9 @@ class MergeJob(Job[SegmentRecord]):
         part = parts.build("estimator", self.estimator, self.preset)
         if not isinstance(part, Merges):
             raise ConfigError(f"estimator '{self.estimator}' cannot compare blurs; choose spectral or auto")
-        after = part.merge(load_low(self.spec), before, self.spec.scale)
-        known = {region.name: entry for region, entry in zip(before, self.regions, strict=True)}
+        objects = [load_region(store, self.spec, entry).mask for entry in self.objects]
+        after = part.merge(load_low(self.spec), before, self.spec.scale, objects=objects)
+        known = {region.mask.tobytes(): entry for region, entry in zip(before, self.regions, strict=True)}
         note = f"{len(before)} regions, {len(after)} different blur(s)" if len(after) < len(before) else None
-        entries = [known.get(r.name) or save_region(store, self.spec, r, self) for r in after]
+        entries = [known.get(r.mask.tobytes()) or save_region(store, self.spec, r, self) for r in after]
         return {"regions": entries, "note": note}

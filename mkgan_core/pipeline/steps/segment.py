@@ -28,10 +28,12 @@ class SegmentJob(Job[SegmentRecord]):
     Attributes:
         segmenter: its name.
         changes: settings that differ from the preset's.
+        objects: whether the record also has the single objects, for `MergeJob`.
     """
 
     segmenter: str
     changes: Changes = ()
+    objects: bool = False
 
     step: ClassVar[str] = "segment"
     phrase: ClassVar[str] = "segment {job.subject} by {job.segmenter}"
@@ -50,16 +52,21 @@ class SegmentJob(Job[SegmentRecord]):
             "rules": {"version": RULES_VERSION, **dataclasses.asdict(part.rules)},
             "masks": masks,
             "scale": self.spec.scale,
+            **({"objects": True} if self.objects else {}),
         }
 
     @override
     def compute(self, store: Store) -> Record:
-        part = parts.build("segmenter", self.segmenter, self.preset, dict(self.changes))
+        changes = {**dict(self.changes), **({"per_object": True} if self.objects else {})}
+        part = parts.build("segmenter", self.segmenter, self.preset, changes)
         image = load_low(self.spec)
         given = given_masks(self.spec) if part.needs_masks else {}
         if part.needs_masks and not given:
             raise RegionError(f"image {self.spec.image} has no masks; add them, or use another segmenter than 'given'")
         device = torch_device(self.device) if part.weights else "cpu"
-        split = segment(part, self.segmenter, image, given, device=device)
-        saved = [save_region(store, self.spec, region, self) for region in split.regions]
-        return {"regions": saved, "note": split.note}
+        split = segment(part, self.segmenter, image, given, device=device, unite=self.objects)
+        regions, objects = (
+            [save_region(store, self.spec, region, self) for region in group]
+            for group in (split.regions, split.objects)
+        )
+        return {"regions": regions, "note": split.note, **({"objects": objects} if self.objects else {})}

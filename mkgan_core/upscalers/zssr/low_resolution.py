@@ -15,14 +15,14 @@ from torch import nn
 from mkgan_core.imaging import images
 from mkgan_core.imaging.aliases import aliasing
 from mkgan_core.imaging.crops import draw_crops, gradient_map, seed_of
-from mkgan_core.imaging.degradation import degrade_tensor
+from mkgan_core.imaging.degradation import degrade_tensor, reach_of
 from mkgan_core.imaging.images import Image
 from mkgan_core.imaging.kernels import Kernel
 from mkgan_core.imaging.recording import Recording, examine
 from mkgan_core.imaging.total_variation import luma, reduce_variation, share_of_change
 from mkgan_core.machine.cores import side_by_side
 from mkgan_core.machine.progress import check, counted
-from mkgan_core.upscalers.back_projection import back_project, reach_of
+from mkgan_core.upscalers.back_projection import back_project
 from mkgan_core.upscalers.interpolation import enlarge
 from mkgan_core.upscalers.zssr.lesson import Lesson, Pair
 from mkgan_core.upscalers.zssr.network import Watch, build, noisy

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from mkgan_core.datasets.kernel_laws import random_kernel
 from mkgan_core.errors import KernelError
 from mkgan_core.estimators.base import Context
-from mkgan_core.estimators.spectral import fit
+from mkgan_core.estimators.spectral import fit, sorting
 from mkgan_core.estimators.spectral.estimator import Comparison, Spectral
 from mkgan_core.estimators.spectral.settings import SpectralSettings
 from mkgan_core.estimators.spectral.spectrum import measure
 from mkgan_core.imaging import kernels
 from mkgan_core.imaging.degradation import degrade
 from mkgan_core.imaging.regions import Region, whole
-from tests.pictures import power_law, rounded
+from tests.pictures import power_law, rounded, shapes
 
 SETTINGS = SpectralSettings()
 
@@ -216,3 +216,28 @@ def test_regions_of_one_blur_come_closer_to_each_other() -> None:
         return float(np.abs(a - b).sum())
 
     assert apart(Context(regions=regions)) < 0.3 * apart(Context())
+
+
+def test_an_object_blurred_like_the_background_moves_there() -> None:
+    """Three objects were found, but only two of them have another blur."""
+    high = shapes(512, 3)
+    soft, sharp = (degrade(high, kernels.gaussian(variance * np.eye(2), 15, 2), 2) for variance in (3.0, 0.8))
+    boxes = [np.zeros((256, 256), bool) for _ in range(3)]
+    for box, place in zip(boxes, (np.s_[:120, :130], np.s_[136:, :130], np.s_[160:, 190:]), strict=True):
+        box[place] = True
+    low = rounded(np.where((boxes[0] | boxes[1])[..., None], soft, sharp))
+    union = np.logical_or.reduce(boxes)
+    regions = [Region("object", union), Region("background", ~union)]
+    merged = Spectral(SETTINGS).merge(low, regions, 2, objects=boxes)
+    assert {region.name for region in merged} == {"object", "background"}
+    (mask,) = [region.mask for region in merged if region.name == "object"]
+    assert np.array_equal(mask, boxes[0] | boxes[1])
+    uniform = [Region("object", boxes[2]), Region("background", ~boxes[2])]
+    assert len(Spectral(SETTINGS).merge(rounded(sharp), uniform, 2, objects=boxes[2:])) == 1
+
+
+def test_strips_hardly_change_the_variation(monkeypatch: pytest.MonkeyPatch) -> None:
+    low, blur = shapes(128, 0), kernels.gaussian(2 * np.eye(2), 9, 2)
+    at_once = sorting._variation(low, blur, 2)
+    monkeypatch.setattr(sorting, "STRIP_PIXELS", 40 * 128)
+    assert np.abs(sorting._variation(low, blur, 2) - at_once).max() < 0.01

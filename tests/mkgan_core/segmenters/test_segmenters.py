@@ -155,6 +155,11 @@ def test_a_yolo_that_segments(
     each = segment(part, "yolo-seg", image, {}).regions
     check_partition(each, image)
     assert len(each) >= len(found.regions)
+    united = segment(part, "yolo-seg", image, {}, unite=True)
+    assert [region.name for region in united.regions] == [region.name for region in found.regions]
+    assert (united.regions[0].mask ^ birds).mean() < 0.02
+    assert len(united.objects) > 1
+    assert not np.logical_or.reduce([region.mask for region in united.objects])[~united.regions[0].mask].any()
 
 
 def test_one_region_per_object(yolo_weights: Path, low: Callable[[int], np.ndarray]) -> None:
