@@ -18,10 +18,12 @@ class Region:
     Attributes:
         name: ``whole``, ``object``, ``background``, ...
         mask: bool (H, W) at low resolution.
+        core: bool (H, W), where its blur is estimated, if not in the whole mask.
     """
 
     name: str
     mask: np.ndarray
+    core: np.ndarray | None = None
 
     @property
     def area(self) -> int:

@@ -27,20 +27,25 @@ def load_region(store: Store, spec: ImageSpec, entry: RegionEntry) -> Region:
     mask = entry["mask"]
     if mask is None:
         return whole(spec.shape)
-    return Region(entry["name"], images.decode_mask(store.fetch(mask), mask["name"]))
+    masks = [images.decode_mask(store.fetch(file), file["name"]) for file in (mask, entry.get("core")) if file]
+    return Region(entry["name"], *masks)
 
 
 def save_region(store: Store, spec: ImageSpec, region: Region, job: Job[Any]) -> RegionEntry:
     """Write a region's mask; return its entry in a segmentation's record."""
     if region.is_whole:
         return whole_region(spec)
-    data = images.encode_png(region.mask)
-    return {
+    content = {"mask": np.packbits(region.mask).tobytes().hex()}
+    entry: RegionEntry = {
         "name": region.name,
-        "key": content_key({"mask": np.packbits(region.mask).tobytes().hex()}),
-        "mask": store.put(job.file_name(f"-{region.name}.png"), data),
+        "key": content_key(content),
+        "mask": store.put(job.file_name(f"-{region.name}.png"), images.encode_png(region.mask)),
         "area_px": region.area,
     }
+    if region.core is not None:
+        entry["key"] = content_key(content | {"core": np.packbits(region.core).tobytes().hex()})
+        entry["core"] = store.put(job.file_name(f"-{region.name}-core.png"), images.encode_png(region.core))
+    return entry
 
 
 def load_kernel(store: Store, record: KernelRecord) -> Kernel:

@@ -42,15 +42,17 @@ class RegionEntry(TypedDict):
 
     Keys:
         name: ``whole``, ``object``, ``background``, ...
-        key: of the mask's content.
+        key: of the masks' content.
         mask: its PNG; None for the whole image.
         area_px: low-resolution pixels.
+        core: the PNG of the pixels from which its kernel is estimated, if not from all.
     """
 
     name: str
     key: str
     mask: StoredFile | None
     area_px: int
+    core: NotRequired[StoredFile]
 
 
 class SegmentRecord(StepRecord):

@@ -79,7 +79,8 @@ class Auto(Spectral[AutoSettings]):
         found = super().choose(image, spectrum, fit, region, scale, one_of_several=one_of_several)
         # not at x4, where a kernel has too many entries; noise and compression leave edges of their own
         if scale == 2 and examine(image).clean:
-            return replace(found, array=with_asymmetry(found.array, image, region.mask, scale))
+            mask = region.mask if region.core is None else region.core
+            return replace(found, array=with_asymmetry(found.array, image, mask, scale))
         return found
 
 

@@ -107,13 +107,9 @@ class Spectral(Estimator[S]):
             The remaining regions, the largest first, or the whole image if no region has a measurable spectrum.
         """
         merged = self._merge(image, regions, scale)
-        if len(objects) < 2 or not examine(image).clean:
+        if len(merged) != 2 or not objects or not examine(image).clean:
             return merged
-        for _ in range(SORTINGS):
-            if len(merged) != 2:
-                break
-            merged = self._merge(image, self._sorted(image, merged, objects, scale), scale)
-        return merged
+        return self._corrected(image, merged, objects, scale)
 
     def _merge(self, image: Image, regions: Sequence[Region], scale: int) -> list[Region]:
         groups = self._measured(image, regions)
@@ -137,17 +133,36 @@ class Spectral(Estimator[S]):
             merged[0] = _join(merged[0], part)
         return merged
 
-    def _sorted(self, image: Image, pair: Sequence[Region], objects: Sequence[np.ndarray], scale: int) -> list[Region]:
-        """The two regions, each object in the one whose blur it has."""
+    def _corrected(
+        self, image: Image, pair: Sequence[Region], objects: Sequence[np.ndarray], scale: int
+    ) -> list[Region]:
+        """Correct a segmenter's two regions: the objects that are blurred like the background, and the borders.
+
+        The blurs are still estimated from the regions with the borders that were found: those that the blur moved are
+        ragged, and would leave few windows for a spectrum.
+        """
         with importing:
             from mkgan_core.estimators.spectral.fit import fit_apart
-            from mkgan_core.estimators.spectral.sorting import moved
+            from mkgan_core.estimators.spectral.sorting import Evidence
 
         first, second = sorted(pair, key=lambda region: region.name != "object")
-        fits = fit_apart([measure(image, region, self.settings) for region in (first, second)], scale, self.settings)
-        blurs = [kernels.gaussian(fit.covariance, _size(fit.covariance, scale), scale) for fit in fits]
-        mask = moved(image, first.mask, objects, blurs, scale)
-        return [replace(first, mask=mask), replace(second, mask=~mask)]
+        evidence = None
+        for _ in range(SORTINGS):
+            spectra = [measure(image, region, self.settings) for region in (first, second)]
+            fits = fit_apart(spectra, scale, self.settings)
+            blurs = [kernels.gaussian(fit.covariance, _size(fit.covariance, scale), scale) for fit in fits]
+            evidence = Evidence(image, blurs, scale)
+            mask = evidence.with_objects(first.mask, objects)
+            if np.array_equal(mask, first.mask):
+                break
+            merged = self._merge(image, [replace(first, mask=mask), replace(second, mask=~mask)], scale)
+            if len(merged) != 2:
+                return merged
+            first, second = sorted(merged, key=lambda region: region.name != "object")
+        assert evidence is not None
+        mask = evidence.with_borders(first.mask)
+        parts = [replace(first, mask=mask, core=first.mask), replace(second, mask=~mask, core=second.mask)]
+        return sorted(parts, key=lambda region: -region.area)
 
     def _measured(self, image: Image, regions: Sequence[Region]) -> list[tuple[Region, Spectrum]]:
         """The regions that have enough texture for a spectrum, each with its spectrum."""

@@ -1,9 +1,9 @@
-"""Sorts an image's objects by their blur: those that a segmenter found, but that are blurred like the background.
+"""Corrects a segmenter's masks by the blur: objects that are blurred like the background, and borders that are off.
 
 The decision uses the two enlargements of the whole image, each restored with one of the two kernels. Blur hardly
 changes the total variation of an edge, but restoring with a kernel that is too wide adds stripes, whose variation is
-large. So the ratio of the enlargements' variation, relative to that of the other objects, shows an object's blur. It
-needs fewer pixels than a spectrum (notebook "Regions, second part").
+large. So the ratio of the enlargements' variation, compared with that of each region, shows an object's blur. It
+needs far fewer pixels than a spectrum (notebook "Regions, second part").
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy.ndimage import distance_transform_edt, gaussian_filter
+from skimage.morphology import remove_small_holes, remove_small_objects
 
 from mkgan_core.imaging import images
 from mkgan_core.imaging.degradation import reach_of
@@ -29,39 +30,81 @@ INSET = 3  # pixels at the border of a region that are not used, unless fewer th
 LEAST = 100
 FLAT = 1e-3  # variation of a pixel that tells nothing
 RICH = 0.3  # variation from which on a pixel counts fully
+POOR = 0.01  # variation at which the evidence of a pixel counts half
+REACH = 16  # distance in pixels from the border up to which it may move
+DEEP = 8  # distance in pixels from which on a region's evidence is taken as its own
+UNCERTAIN = 3.0  # pixels over which a mask becomes certain
+WRONG = 0.05  # chance that a mask is wrong far from its border
+SPECK = 256  # pixels of the smallest piece or hole
 
 
-def moved(
-    image: Image, mask: np.ndarray, objects: Sequence[np.ndarray], blurs: Sequence[np.ndarray], scale: int
-) -> np.ndarray:
-    """Move each object to the region whose blur it has.
-
-    Nothing moves if the evidence contradicts the regions: if the first one, taken together, does not fit the first blur
-    better than the second one does, or would lose more than half of its pixels.
+class Evidence:
+    """The log ratio of the local variation of an image restored with a first and with a second blur.
 
     Args:
         image: (H, W, 3) in [0, 1], low resolution, without noise or compression.
-        mask: bool (H, W), the first of two regions.
-        objects: bool (H, W) each, disjoint.
-        blurs: the kernels (K, K) of the regions.
+        blurs: two kernels (K, K).
         scale: 2 or 4.
-
-    Returns:
-        bool (H, W), the first region.
     """
-    evidence, weights = _compare(image, blurs, scale)
-    inside, outside = (_median(evidence, weights, region) for region in (mask, ~mask))
-    result = mask.copy()
-    for part in objects:
-        result[part] = _median(evidence, weights, part) < (inside + outside) / 2
-    trusted = inside < outside and 2 * (mask & result).sum() >= mask.sum()
-    return result if trusted else mask
 
+    def __init__(self, image: Image, blurs: Sequence[np.ndarray], scale: int) -> None:
+        first, second = (gaussian_filter(_variation(image, blur, scale), SMOOTH) for blur in blurs)
+        self._ratio = np.log((first + FLAT) / (second + FLAT))
+        self._weights = np.minimum(np.minimum(first, second), RICH)
 
-def _compare(image: Image, blurs: Sequence[np.ndarray], scale: int) -> tuple[np.ndarray, np.ndarray]:
-    """Log ratio (H, W) of the local variation with the first blur to that with the second, and its weights (H, W)."""
-    first, second = (gaussian_filter(_variation(image, blur, scale), SMOOTH) for blur in blurs)
-    return np.log((first + FLAT) / (second + FLAT)), np.minimum(np.minimum(first, second), RICH)
+    def with_objects(self, mask: np.ndarray, objects: Sequence[np.ndarray]) -> np.ndarray:
+        """Move each object to the region whose blur it has.
+
+        Nothing moves if the evidence contradicts the regions: if the first region, taken together, does not fit the
+        first blur better than the second region does, or would lose more than half of its pixels.
+
+        Args:
+            mask: bool (H, W), the region with the first blur; all other pixels have the second.
+            objects: bool (H, W) each, disjoint.
+
+        Returns:
+            bool (H, W), the region with the first blur.
+        """
+        (inside, _), (outside, _) = (self._statistics(region, INSET) for region in (mask, ~mask))
+        moved = mask.copy()
+        for part in objects:
+            moved[part] = self._statistics(part, INSET)[0] < (inside + outside) / 2
+        trusted = inside < outside and 2 * (mask & moved).sum() >= mask.sum()
+        return moved if trusted else mask
+
+    def with_borders(self, mask: np.ndarray) -> np.ndarray:
+        """Move the pixels near the border to the region whose blur they have.
+
+        A pixel moves if the normal distributions of both regions' evidence, away from the border, say so against the
+        mask, which is less certain near its border.
+
+        Args:
+            mask: bool (H, W), the region with the first blur.
+
+        Returns:
+            bool (H, W), likewise.
+        """
+        (inside, spread), (outside, other) = (self._statistics(region, DEEP) for region in (mask, ~mask))
+        if not inside < outside:
+            return mask
+        variance = (spread**2 + other**2) / 2 + 1e-9
+        most = (outside - inside) ** 2 / variance  # so that no pixel outvotes all others
+        evidence = np.clip(((self._ratio - outside) ** 2 - (self._ratio - inside) ** 2) / (2 * variance), -most, most)
+        depth, outer = (np.asarray(distance_transform_edt(region)) for region in (mask, ~mask))
+        distance = depth - outer
+        certain = WRONG + (1 - 2 * WRONG) / (1 + np.exp(-distance / UNCERTAIN))
+        odds = self._weights / (self._weights + POOR) * evidence + np.log(certain / (1 - certain))
+        moved = np.where(np.abs(distance) <= REACH, odds > 0, mask)
+        return remove_small_holes(remove_small_objects(moved, max_size=SPECK - 1), max_size=SPECK - 1)
+
+    def _statistics(self, mask: np.ndarray, inset: int) -> tuple[float, float]:
+        """The weighted median of the ratio inside a mask, and its standard deviation by the quantiles."""
+        inner = np.asarray(distance_transform_edt(mask)) > inset
+        inside = inner if inner.sum() >= LEAST else mask
+        order = np.argsort(self._ratio[inside])
+        ranks = np.cumsum(self._weights[inside][order])
+        low, middle, high = self._ratio[inside][order][np.searchsorted(ranks, ranks[-1] * np.array([0.16, 0.5, 0.84]))]
+        return float(middle), float(high - low) / 2
 
 
 @torch.no_grad()
@@ -77,12 +120,3 @@ def _variation(image: Image, blur: np.ndarray, scale: int) -> np.ndarray:
         found = variation(restored(high, low, blur, scale, STRENGTH))
         strips.append(F.avg_pool2d(found, scale)[0, 0, top - first :][:rows] * scale**2)
     return torch.cat(strips).numpy()
-
-
-def _median(values: np.ndarray, weights: np.ndarray, mask: np.ndarray) -> float:
-    """The weighted median inside a mask."""
-    inner = np.asarray(distance_transform_edt(mask)) > INSET
-    inside = inner if inner.sum() >= LEAST else mask
-    order = np.argsort(values[inside])
-    ranks = np.cumsum(weights[inside][order])
-    return float(values[inside][order][np.searchsorted(ranks, ranks[-1] / 2)])

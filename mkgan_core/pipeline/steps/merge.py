@@ -64,5 +64,9 @@ class MergeJob(Job[SegmentRecord]):
         after = part.merge(load_low(self.spec), before, self.spec.scale, objects=objects)
         known = {region.mask.tobytes(): entry for region, entry in zip(before, self.regions, strict=True)}
         note = f"{len(before)} regions, {len(after)} different blur(s)" if len(after) < len(before) else None
-        entries = [known.get(r.mask.tobytes()) or save_region(store, self.spec, r, self) for r in after]
+        entries = [
+            (known.get(region.mask.tobytes()) if region.core is None else None)
+            or save_region(store, self.spec, region, self)
+            for region in after
+        ]
         return {"regions": entries, "note": note}

@@ -230,10 +230,24 @@ def test_an_object_blurred_like_the_background_moves_there() -> None:
     regions = [Region("object", union), Region("background", ~union)]
     merged = Spectral(SETTINGS).merge(low, regions, 2, objects=boxes)
     assert {region.name for region in merged} == {"object", "background"}
-    (mask,) = [region.mask for region in merged if region.name == "object"]
-    assert np.array_equal(mask, boxes[0] | boxes[1])
+    (found,) = [region for region in merged if region.name == "object"]
+    assert np.array_equal(found.core, boxes[0] | boxes[1])
+    assert (found.mask ^ found.core).mean() < 0.05
     uniform = [Region("object", boxes[2]), Region("background", ~boxes[2])]
     assert len(Spectral(SETTINGS).merge(rounded(sharp), uniform, 2, objects=boxes[2:])) == 1
+
+
+def test_a_border_moves_to_where_the_blur_changes() -> None:
+    high = shapes(512, 4)
+    blurs = [kernels.gaussian(variance * np.eye(2), 15, 2) for variance in (0.8, 3.0)]
+    sharp, soft = (degrade(high, blur, 2) for blur in blurs)
+    truth = np.arange(256)[None].repeat(256, axis=0) < 128
+    evidence = sorting.Evidence(rounded(np.where(truth[..., None], sharp, soft)), blurs, 2)
+    for shift in (-8, 8):
+        drawn = np.roll(truth, shift, axis=1) & (np.arange(256) < 200)
+        moved = evidence.with_borders(drawn)
+        assert (moved ^ truth).sum() < 0.7 * (drawn ^ truth).sum()
+    assert (evidence.with_borders(truth) ^ truth).mean() < 0.02
 
 
 def test_strips_hardly_change_the_variation(monkeypatch: pytest.MonkeyPatch) -> None:
