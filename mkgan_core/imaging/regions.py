@@ -26,6 +26,11 @@ class Region:
     core: np.ndarray | None = None
 
     @property
+    def sure(self) -> np.ndarray:
+        """Where its blur is estimated, bool (H, W)."""
+        return self.mask if self.core is None else self.core
+
+    @property
     def area(self) -> int:
         """Number of low-resolution pixels."""
         return int(self.mask.sum())

@@ -52,8 +52,8 @@ class CameraShake(Estimator[CameraShakeSettings]):
             from mkgan_core.estimators.camera_shake.direction import relative_sparsity
 
         settings = self.settings
-        top, left, bottom, right = region.box
-        inside, part = region.mask[top:bottom, left:right], image[top:bottom, left:right]
+        top, left, bottom, right = Region(region.name, region.sure).box
+        inside, part = region.sure[top:bottom, left:right], image[top:bottom, left:right]
         if min(inside.shape) < self.min_side:
             raise KernelError(
                 f"{region.subject} is smaller than {self.min_side} pixels", "use spectral, or a larger region"

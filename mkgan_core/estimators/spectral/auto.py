@@ -41,7 +41,7 @@ class Auto(Spectral[AutoSettings]):
     """
 
     settings_class = AutoSettings
-    version = 17  # rises with that of `CameraShake`, whose kernels it gives
+    version = 18  # rises with that of `CameraShake`, whose kernels it gives
 
     @override
     def choose(
@@ -79,8 +79,7 @@ class Auto(Spectral[AutoSettings]):
         found = super().choose(image, spectrum, fit, region, scale, one_of_several=one_of_several)
         # not at x4, where a kernel has too many entries; noise and compression leave edges of their own
         if scale == 2 and examine(image).clean:
-            mask = region.mask if region.core is None else region.core
-            return replace(found, array=with_asymmetry(found.array, image, mask, scale))
+            return replace(found, array=with_asymmetry(found.array, image, region.sure, scale))
         return found
 
 

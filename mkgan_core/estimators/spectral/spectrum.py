@@ -62,9 +62,8 @@ def measure(image: Image, region: Region, settings: SpectralSettings) -> Spectru
         raise KernelError(
             f"{region.subject} is smaller than a window of {side} pixels", "use bicubic, or a larger image"
         )
-    mask = region.mask if region.core is None else region.core
     # windows that contain another region, with another blur, would cause most of the error
-    inside = np.einsum("nij,ij->n", windows(mask), taper**2) >= settings.fill * (taper**2).sum()
+    inside = np.einsum("nij,ij->n", windows(region.sure), taper**2) >= settings.fill * (taper**2).sum()
     powers, variances, elsewhere = [], [], []
     for channel in range(image.shape[2]):
         tiles = windows(image[..., channel])
