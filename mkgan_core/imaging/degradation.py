@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
 
 
-REACHES = 4  # as many reaches of one round matter, though there are more rounds
+REACHES = 4  # reach of many rounds together, in reaches of one; what is further away is negligible
 
 
 def degrade_tensor(image: torch.Tensor, kernel: np.ndarray, scale: int) -> torch.Tensor:

@@ -61,7 +61,7 @@ def reduce_variation(
 
 
 def restored(high: torch.Tensor, low: torch.Tensor, kernel: np.ndarray, scale: int, strength: float) -> torch.Tensor:
-    """As `reduce_variation`, but of lumas: high (B, 1, s H, s W), low (B, 1, H, W)."""
+    """As `reduce_variation`, for luma images: high (B, 1, s H, s W), low (B, 1, H, W)."""
     problem = Restoration(kernel, scale, low)
     for _ in range(ROUNDS):
         high = problem.with_data(problem.with_prior(high, strength))

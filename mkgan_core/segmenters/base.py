@@ -9,12 +9,13 @@ from typing import ClassVar
 import numpy as np
 
 from mkgan_core.imaging.images import Image
-from mkgan_core.imaging.regions import Region
+from mkgan_core.imaging.regions import Region, check_shapes
+from mkgan_core.importing import importing
 from mkgan_core.machine.cores import computing, cores, prepare_torch
 from mkgan_core.part import Part, S
-from mkgan_core.segmenters.rules import Rules, from_masks, partition
+from mkgan_core.segmenters.rules import Rules, from_masks
 
-LEAST_OBJECT = 256  # pixels of an object whose blur can be compared; more are needed to estimate it
+LEAST_OBJECT = 256  # fewer pixels do not show an object's blur
 
 
 class Segmenter(Part[S]):
@@ -88,9 +89,13 @@ def segment(
         if segmenter.weights:
             prepare_torch()
         masks = segmenter.masks(image, given, device=device)
-    single = {f"object-{number}": mask for number, mask in enumerate(masks.values(), 1)} if unite else {}
-    if single:
-        masks = {"object": np.logical_or.reduce(list(single.values()))}
+    owners = None
+    if unite and masks:
+        check_shapes(masks, image.shape[:2])
+        owners = np.zeros(image.shape[:2], np.int32)  # of each pixel: the number of its first object, or 0
+        for number, mask in enumerate(masks.values(), 1):
+            owners[mask.astype(bool) & (owners == 0)] = number
+        masks = {"object": owners > 0}
     regions = from_masks(masks, image.shape[:2], segmenter.rules)
     note = None
     if name != "whole" and len(regions) == 1:
@@ -98,9 +103,21 @@ def segment(
         why = f"none of the {len(masks)} masks leaves two regions of {least} pixels" if masks else "no mask"
         note = f"{name} found no object to split off ({why}); the image is one region"
     union = next((region.mask for region in regions if region.name == "object"), None)
-    inside = {} if union is None else {name: mask & union for name, mask in single.items()}
-    objects = [] if union is None else partition(inside, union.shape, LEAST_OBJECT)
-    return Segmentation(regions, note, [region for region in objects if region.name in single])
+    objects = [] if owners is None or union is None else _single_objects(owners, union)
+    return Segmentation(regions, note, objects)
+
+
+def _single_objects(owners: np.ndarray, union: np.ndarray) -> list[Region]:
+    """The objects, without the smallest, whose pixels (H, W) have numbers; a pixel of the union without a number, such
+    as a filled hole, belongs to the nearest object.
+    """
+    with importing:
+        from scipy.ndimage import distance_transform_edt
+
+    nearest = np.asarray(distance_transform_edt(owners == 0, return_distances=False, return_indices=True))
+    owners = np.where(union, owners[tuple(nearest)], 0)
+    large = np.flatnonzero(np.bincount(owners.ravel())[1:] >= LEAST_OBJECT) + 1
+    return [Region(f"object-{number}", owners == number) for number in large]
 
 
 def object_names(count: int) -> list[str]:

@@ -101,8 +101,11 @@ class YoloSeg(Segmenter[YoloSegSettings]):
         masks = found.masks.data.cpu().numpy().astype(bool)  # (N, H, W), the surest first
         if not self.settings.per_object:
             masks = masks.any(axis=0, keepdims=True)
-        filled = [np.asarray(binary_fill_holes(mask), np.float32) for mask in masks]
-        small = [cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA) > 0.5 for mask in filled]
+        small = [  # one at a time, because there may be many and large ones
+            cv2.resize(np.asarray(binary_fill_holes(mask), np.float32), (width, height), interpolation=cv2.INTER_AREA)
+            > 0.5
+            for mask in masks
+        ]
         return dict(zip(object_names(len(small)), small, strict=True))
 
 

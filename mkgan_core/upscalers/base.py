@@ -66,7 +66,7 @@ class Upscaler(Part[S]):
         yield self.upscale(image, region, kernel, scale, seed=seed, device=device)
 
     def true_to(self, image: Image) -> bool:  # noqa: ARG002
-        """Whether blurring and reducing the enlarged image (H, W, 3) should return the image, without noise in it."""
+        """Whether the enlargement, degraded again, should return the image (H, W, 3); not if the image is noisy."""
         return False
 
 

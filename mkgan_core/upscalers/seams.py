@@ -2,8 +2,8 @@
 
 Each region is enlarged as if the whole image had its blur. Near its border, pixels with another blur therefore distort
 the result: the wider the region's blur, the more. Here these pixels are replaced by what they would be with the
-region's blur, as predicted from the current estimate of the image. This is repeated as the estimate improves, as the
-EM algorithm does with missing data (Dempster, Laird & Rubin 1977).
+region's blur, as predicted from the current estimate of the image. This is repeated as the estimate improves, after
+the EM algorithm for missing data (Dempster, Laird & Rubin 1977).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mkgan_core.imaging import images
 from mkgan_core.imaging.degradation import degrade_tensor, reach_of
 from mkgan_core.imaging.images import Image
 from mkgan_core.imaging.kernels import Kernel
-from mkgan_core.imaging.regions import Region, feather_weights, whole
+from mkgan_core.imaging.regions import Region, enlarge_mask, feather_weights, whole
 from mkgan_core.importing import importing
 from mkgan_core.upscalers.base import strips_of
 from mkgan_core.upscalers.interpolation import enlarge
@@ -52,8 +52,6 @@ def mend(image: Image, pixels: np.ndarray, parts: Sequence[tuple[Region, Kernel]
         (s H, s W, 3) of the composite's type.
     """
     with importing:
-        import torch
-
         from mkgan_core.imaging.total_variation import luma, share_of_change
 
     weights = border_weights([region for region, _ in parts])
@@ -61,25 +59,28 @@ def mend(image: Image, pixels: np.ndarray, parts: Sequence[tuple[Region, Kernel]
         return pixels
     reach = max(reach_of(kernel.array, scale) for _, kernel in parts)
     depth = 8 * pixels.dtype.itemsize
-    away = torch.zeros(2, dtype=torch.float64)  # sums of squares, of the change and of what the upscaler changed
+    # where the change and what the upscaler changed are measured: away from borders, unless they are everywhere
+    judged = weights == 0 if (weights == 0).any() else np.ones_like(weights, bool)
+    squares = np.zeros(2)
     changes = []
     for top, bottom in strips_of(whole(weights.shape), scale, BYTES_PER_PIXEL):
+        if not weights[top:bottom].any():
+            continue
         first, last = max(0, top - reach), min(len(image), bottom + reach)
-        near = images.to_tensor(images.to_floats(pixels[first * scale : last * scale]))
         low = luma(images.to_tensor(image[first:last]))
+        start = luma(images.to_tensor(images.to_floats(pixels[first * scale : last * scale])))
         pieces = [(Region(region.name, region.mask[first:last]), kernel.array) for region, kernel in parts]
-        start = luma(near)
         inner = slice((top - first) * scale, (bottom - first) * scale)
-        change = (_restored(start, low, pieces, scale) - start)[0, 0, inner]
-        weight = _enlarged(weights[top:bottom], scale)
-        learned = (start - enlarge(low, scale))[0, 0, inner]
-        away += torch.stack([part[weight == 0].double().square().sum() for part in (change, learned)])
-        changes.append((top, bottom, change * weight))
-    share = share_of_change(*(float(part) ** 0.5 for part in away))
+        change = (_restored(start, low, pieces, scale) - start)[0, 0, inner].numpy()
+        learned = (start - enlarge(low, scale))[0, 0, inner].numpy()
+        counted = enlarge_mask(judged[top:bottom], scale)
+        squares += [np.square(part[counted], dtype=np.float64).sum() for part in (change, learned)]
+        changes.append((top, bottom, change * enlarge_mask(weights[top:bottom], scale)))
+    share = share_of_change(*np.sqrt(squares))
     mended = pixels.copy()
     for top, bottom, change in changes:
         rows = slice(top * scale, bottom * scale)
-        floats = images.to_floats(pixels[rows]) + share * change.numpy()[..., None]
+        floats = images.to_floats(pixels[rows]) + share * change[..., None]
         mended[rows] = images.to_pixels(np.clip(floats, 0, 1), depth)
     return mended
 
@@ -93,14 +94,15 @@ def _restored(
 
         from mkgan_core.imaging.total_variation import Restoration
 
-    inside = [torch.as_tensor(region.mask) for region, _ in parts]
-    blend = [torch.as_tensor(feather_weights(region.mask, scale, FEATHER)) for region, _ in parts]
+    present = [(region, kernel) for region, kernel in parts if region.mask.any()]
     for _ in range(ROUNDS):
-        estimates = []
-        for (_, kernel), mask in zip(parts, inside, strict=True):
-            problem = Restoration(kernel, scale, torch.where(mask, low, degrade_tensor(high, kernel, scale)))
-            estimates.append(problem.with_data(problem.with_prior(high, STRENGTH)))
-        high = sum((weight * estimate for weight, estimate in zip(blend, estimates, strict=True)), high.new_zeros(()))
+        blended = torch.zeros_like(high)
+        for region, kernel in present:
+            complete = torch.where(torch.as_tensor(region.mask), low, degrade_tensor(high, kernel, scale))
+            problem = Restoration(kernel, scale, complete)
+            estimate = problem.with_data(problem.with_prior(high, STRENGTH))
+            blended.add_(estimate.mul_(torch.as_tensor(feather_weights(region.mask, scale, FEATHER))))
+        high = blended
     return high
 
 
@@ -124,11 +126,3 @@ def border_weights(regions: Sequence[Region]) -> np.ndarray:
             distance = np.asarray(distance_transform_edt(region.mask))  # to the nearest pixel of another region
             weights[region.mask] = np.clip(1 - (distance[region.mask] - BAND) / FADE, 0, 1)
     return weights
-
-
-def _enlarged(weights: np.ndarray, scale: int) -> torch.Tensor:
-    """(s H, s W), each weight repeated."""
-    with importing:
-        import torch
-
-    return torch.as_tensor(weights).repeat_interleave(scale, 0).repeat_interleave(scale, 1)

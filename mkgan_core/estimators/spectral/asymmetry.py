@@ -119,7 +119,7 @@ def _solve(
 
 
 def _tapered(mask: np.ndarray) -> np.ndarray:
-    """Weights (H, W) in [0, 1] that fall smoothly to 0 before the region's border, where another blur takes part.
+    """Weights (H, W) in [0, 1] that fall smoothly to 0 before the region's border, where another blur affects it.
 
     With a hard mask, the residual's low frequencies would leak into the high ones, which count most.
     """

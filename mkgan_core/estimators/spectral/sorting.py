@@ -1,4 +1,4 @@
-"""Corrects a segmenter's masks by the blur: objects that are blurred like the background, and borders that are off.
+"""Corrects a segmenter's masks by the blur: objects that are blurred like the background, and inexact borders.
 
 The decision uses the two enlargements of the whole image, each restored with one of the two kernels. Blur hardly
 changes the total variation of an edge, but restoring with a kernel that is too wide adds stripes, whose variation is
@@ -20,16 +20,17 @@ from mkgan_core.imaging import images
 from mkgan_core.imaging.degradation import reach_of
 from mkgan_core.imaging.images import Image
 from mkgan_core.imaging.total_variation import luma, restored, variation
+from mkgan_core.machine.memory import room
 from mkgan_core.machine.progress import check
 
 # Chosen on photographs of kodak24 with two blurs
 STRENGTH = 2.5  # of the restorations
-STRIP_PIXELS = 1_000_000  # low-resolution pixels restored at a time
+STRIP_PIXELS, BYTES_PER_PIXEL = 4_000_000, 100  # most enlarged pixels restored at a time, and the memory of each
 SMOOTH = 3.0  # standard deviation of the Gaussian that averages the variation, in low-resolution pixels
 INSET = 3  # pixels at the border of a region that are not used, unless fewer than `LEAST` remain
 LEAST = 100
-FLAT = 1e-3  # variation of a pixel that tells nothing
-RICH = 0.3  # variation from which on a pixel counts fully
+FLAT = 1e-3  # variation of a pixel without evidence
+RICH = 0.3  # variation of a pixel that counts fully
 POOR = 0.01  # variation at which the evidence of a pixel counts half
 REACH = 16  # distance in pixels from the border up to which it may move
 DEEP = 8  # distance in pixels from which on a region's evidence is taken as its own
@@ -75,8 +76,9 @@ class Evidence:
     def with_borders(self, mask: np.ndarray) -> np.ndarray:
         """Move the pixels near the border to the region whose blur they have.
 
-        A pixel moves if the normal distributions of both regions' evidence, away from the border, say so against the
-        mask, which is less certain near its border.
+        A pixel moves if its evidence fits the other region so much better that it outweighs the mask, which has less
+        weight near its border. The evidence of each region is normally distributed, with the median and a common
+        variance of its pixels away from the border.
 
         Args:
             mask: bool (H, W), the region with the first blur.
@@ -89,28 +91,36 @@ class Evidence:
             return mask
         variance = (spread**2 + other**2) / 2 + 1e-9
         most = (outside - inside) ** 2 / variance  # so that no pixel outvotes all others
-        evidence = np.clip(((self._ratio - outside) ** 2 - (self._ratio - inside) ** 2) / (2 * variance), -most, most)
-        depth, outer = (np.asarray(distance_transform_edt(region)) for region in (mask, ~mask))
-        distance = depth - outer
-        certain = WRONG + (1 - 2 * WRONG) / (1 + np.exp(-distance / UNCERTAIN))
-        odds = self._weights / (self._weights + POOR) * evidence + np.log(certain / (1 - certain))
-        moved = np.where(np.abs(distance) <= REACH, odds > 0, mask)
-        return remove_small_holes(remove_small_objects(moved, max_size=SPECK - 1), max_size=SPECK - 1)
+        depth, outer = (np.asarray(distance_transform_edt(region), np.float32) for region in (mask, ~mask))
+        near = np.maximum(depth, outer) <= REACH
+        ratio, weights = self._ratio[near], self._weights[near]
+        evidence = np.clip(((ratio - outside) ** 2 - (ratio - inside) ** 2) / (2 * variance), -most, most)
+        right = WRONG + (1 - 2 * WRONG) / (1 + np.exp((outer - depth)[near] / UNCERTAIN))
+        moved = mask.copy()
+        moved[near] = weights / (weights + POOR) * evidence + np.log(right / (1 - right)) > 0
+        moved = remove_small_holes(remove_small_objects(moved, max_size=SPECK - 1), max_size=SPECK - 1)
+        return mask if moved.all() or not moved.any() else moved
 
     def _statistics(self, mask: np.ndarray, inset: int) -> tuple[float, float]:
         """The weighted median of the ratio inside a mask, and its standard deviation by the quantiles."""
-        inner = np.asarray(distance_transform_edt(mask)) > inset
-        inside = inner if inner.sum() >= LEAST else mask
-        order = np.argsort(self._ratio[inside])
-        ranks = np.cumsum(self._weights[inside][order])
-        low, middle, high = self._ratio[inside][order][np.searchsorted(ranks, ranks[-1] * np.array([0.16, 0.5, 0.84]))]
+        check()
+        rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+        box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        part = mask[box]
+        inner = np.asarray(distance_transform_edt(np.pad(part, 1, constant_values=False)))[1:-1, 1:-1] > inset
+        inside = inner if inner.sum() >= LEAST else part
+        ratio, weights = self._ratio[box][inside], self._weights[box][inside]
+        order = np.argsort(ratio)
+        ranks = np.cumsum(weights[order], dtype=np.float64)
+        low, middle, high = ratio[order][np.searchsorted(ranks, ranks[-1] * np.array([0.16, 0.5, 0.84]))]
         return float(middle), float(high - low) / 2
 
 
 @torch.no_grad()
 def _variation(image: Image, blur: np.ndarray, scale: int) -> np.ndarray:
     """The variation (H, W) in each low-resolution pixel of the image restored with a blur."""
-    reach, rows = reach_of(blur, scale), max(1, STRIP_PIXELS // image.shape[1])
+    affordable = min(STRIP_PIXELS, room() // BYTES_PER_PIXEL)
+    reach, rows = reach_of(blur, scale), max(1, affordable // (image.shape[1] * scale**2))
     strips = []
     for top in range(0, len(image), rows):
         check()

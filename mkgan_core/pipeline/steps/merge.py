@@ -61,7 +61,9 @@ class MergeJob(Job[SegmentRecord]):
         if not isinstance(part, Merges):
             raise ConfigError(f"estimator '{self.estimator}' cannot compare blurs; choose spectral or auto")
         objects = [load_region(store, self.spec, entry).mask for entry in self.objects]
-        after = part.merge(load_low(self.spec), before, self.spec.scale, objects=objects)
+        # an estimator from elsewhere may not know objects
+        corrections = {"objects": objects} if objects else {}
+        after = part.merge(load_low(self.spec), before, self.spec.scale, **corrections)
         known = {region.mask.tobytes(): entry for region, entry in zip(before, self.regions, strict=True)}
         note = f"{len(before)} regions, {len(after)} different blur(s)" if len(after) < len(before) else None
         entries = [

@@ -17,7 +17,7 @@ from mkgan_core.pipeline.artifacts import save_region
 from mkgan_core.pipeline.jobs import Job
 from mkgan_core.pipeline.method import Changes
 from mkgan_core.pipeline.records import Record, SegmentRecord
-from mkgan_core.segmenters.base import segment
+from mkgan_core.segmenters.base import LEAST_OBJECT, segment
 from mkgan_core.segmenters.rules import RULES_VERSION
 
 
@@ -52,7 +52,7 @@ class SegmentJob(Job[SegmentRecord]):
             "rules": {"version": RULES_VERSION, **dataclasses.asdict(part.rules)},
             "masks": masks,
             "scale": self.spec.scale,
-            **({"objects": True} if self.objects else {}),
+            **({"objects": LEAST_OBJECT} if self.objects else {}),
         }
 
     @override
