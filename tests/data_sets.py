@@ -30,15 +30,23 @@ def write_data_set(folder: Path, seed: int = 0) -> Path:
     return folder
 
 
-def write_two_blurs(folder: Path, object_variance: float, background_variance: float, *, inside: bool = False) -> Path:
+def write_two_blurs(
+    folder: Path,
+    object_variance: float,
+    background_variance: float,
+    *,
+    inside: bool = False,
+    high: np.ndarray | None = None,
+) -> Path:
     """One image of 384 x 512 whose object is blurred with one isotropic Gaussian, the rest with another.
 
     Args:
         folder: of the data set.
         object_variance, background_variance: in squared high-resolution pixels.
         inside: the object is a rectangle in the middle, not the left half.
+        high: the sharp image, (384, 512, 3); noise without edges if None.
     """
-    store, high = Store(str(folder)), power_law((384, 512), 2.8, 0)
+    store, high = Store(str(folder)), power_law((384, 512), 2.8, 0) if high is None else high
     mask = np.zeros(high.shape[:2], bool)
     mask[(slice(96, 288), slice(128, 384)) if inside else (slice(None), slice(256))] = True
     variances = {"background": background_variance, "object": object_variance}
