@@ -34,7 +34,7 @@ test: setup
 
 # Real servers, workers and browsers on the loopback; wants Debian's chromium and postgresql, and skips what lacks them.
 e2e: setup
-	$(BIN)/python -m pytest -m e2e tests/e2e
+	$(BIN)/python -m pytest -m e2e -n 2 --dist loadfile tests/e2e
 
 # What was broken at commit e116937, attacked from outside, which CHECKOUT=/path/to/another/checkout allows with any
 # commit, by the interpreter of this one. About half an hour.
