@@ -51,7 +51,7 @@ def reduce_variation(
         low: (B, 3, H, W), the observed image, in [0, 1].
         kernel: (K, K), the image's blur.
         scale: enlargement factor s.
-        strength: weight of the total variation; about 2 for images in [0, 1]. With 0, nothing changes.
+        strength: weight of the total variation; about 2 for images in [0, 1].
 
     Returns:
         (B, 3, s H, s W), not clipped.

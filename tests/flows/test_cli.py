@@ -17,6 +17,7 @@ from scipy.io import savemat
 from scipy.ndimage import distance_transform_edt
 
 from mkgan_core.pipeline.method import NAMED_METHODS
+from mkgan_core.upscalers import seams
 from tests.data_sets import write_two_blurs
 
 
@@ -243,9 +244,9 @@ def test_regions_are_feathered_on_request(mkgan, tmp_path: Path) -> None:
     blended = (hard != soft).any(axis=2)
     depth = distance_transform_edt(mask.repeat(2, axis=0).repeat(2, axis=1))
     assert blended[(depth > 0) & (depth <= 3)].mean() > 0.9
-    assert not blended[depth > 12].any()
-    outside = distance_transform_edt(depth == 0)
-    assert not blended[outside > 9].any()  # a hard border is back-projected once more, on both sides
+    reach = 2 * (seams.BAND + seams.FADE)  # up to which a hard border is restored, on both sides
+    assert not blended[depth > reach].any()
+    assert not blended[distance_transform_edt(depth == 0) > reach].any()
 
 
 def test_weights_are_listed_and_checked(mkgan, tmp_path: Path) -> None:

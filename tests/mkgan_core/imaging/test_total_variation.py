@@ -13,7 +13,7 @@ from mkgan_core.datasets.kernel_laws import random_kernel
 from mkgan_core.datasets.layout import ImageSpec, load_high
 from mkgan_core.imaging import images, kernels, total_variation
 from mkgan_core.imaging.degradation import degrade, degrade_tensor
-from mkgan_core.imaging.total_variation import DERIVATIVES, Restoration, equaliser, reduce_variation
+from mkgan_core.imaging.total_variation import DERIVATIVES, SECOND, Restoration, equaliser, reduce_variation, variation
 
 
 def _kernel(scale: int) -> np.ndarray:
@@ -84,6 +84,10 @@ def test_the_equaliser_is_larger_where_less_gets_through() -> None:
     assert spectrum[16, 16] > 10 * spectrum[1, 1]
 
 
-def test_without_strength_nothing_changes() -> None:
-    picture = torch.rand(1, 3, 8, 8)
-    assert reduce_variation(picture, torch.rand(1, 3, 4, 4), _kernel(2), 2, 0) is picture
+def test_the_variation_is_that_of_first_and_second_derivatives() -> None:
+    step = torch.zeros(1, 1, 5, 8)
+    step[..., 4:] = 1
+    expected = torch.zeros(8)
+    expected[3], expected[4] = 1 + SECOND, SECOND
+    assert torch.allclose(variation(step)[0, 0], expected)
+    assert variation(torch.ones(1, 1, 4, 4)).max() == 0
