@@ -1,8 +1,8 @@
 """The part of a kernel that is not symmetric about its centre, which the power spectrum cannot show (method.md §6).
 
-It only changes phases, so every such kernel explains the power spectrum as well. But only with the true one are
-the enlargement's gradients few: a wrong one leaves an overshoot at one side of each edge. (With the symmetric part this
-comparison would be unfair, because the gradients are always fewest if the kernel is a point; Levin et al., CVPR 2009.)
+It changes only phases, so all such kernels explain the power spectrum equally well. But only the true one gives an
+enlargement with few gradients: a wrong one leaves an overshoot on one side of each edge. (This comparison would not be
+fair for the symmetric part, because the gradients are always fewest if the kernel is a point; Levin et al., CVPR 2009.)
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from mkgan_core.imaging.total_variation import Restoration, equaliser, luma
 
 # Chosen on photographs of kodak24 and bsds20; EVIDENCE and SIDE also on half of div2krk_dev (notebook "The last step").
 SPREAD = 0.1  # expected deviation of an entry from its opposite's mean, relative; DIV2KRK's noise has this
-EVIDENCE = 0.003  # what a pixel counts: neighbours err together, and the image is only the most likely one
+EVIDENCE = 0.003  # weight of a pixel: errors of neighbours correlate, and the restored image is only the most likely
 STRENGTH = 2.5  # of the prior on few gradients
 ROUNDS, SETTLING = 3, 2  # estimates of the kernel, and the image's own rounds after each
 INSET, TAPER = 8, 6  # low-resolution pixels at a region's border: left out, and then weighted by a cosine
-SIDE = 512  # low-resolution pixels, of the window with the most structure that is looked at
+SIDE = 512  # low-resolution pixels, of the window with the most structure, which is used
 NEGLIGIBLE = 1e-4  # entries below this share of the largest stay as they are
 
 

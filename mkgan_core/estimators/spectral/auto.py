@@ -27,17 +27,18 @@ if TYPE_CHECKING:
 class Auto(Spectral[AutoSettings]):
     """The spectral estimator's Gaussian, a program's kernel, or one of any shape.
 
-    Not every small image was blurred by a lens: many were made by a program, and its kernel (`reductions`), with its
-    flat pass band, explains their spectrum as well as any Gaussian or better. Which of them it was is often open, and
-    the wrong one costs more the wider it is. The kernel is the mean of them by which enlarging is expected to gain
-    most, each being the true one by the chance that the spectrum gives it. Where neither explains the spectrum,
-    `CameraShake` finds a kernel from the edges; it has not seen the spectrum, which therefore can judge it. The
-    programs' mean is also the cautious choice where nothing fits, or where a whole image's blur has a shape of its own
-    and its direction is not known. At x2, a Gaussian gets the asymmetric part that the edges show
+    Many small images were not blurred by a lens, but reduced by a program. The kernel of a program (`reductions`) has a
+    flat pass band, and explains the spectrum of such an image at least as well as a Gaussian. The spectrum often does
+    not show which program it was, and the wrong one costs more the wider it is. So each program gets a probability from
+    the spectrum, and the estimate is the mean kernel with the smallest expected error. This mean is also the cautious
+    choice if nothing fits, or if the blur of a whole image has a shape of its own and its direction is not known.
+
+    If neither kind explains the spectrum, `CameraShake` estimates a kernel from the edges. It does not use the
+    spectrum, which can therefore judge the result. At x2, a Gaussian gets the asymmetric part that the edges show
     (`with_asymmetry`).
 
-    Where the spectrum says too little, the estimate is refused: a region then takes the whole image's kernel, and an
-    image the bicubic one.
+    If the spectrum does not determine the blur, the estimate is refused. A region then gets the whole image's kernel,
+    and an image the bicubic kernel.
     """
 
     settings_class = AutoSettings
