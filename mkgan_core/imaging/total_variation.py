@@ -22,6 +22,7 @@ from mkgan_core.imaging.degradation import degrade_tensor, reach_of
 
 # Chosen on photographs of kodak24 and bsds20; the result hardly depends on them (notebook "The last step").
 ROUNDS = 5
+STRENGTH = 2.5  # of the prior, as in ZSSR's setting `variation`
 COUPLING = 100.0  # weight of the squared difference between the image's derivatives and the shrunk ones
 SECOND = 0.25  # weight of the second derivatives, which keep ramps from becoming steps
 ROUNDING = 1 / math.sqrt(12) / 255  # standard deviation of the low-resolution image's 8-bit rounding

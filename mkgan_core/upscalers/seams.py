@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 VERSION = 2  # of `mend`; part of the key of every composite that it may change
 # Chosen on photographs of kodak24 with two blurs (notebook "Regions, second part")
 ROUNDS = 5
-STRENGTH = 2.5  # of the total variation
 FEATHER = 2.0  # std of the blend of the regions' estimates, in high-resolution pixels; with hard borders, they diverge
 BAND, FADE = 4, 4  # low-resolution pixels on either side of a border that are replaced, and then blended
 BYTES_PER_PIXEL = 150  # of the enlargement
@@ -92,7 +91,7 @@ def _restored(
     with importing:
         import torch
 
-        from mkgan_core.imaging.total_variation import Restoration
+        from mkgan_core.imaging.total_variation import STRENGTH, Restoration
 
     present = [(region, kernel) for region, kernel in parts if region.mask.any()]
     for _ in range(ROUNDS):

@@ -18,12 +18,11 @@ from mkgan_core.imaging import images, kernels
 from mkgan_core.imaging.crops import gradient_map
 from mkgan_core.imaging.degradation import degrade_tensor
 from mkgan_core.imaging.images import Image
-from mkgan_core.imaging.total_variation import Restoration, equaliser, luma
+from mkgan_core.imaging.total_variation import STRENGTH, Restoration, equaliser, luma
 
 # Chosen on photographs of kodak24 and bsds20; EVIDENCE and SIDE also on half of div2krk_dev (notebook "The last step").
 SPREAD = 0.1  # expected deviation of an entry from its opposite's mean, relative; DIV2KRK's noise has this
 EVIDENCE = 0.003  # weight of a pixel: errors of neighbours correlate, and the restored image is only the most likely
-STRENGTH = 2.5  # of the prior on few gradients
 ROUNDS, SETTLING = 3, 2  # estimates of the kernel, and the image's own rounds after each
 INSET, TAPER = 8, 6  # low-resolution pixels at a region's border: left out, and then weighted by a cosine
 SIDE = 512  # low-resolution pixels, of the window with the most structure, which is used

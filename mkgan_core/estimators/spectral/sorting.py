@@ -19,12 +19,11 @@ from skimage.morphology import remove_small_holes, remove_small_objects
 from mkgan_core.imaging import images
 from mkgan_core.imaging.degradation import reach_of
 from mkgan_core.imaging.images import Image
-from mkgan_core.imaging.total_variation import luma, restored, variation
+from mkgan_core.imaging.total_variation import STRENGTH, luma, restored, variation
 from mkgan_core.machine.memory import room
 from mkgan_core.machine.progress import check
 
 # Chosen on photographs of kodak24 with two blurs
-STRENGTH = 2.5  # of the restorations
 STRIP_PIXELS, BYTES_PER_PIXEL = 4_000_000, 100  # most enlarged pixels restored at a time, and the memory of each
 SMOOTH = 3.0  # standard deviation of the Gaussian that averages the variation, in low-resolution pixels
 INSET = 3  # pixels at the border of a region that are not used, unless fewer than `LEAST` remain
