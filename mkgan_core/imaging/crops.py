@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import numpy as np
 
@@ -36,6 +37,26 @@ def gradient_map(image: Image) -> np.ndarray:
         return np.full_like(smooth, 1 / smooth.size)
     smooth /= whole
     return smooth
+
+
+def richest(image: Image, mask: np.ndarray, side: int) -> tuple[slice, slice]:
+    """Rows and columns of the whole image, or of the window of ``side`` pixels with the most structure in the mask.
+
+    Args:
+        image: (H, W, 3) in [0, 1].
+        mask: bool (H, W).
+        side: of the window; a shorter side of the image is used whole.
+    """
+    with importing:
+        from scipy.ndimage import uniform_filter
+
+    height, width = (min(length, side) for length in image.shape[:2])
+    size: Any = height, width  # scipy's stub knows one number only
+    around = uniform_filter(gradient_map(image) * mask, size, mode="constant")
+    rows, columns = image.shape[0] - height, image.shape[1] - width
+    centres = around[height // 2 :, width // 2 :][: rows + 1, : columns + 1]
+    row, column = np.unravel_index(int(centres.argmax()), centres.shape)
+    return slice(int(row), int(row) + height), slice(int(column), int(column) + width)
 
 
 def draw_crops(

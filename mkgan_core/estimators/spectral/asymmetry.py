@@ -7,15 +7,13 @@ fair for the symmetric part, because the gradients are always fewest if the kern
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.ndimage import distance_transform_edt, uniform_filter
+from scipy.ndimage import distance_transform_edt
 
 from mkgan_core.imaging import images, kernels
-from mkgan_core.imaging.crops import gradient_map
+from mkgan_core.imaging.crops import richest
 from mkgan_core.imaging.degradation import degrade_tensor
 from mkgan_core.imaging.images import Image
 from mkgan_core.imaging.total_variation import STRENGTH, Restoration, equaliser, luma
@@ -46,7 +44,7 @@ def with_asymmetry(kernel: np.ndarray, image: Image, mask: np.ndarray, scale: in
         (K, K), sum 1, with the same centre.
     """
     pairs, allowed = _pairs(kernel, scale)
-    window = _window(image, mask)
+    window = richest(image, mask, SIDE)
     low = luma(images.to_tensor(image[window]))
     inside = torch.as_tensor(_tapered(mask)[window], dtype=low.dtype)
     high = F.interpolate(low, scale_factor=scale, mode="bicubic", align_corners=False)
@@ -126,14 +124,3 @@ def _tapered(mask: np.ndarray) -> np.ndarray:
         return mask
     distance = np.asarray(distance_transform_edt(mask))
     return (1 - np.cos(np.pi * np.clip((distance - INSET) / TAPER, 0, 1))) / 2
-
-
-def _window(image: Image, mask: np.ndarray) -> tuple[slice, slice]:
-    """Rows and columns of the whole image, or of the window of `SIDE` pixels with the most structure in the region."""
-    height, width = (min(length, SIDE) for length in image.shape[:2])
-    size: Any = height, width  # scipy's stub knows one number only
-    around = uniform_filter(gradient_map(image) * mask, size, mode="constant")
-    rows, columns = image.shape[0] - height, image.shape[1] - width
-    centres = around[height // 2 :, width // 2 :][: rows + 1, : columns + 1]
-    row, column = np.unravel_index(int(centres.argmax()), centres.shape)
-    return slice(row, row + height), slice(column, column + width)

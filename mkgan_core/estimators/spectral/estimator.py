@@ -85,7 +85,7 @@ class Spectral(Estimator[S]):
                 f"{math.exp(fit.uncertainty):.1f})",
                 "use kernelgan, or a larger region",
             )
-        return Kernel(kernels.gaussian(fit.covariance, _size(fit.covariance, scale), scale))
+        return Kernel(blur_of(fit, scale))
 
     def merge(
         self, image: Image, regions: Sequence[Region], scale: int, *, objects: Sequence[np.ndarray] = ()
@@ -150,7 +150,7 @@ class Spectral(Estimator[S]):
         for _ in range(SORTINGS):
             spectra = [measure(image, region, self.settings) for region in (first, second)]
             fits = fit_apart(spectra, scale, self.settings)
-            blurs = [kernels.gaussian(fit.covariance, _size(fit.covariance, scale), scale) for fit in fits]
+            blurs = [blur_of(fit, scale) for fit in fits]
             evidence = Evidence(image, blurs, scale)
             mask = evidence.with_objects(first.mask, objects)
             if np.array_equal(mask, first.mask):
@@ -213,7 +213,10 @@ def _join(a: Region, b: Region) -> Region:
     return whole(mask.shape) if mask.all() else Region(f"{a.name}+{b.name}", mask)
 
 
-def _size(covariance: np.ndarray, scale: int) -> int:
-    """Odd side that covers three standard deviations, and is at least as large as the support of kernel comparisons."""
-    reach = 3 * math.sqrt(float(np.linalg.eigvalsh(covariance)[-1]))
-    return max(kernels.COMPARISON_SIZE + 4 * (scale - 2), 2 * math.ceil(reach) + 1)
+def blur_of(fit: Fit, scale: int) -> np.ndarray:
+    """The kernel (K, K) of a fit; K is odd, covers three standard deviations, and is at least as large as the support
+    of kernel comparisons.
+    """
+    reach = 3 * math.sqrt(float(np.linalg.eigvalsh(fit.covariance)[-1]))
+    size = max(kernels.COMPARISON_SIZE + 4 * (scale - 2), 2 * math.ceil(reach) + 1)
+    return kernels.gaussian(fit.covariance, size, scale)
