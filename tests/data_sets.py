@@ -25,7 +25,7 @@ def write_data_set(folder: Path, seed: int = 0) -> Path:
         mask = np.zeros(high.shape[:2], bool)
         mask[:, :120] = True
         low, blurs = degrade(high, kernel, 2), {"background": kernel}
-        for file, content in image_files(name, high, {2: low}, {2: blurs}, mask):
+        for file, content in image_files(name, high, {2: low}, {2: blurs}, {"object": mask}):
             store.write(file, content)
     return folder
 
@@ -51,7 +51,7 @@ def write_two_blurs(
     mask[(slice(96, 288), slice(128, 384)) if inside else (slice(None), slice(256))] = True
     variances = {"background": background_variance, "object": object_variance}
     blurs = {region: kernels.gaussian(v * np.eye(2), 15, 2) for region, v in variances.items()}
-    low = degrade_by_region(high, mask, blurs, 2)
-    for name, content in image_files("im_1", high, {2: low}, {2: blurs}, mask):
+    low = degrade_by_region(high, {"object": mask}, blurs, 2)
+    for name, content in image_files("im_1", high, {2: low}, {2: blurs}, {"object": mask}):
         store.write(name, content)
     return folder

@@ -11,8 +11,8 @@ from functools import cached_property
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
+from mkgan_core.datasets.file_names import PICTURES as OF_DATA_SETS
 from mkgan_core.datasets.file_names import check_name
-from mkgan_core.datasets.layout import PICTURES as OF_DATA_SETS
 from mkgan_core.errors import DatasetError, MkganError, StorageError
 from mkgan_core.machine.secrets import hide
 from mkgan_core.machine.storage import Store

@@ -9,19 +9,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mkgan_core.datasets.file_names import low_folder
-from mkgan_core.datasets.layout import (
-    PICTURES,
-    SCALES,
-    Dataset,
-    FileRef,
-    ImageSpec,
-    adopted,
-    load_high,
-    read_reference,
-    stem,
-)
+from mkgan_core.datasets.file_names import PICTURES, low_folder, stem
+from mkgan_core.datasets.layout import SCALES, Dataset, FileRef, ImageSpec, load_high, read_reference
 from mkgan_core.datasets.manifest import Manifest, read_manifest
+from mkgan_core.datasets.true_kernels import adopted
 from mkgan_core.errors import DatasetError, MkganError
 from mkgan_core.imaging import images, kernel_files, kernels, pictures
 from mkgan_core.imaging.degradation import degrade, degrade_by_region
@@ -118,14 +109,17 @@ def _again(spec: ImageSpec, high: Image) -> Image:
     """The low-resolution image, computed from the ground truth and the kernels without noise."""
     if "background" not in spec.truth:
         raise DatasetError(f"image {spec.image} has no kernel for its background; add kernel_<n>.mat")
-    mask = images.decode_mask(read_reference(spec.mask), spec.mask.uri) if spec.mask else None
+    masks = {
+        name: images.decode_mask(read_reference(reference), reference.uri)
+        for name, reference in spec.object_masks.items()
+    }
     blurs = {region: adopted(reference, spec.scale) for region, reference in spec.truth.items()}
-    return degrade_by_region(high, mask, blurs, spec.scale)
+    return degrade_by_region(high, masks, blurs, spec.scale)
 
 
 def _better_reading(spec: ImageSpec, low: Image, high: Image, psnr: float) -> str | None:
     """Whether the kernel explains the image clearly better if it is not converted, or rotated by 180 degrees."""
-    if "object" in spec.truth:
+    if len(spec.truth) > 1:
         return None
     stored = _stored(spec.truth["background"])
     stored = np.pad(stored, ((0, 1 - len(stored) % 2),) * 2)
@@ -164,7 +158,7 @@ def _stored(reference: FileRef) -> np.ndarray:
 
 
 def _files(spec: ImageSpec) -> list[FileRef]:
-    return [ref for ref in (spec.low, spec.high, spec.mask, *spec.truth.values()) if ref]
+    return [ref for ref in (spec.low, spec.high, *spec.object_masks.values(), *spec.truth.values()) if ref]
 
 
 def _inside(dataset: Dataset, reference: FileRef) -> str:

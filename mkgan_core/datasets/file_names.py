@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import unicodedata
 from collections.abc import Iterator, Mapping
 
@@ -10,6 +11,8 @@ import numpy as np
 from mkgan_core.errors import DatasetError
 from mkgan_core.imaging import images, kernel_files
 from mkgan_core.imaging.images import Image
+
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
 
 def low_folder(scale: int) -> str:
@@ -32,14 +35,24 @@ def truth_file(image: str) -> str:
     return f"gt/{image}.png"
 
 
-def mask_file(image: str) -> str:
+def object_region(number: int) -> str:
+    """Name of the region of an image's nth object.
+
+    Example:
+        >>> object_region(1), object_region(2)
+        ('object', 'object-2')
+    """
+    return "object" if number == 1 else f"object-{number}"
+
+
+def mask_file(image: str, region: str = "object") -> str:
     """Name of the mask of an image's object.
 
     Example:
-        >>> mask_file("im_13")
-        'masks/img13/obj_hr_mask.png'
+        >>> mask_file("im_13"), mask_file("im_13", "object-2")
+        ('masks/img13/obj_hr_mask.png', 'masks/img13/obj2_hr_mask.png')
     """
-    return f"masks/img{_number(image)}/obj_hr_mask.png"
+    return f"masks/img{_number(image)}/{_short(region)}_hr_mask.png"
 
 
 def kernel_folder(scale: int) -> str:
@@ -48,13 +61,13 @@ def kernel_folder(scale: int) -> str:
 
 
 def kernel_file(image: str, scale: int, region: str = "background") -> str:
-    """Name of a region's true kernel: that of ``object``, or that of the background or the whole image.
+    """Name of a region's true kernel: that of an object, or that of the background or the whole image.
 
     Example:
-        >>> kernel_file("im_13", 4, "object")
-        'gt_k_x4/kernel_13_obj.mat'
+        >>> kernel_file("im_13", 4, "object"), kernel_file("im_13", 4, "object-2")
+        ('gt_k_x4/kernel_13_obj.mat', 'gt_k_x4/kernel_13_obj2.mat')
     """
-    return f"{kernel_folder(scale)}/kernel_{_number(image)}{'_obj' if region == 'object' else ''}.mat"
+    return f"{kernel_folder(scale)}/kernel_{_number(image)}{'' if region == 'background' else f'_{_short(region)}'}.mat"
 
 
 def image_files(
@@ -62,7 +75,7 @@ def image_files(
     high: Image,
     lows: Mapping[int, Image],
     blurs: Mapping[int, Mapping[str, np.ndarray]],
-    mask: np.ndarray | None = None,
+    masks: Mapping[str, np.ndarray] | None = None,
 ) -> Iterator[tuple[str, bytes]]:
     """Name and content of each of an image's files, the ground truth last.
 
@@ -70,16 +83,28 @@ def image_files(
         image: ID.
         high: the ground truth, (H, W, 3).
         lows: scale -> low-resolution image.
-        blurs: scale -> region (``background``, ``object``) -> true kernel (K, K).
-        mask: bool (H, W), true on the object.
+        blurs: scale -> region (``background``, ``object``, ...) -> true kernel (K, K).
+        masks: object (`object_region`) -> bool (H, W).
     """
     for scale, low in lows.items():
         for region, kernel in blurs[scale].items():
             yield kernel_file(image, scale, region), kernel_files.encode_mat(kernel)
         yield low_file(image, scale), images.encode_png(low)
-    if mask is not None:
-        yield mask_file(image), images.encode_png(mask)
+    for region, mask in (masks or {}).items():
+        yield mask_file(image, region), images.encode_png(mask)
     yield truth_file(image), images.encode_png(high)
+
+
+def stem(name: str) -> str:
+    """The image ID for a file's name."""
+    return posixpath.splitext(name)[0]
+
+
+def natural(name: str) -> tuple[str, int, str]:
+    """Sort key that puts im_2 before im_13."""
+    head = name.rstrip("0123456789")
+    digits = name[len(head) :]
+    return head, int(digits) if digits else -1, name
 
 
 def check_name(name: str) -> None:
@@ -111,6 +136,10 @@ def stays_inside(name: str) -> bool:
         [True, False, False, False]
     """
     return bool(name) and "://" not in name and not name.startswith("/") and ".." not in name.split("/")
+
+
+def _short(region: str) -> str:
+    return region.replace("object", "obj").replace("-", "")
 
 
 def _number(image: str) -> str:

@@ -2,7 +2,8 @@
 
 Layout: ``gt/<id>.png``, ``lr_x2/<id>.png``, ``lr_x4/<id>.png``, ``gt_k_x2/kernel_<n>.mat``, ``gt_k_x4/...`` where
 ``<n>`` is ``<id>`` without a leading ``im_``. Optional: ``masks/img<n>/obj_hr_mask.png`` (white on the object), and if
-object and background are blurred differently, ``kernel_<n>_obj.mat`` for the object.
+object and background are blurred differently, ``kernel_<n>_obj.mat`` for the object. Further objects have the files
+``obj2_hr_mask.png`` and ``kernel_<n>_obj2.mat``, ``obj3_hr_mask.png``, ... without a gap.
 """
 
 from __future__ import annotations
@@ -13,16 +14,23 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mkgan_core.datasets.file_names import check_name, kernel_file, kernel_folder, low_folder, mask_file
-from mkgan_core.errors import DatasetError, KernelError, StorageError
-from mkgan_core.imaging import images, kernel_files, kernels
-from mkgan_core.imaging.kernels import Kernel
-from mkgan_core.imaging.regions import Region
+from mkgan_core.datasets.file_names import (
+    PICTURES,
+    check_name,
+    kernel_file,
+    kernel_folder,
+    low_folder,
+    mask_file,
+    natural,
+    object_region,
+    stem,
+)
+from mkgan_core.errors import DatasetError, StorageError
+from mkgan_core.imaging import images, kernel_files
 from mkgan_core.machine.places import split_file
 from mkgan_core.machine.secrets import hide
 from mkgan_core.machine.storage import Store, sha256
 
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 SCALES = (2, 4)
 
 
@@ -44,11 +52,12 @@ class ImageSpec:
         scale: 2 or 4.
         low: the low-resolution image.
         high: its ground truth; None if there is none.
-        truth: true kernels, keyed ``background`` (or the only one) and ``object``.
-        mask: object mask at high resolution.
+        truth: true kernels, keyed ``background`` (or the only one), ``object``, ``object-2``, ...
+        mask: mask of the object (of the first one, if there are several) at high resolution.
         shape: (H, W) of the low-resolution image.
-        masks: the user's masks at low resolution, by name; they take precedence over ``mask``.
+        masks: the user's masks at low resolution, by name; they take precedence over the data set's.
         depth: bits per colour of the stored enlargement, 8 or 16.
+        more_masks: masks of the further objects at high resolution, keyed ``object-2``, ``object-3``, ...
     """
 
     dataset: str
@@ -61,6 +70,12 @@ class ImageSpec:
     shape: tuple[int, int]
     masks: Mapping[str, FileRef] = field(default_factory=dict)
     depth: int = 8
+    more_masks: Mapping[str, FileRef] = field(default_factory=dict)
+
+    @property
+    def object_masks(self) -> dict[str, FileRef]:
+        """The data set's masks by object, at high resolution; where they overlap, the first one counts."""
+        return {object_region(1): self.mask, **self.more_masks} if self.mask else {}
 
 
 class Dataset:
@@ -142,25 +157,39 @@ class Dataset:
                 f"{high.uri} is {size[1]}x{size[0]}, but {low.uri} is {shape[1]}x{shape[0]}; "
                 f"at scale {scale} the ground truth must be {scale} times as large"
             )
+        masks = self._masks(name, scale, size, kernels_there)
         truth = {}
-        for region in ("background", "object"):
+        for region in ("background", *masks):
             file = kernel_file(name, scale, region)
             if posixpath.basename(file) in kernels_there:
                 truth[region], data = self._reference(file)
                 kernel_files.decode(data, truth[region].uri)
-        mask_name, mask = mask_file(name), None
-        if self.store.exists(mask_name):
-            mask, data = self._reference(mask_name)
-            if images.picture_size(data, mask.uri) != size:
+        mask = masks.pop(object_region(1), None)
+        return ImageSpec(self.name, name, scale, low, high, truth, mask, shape, more_masks=masks)
+
+    def _masks(self, name: str, scale: int, size: tuple[int, int], kernels_there: set[str]) -> dict[str, FileRef]:
+        """The masks of an image by object.
+
+        Raises:
+            DatasetError: if a mask does not have the ground truth's size, or is missing although there is a kernel.
+        """
+        masks: dict[str, FileRef] = {}
+        while True:
+            region = object_region(len(masks) + 1)
+            mask, kernel = mask_file(name, region), kernel_file(name, scale, region)
+            if not self.store.exists(mask):
+                break
+            masks[region], data = self._reference(mask)
+            if images.picture_size(data, masks[region].uri) != size:
                 raise DatasetError(
-                    f"{mask.uri} does not have the size of {high.uri} ({size[1]}x{size[0]}); replace the mask"
+                    f"{masks[region].uri} is not {size[1]}x{size[0]}, the size of the ground truth; replace the mask"
                 )
-        if "object" in truth and mask is None:
+        if posixpath.basename(kernel) in kernels_there:
             raise DatasetError(
-                f"{truth['object'].uri} is the kernel of an object, but the mask is missing; add "
-                f"{self.store.uri_of(mask_name)}, or remove the kernel"
+                f"{self.store.uri_of(kernel)} is the kernel of an object, but the mask is missing; add "
+                f"{self.store.uri_of(mask)}, or remove the kernel"
             )
-        return ImageSpec(self.name, name, scale, low, high, truth, mask, shape)
+        return masks
 
     def _only(self, folder: str, names: list[str]) -> str:
         """The file of an image.
@@ -231,66 +260,13 @@ def load_high(spec: ImageSpec) -> images.Image:
 def given_masks(spec: ImageSpec) -> dict[str, np.ndarray]:
     """The masks given with an image, name -> bool (H, W) at low resolution; empty if there are none.
 
-    These are the user's masks, or every ``scale``-th pixel of the data set's mask.
+    These are the user's masks, or every ``scale``-th pixel of the data set's masks.
     """
-    if spec.masks:
-        return {name: images.decode_mask(read_reference(ref), ref.uri) for name, ref in spec.masks.items()}
-    if spec.mask is None:
-        return {}
-    mask = images.decode_mask(read_reference(spec.mask), spec.mask.uri)[:: spec.scale, :: spec.scale]
-    return {"object": mask}
-
-
-def true_kernel(spec: ImageSpec, region: Region) -> Kernel | None:
-    """The true kernel of a region in our convention; if the region has several blurs, that of most of its pixels.
-
-    Files may follow any of the common conventions (`kernels.adopt`).
-
-    Raises:
-        KernelError: naming the file, for a kernel that cannot be used.
-    """
-    name = "background"
-    if "object" in spec.truth and (given_masks(spec)["object"] & region.mask).sum() > region.area / 2:
-        name = "object"
-    if name not in spec.truth:
-        return None
-    kernel = adopted(spec.truth[name], spec.scale)
-    half = None
-    if spec.scale == 4:  # also its x2 kernel, if the data set has it: x4 is x2 applied twice
-        folder, file = spec.truth[name].uri.rsplit("/", 1)
-        sibling = Store(folder.removesuffix(kernel_folder(4)) + kernel_folder(2))
-        if sibling.exists(file):
-            half = _adopted(sibling.read(file), sibling.uri_of(file), 2)
-    return Kernel(kernel, half)
-
-
-def adopted(reference: FileRef, scale: int) -> np.ndarray:
-    """The kernel of a planned file in our convention (`kernels.adopt`).
-
-    Raises:
-        KernelError: naming the file, for a kernel that cannot be used.
-    """
-    return _adopted(read_reference(reference), reference.uri, scale)
-
-
-def _adopted(data: bytes, uri: str, scale: int) -> np.ndarray:
-    kernel = kernel_files.decode(data, uri)
-    try:
-        return kernels.adopt(kernel, scale)
-    except KernelError as fault:
-        raise KernelError(f"{uri} is not a blur kernel: {fault.fault}", "replace the file") from fault
-
-
-def stem(name: str) -> str:
-    """The image ID for a file's name."""
-    return posixpath.splitext(name)[0]
-
-
-def natural(name: str) -> tuple[str, int, str]:
-    """Sort key that puts im_2 before im_13."""
-    head = name.rstrip("0123456789")
-    digits = name[len(head) :]
-    return head, int(digits) if digits else -1, name
+    step = 1 if spec.masks else spec.scale
+    return {
+        name: images.decode_mask(read_reference(reference), reference.uri)[::step, ::step]
+        for name, reference in (spec.masks or spec.object_masks).items()
+    }
 
 
 def _by_stem(names: Iterable[str]) -> dict[str, list[str]]:

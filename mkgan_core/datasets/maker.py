@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from mkgan_core.datasets.file_names import check_name, image_files, kernel_file
+from mkgan_core.datasets.file_names import PICTURES, check_name, image_files, kernel_file, natural, stem
 from mkgan_core.datasets.kernel_laws import random_kernel, random_motion_kernel
-from mkgan_core.datasets.layout import PICTURES, natural, stem
 from mkgan_core.datasets.manifest import is_whole, read_json
 from mkgan_core.datasets.object_masks import MaskSource
 from mkgan_core.errors import ArtifactError, ConfigError, DatasetError, StorageError
@@ -228,13 +227,14 @@ class DatasetMaker:
                 return record
         height, width = (side // _MULTIPLE * _MULTIPLE for side in high.shape[:2])
         high, mask = high[:height, :width], None if mask is None else mask[:height, :width]
-        regions = ("background",) if mask is None else ("background", "object")
+        masks = {} if mask is None else {"object": mask}
+        regions = ("background", *masks)
         scales = sorted(self.law.scales)
         blurs = {
             scale: {region: self._kernel(photograph.image, region, scale) for region in regions} for scale in scales
         }
-        lows = {scale: self._low(photograph.image, high, mask, blurs[scale], scale) for scale in scales}
-        for name, content in image_files(photograph.image, high, lows, blurs, mask):
+        lows = {scale: self._low(photograph.image, high, masks, blurs[scale], scale) for scale in scales}
+        for name, content in image_files(photograph.image, high, lows, blurs, masks):
             self.target.write(name, content)
             record["files"][name] = sha256(content)
         record["kernels"] = [
@@ -251,9 +251,9 @@ class DatasetMaker:
         return record
 
     def _low(
-        self, image: str, high: Image, mask: np.ndarray | None, blurs: Mapping[str, np.ndarray], scale: int
+        self, image: str, high: Image, masks: Mapping[str, np.ndarray], blurs: Mapping[str, np.ndarray], scale: int
     ) -> Image:
-        low = degrade_by_region(high, mask, blurs, scale)
+        low = degrade_by_region(high, masks, blurs, scale)
         return recording.record(low, self._chance(image, f"noise x{scale}"), self.law.noise, self.law.jpeg)
 
     def _kernel(self, image: str, region: str, scale: int) -> np.ndarray:

@@ -85,6 +85,6 @@ def _files(entry: dict[str, Any], mask_png: bytes, two_blurs: bool) -> Iterator[
         scale: {region: random_kernel(np.random.default_rng(seed), scale) for region, seed in seeds.items()}
         for scale in SCALES
     }
-    lows = {scale: degrade_by_region(high, mask, found, scale) for scale, found in blurs.items()}
+    lows = {scale: degrade_by_region(high, {"object": mask}, found, scale) for scale, found in blurs.items()}
     yield from image_files(name, high, lows, blurs)
     yield mask_file(name), mask_png

@@ -60,34 +60,23 @@ def degrade(image: Image, kernel: np.ndarray, scale: int) -> Image:
     return images.to_image(degrade_tensor(images.to_tensor(image), kernel, scale))
 
 
-def degrade_two_blurs(
-    image: Image, object_mask: np.ndarray, object_kernel: np.ndarray, background_kernel: np.ndarray, scale: int
-) -> Image:
-    """One blur on the object, another on the background; each low-resolution pixel has the blur of its own sample.
-
-    Args:
-        image: (H, W, 3) in [0, 1], high resolution.
-        object_mask: bool (H, W) at high resolution.
-        object_kernel: (K, K).
-        background_kernel: (K, K).
-        scale: subsampling factor.
-    """
-    mask = object_mask[::scale, ::scale, None]
-    inside, outside = (degrade(image, kernel, scale) for kernel in (object_kernel, background_kernel))
-    return np.where(mask, inside, outside)
-
-
 def degrade_by_region(
-    image: Image, object_mask: np.ndarray | None, blurs: Mapping[str, np.ndarray], scale: int
+    image: Image, masks: Mapping[str, np.ndarray], blurs: Mapping[str, np.ndarray], scale: int
 ) -> Image:
-    """The low-resolution image by one blur, or by two if ``blurs`` has one for the object.
+    """The low-resolution image by one blur per region; each low-resolution pixel has the blur of its own sample.
 
     Args:
-        image: (s H, s W, 3).
-        object_mask: bool (s H, s W); may be None for a single blur.
-        blurs: ``background`` (or the only one) and optionally ``object``, each (K, K).
+        image: (s H, s W, 3) in [0, 1], high resolution.
+        masks: object -> bool (s H, s W). A pixel in several masks belongs to the first; an object without a blur
+            belongs to the background.
+        blurs: ``background`` (or the only one) and objects, each (K, K).
         scale: s.
+
+    Returns:
+        (H, W, 3), unrounded.
     """
-    if "object" in blurs and object_mask is not None:
-        return degrade_two_blurs(image, object_mask, blurs["object"], blurs["background"], scale)
-    return degrade(image, blurs["background"], scale)
+    low = degrade(image, blurs["background"], scale)
+    for name, mask in reversed(list(masks.items())):
+        if name in blurs:
+            low = np.where(mask[::scale, ::scale, None], degrade(image, blurs[name], scale), low)
+    return low

@@ -18,7 +18,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mkgan_core.datasets.layout import FileRef, ImageSpec, open_file, stem
+from mkgan_core.datasets.file_names import stem
+from mkgan_core.datasets.layout import FileRef, ImageSpec, open_file
 from mkgan_core.errors import DatasetError, RegionError
 from mkgan_core.imaging import images, pictures
 from mkgan_core.imaging.pictures import Picture

@@ -19,8 +19,9 @@ import numpy as np
 
 from mkgan_core.datasets.file_names import image_files
 from mkgan_core.datasets.kernel_laws import random_kernel
-from mkgan_core.datasets.layout import Dataset, load_high, load_low, true_kernel
+from mkgan_core.datasets.layout import Dataset, load_high, load_low
 from mkgan_core.datasets.sample import open_sample
+from mkgan_core.datasets.true_kernels import true_kernel
 from mkgan_core.imaging.degradation import degrade
 from mkgan_core.imaging.kernels import Kernel
 from mkgan_core.imaging.regions import whole

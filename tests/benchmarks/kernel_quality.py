@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as Picture
 
-from mkgan_core.datasets.layout import Dataset, given_masks, load_low, true_kernel
+from mkgan_core.datasets.layout import Dataset, given_masks, load_low
+from mkgan_core.datasets.true_kernels import true_kernel
 from mkgan_core.errors import KernelError
 from mkgan_core.estimators.base import Context
 from mkgan_core.imaging import images, kernels

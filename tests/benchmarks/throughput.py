@@ -47,7 +47,9 @@ def data_set(folder: Path, count: int) -> str:
     for number in range(count):
         shade[0, 0] = number % 256, number // 256 % 256, 0
         high = shade / np.float32(255)
-        for file, content in image_files(f"im_{number}", high, {SCALE: high[::SCALE, ::SCALE]}, blurs, mask):
+        for file, content in image_files(
+            f"im_{number}", high, {SCALE: high[::SCALE, ::SCALE]}, blurs, {"object": mask}
+        ):
             store.write(file, content)
     return str(folder)
 

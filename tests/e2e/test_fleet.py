@@ -59,7 +59,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
         high = power_law(mask.shape, 2.8, n)  # like a photograph, or the spectral estimator would find nothing
         kernel = random_kernel(np.random.default_rng(n), 2)
         for name, data in image_files(
-            f"im_{n}", high, {2: degrade(high, kernel, 2)}, {2: {"background": kernel}}, mask
+            f"im_{n}", high, {2: degrade(high, kernel, 2)}, {2: {"background": kernel}}, {"object": mask}
         ):
             store.write(name, data)
     return folder

@@ -38,7 +38,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         high, kernel = np.asarray(coarse, np.float32) / 255, random_kernel(rng, 2)
         for name, data in image_files(
-            f"im_{n}", high, {2: degrade(high, kernel, 2)}, {2: {"background": kernel}}, mask
+            f"im_{n}", high, {2: degrade(high, kernel, 2)}, {2: {"background": kernel}}, {"object": mask}
         ):
             store.write(name, data)
     run = runs.open_run(benchmark(folder / "set", str(folder / "store"), METHODS), "memory://unused")

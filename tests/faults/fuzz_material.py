@@ -246,6 +246,6 @@ def small_set(root: Path) -> Path:
         mask[:, :SIDE] = True
         kernel = random_kernel(np.random.default_rng(number), 2)
         low, blurs = degrade(high, kernel, 2), {"background": kernel}
-        for name, content in image_files(f"im_{number}", high, {2: low}, {2: blurs}, mask):
+        for name, content in image_files(f"im_{number}", high, {2: low}, {2: blurs}, {"object": mask}):
             store.write(name, content)
     return made

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 from typing_extensions import override
 
-from mkgan_core.datasets.layout import ImageSpec, adopted, given_masks, load_low
+from mkgan_core.datasets.layout import ImageSpec, given_masks, load_low
+from mkgan_core.datasets.true_kernels import adopted
 from mkgan_core.errors import KernelError
 from mkgan_core.imaging.images import gradients, luma
 from mkgan_core.imaging.kernels import resize_support
@@ -22,10 +23,10 @@ class DescribeJob(Job[DescribeRecord]):
     """Measure the properties by which the report splits a comparison; None if the data set does not contain them.
 
     ``texture``: mean gradient of the luma at low resolution, in grey levels (of 219) per pixel.
-    ``object_share``: share of the data set's mask, 0 to 1.
-    ``texture_difference``: between object and background, in octaves.
-    ``blur_difference``: half the summed absolute difference of the two true kernels, 0 (the same) to 1 (nothing in
-    common); 0 for one kernel.
+    ``object_share``: share of the data set's masks together, 0 to 1.
+    ``texture_difference``: between the objects and the background, in octaves.
+    ``blur_difference``: half the summed absolute difference of the true kernels of object and background, 0 (the same)
+    to 1 (nothing in common); the mean over several objects, 0 for one kernel.
     """
 
     step: ClassVar[str] = "describe"
@@ -35,13 +36,15 @@ class DescribeJob(Job[DescribeRecord]):
     @override
     def depends_on(self) -> dict[str, Any]:
         files = {"low": self.spec.low, "mask": self.spec.mask, **self.spec.truth}
+        files |= {f"mask of {name}": reference for name, reference in self.spec.more_masks.items()}
         hashes = {name: reference and reference.sha256 for name, reference in files.items()}
         return {"version": self.version, "scale": self.spec.scale, "files": hashes}
 
     @override
     def compute(self, store: Store) -> Record:
         gradient = np.hypot(*gradients(luma(load_low(self.spec))))  # (H, W)
-        mask = given_masks(self.spec).get("object")
+        masks = list(given_masks(self.spec).values())
+        mask = np.logical_or.reduce(masks) if masks else None
         share = None if mask is None else float(mask.mean())
         return {
             "texture": float(gradient.mean()),
@@ -60,12 +63,12 @@ def _octaves(gradient: np.ndarray, mask: np.ndarray) -> float:
 def _blur_difference(spec: ImageSpec) -> float | None:
     if "background" not in spec.truth:
         return None
-    if "object" not in spec.truth:
+    if len(spec.truth) < 2:
         return 0.0
     try:
-        blurs = [adopted(reference, spec.scale) for reference in spec.truth.values()]
+        blurs = {name: adopted(reference, spec.scale) for name, reference in spec.truth.items()}
     except KernelError:  # an invalid true kernel affects only this figure
         return None
-    size = max(map(len, blurs))
-    a, b = (resize_support(blur, size) for blur in blurs)
-    return float(np.abs(a - b).sum() / 2)
+    size = max(map(len, blurs.values()))
+    background = resize_support(blurs.pop("background"), size)
+    return float(np.mean([np.abs(resize_support(blur, size) - background).sum() / 2 for blur in blurs.values()]))

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 from typing_extensions import override
 
-from mkgan_core.datasets.layout import load_low, true_kernel
+from mkgan_core.datasets.layout import load_low
+from mkgan_core.datasets.true_kernels import true_kernel
 from mkgan_core.errors import KernelError
 from mkgan_core.estimators.base import Context, Estimator
 from mkgan_core.imaging import kernel_files, kernels

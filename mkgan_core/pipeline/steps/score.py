@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 from typing_extensions import override
 
-from mkgan_core.datasets.layout import load_high, load_low, true_kernel
+from mkgan_core.datasets.layout import load_high, load_low
+from mkgan_core.datasets.true_kernels import true_kernel
 from mkgan_core.errors import KernelError
 from mkgan_core.imaging import images
 from mkgan_core.imaging.kernels import kernel_psnr, similarity

@@ -43,9 +43,9 @@ class SegmentJob(Job[SegmentRecord]):
         part = parts.part_class("segmenter", self.segmenter)
         masks: Any = None
         if part.needs_masks:
-            masks = self.spec.mask.sha256 if self.spec.mask else None
-            if self.spec.masks:
-                masks = {name: reference.sha256 for name, reference in self.spec.masks.items()}
+            masks = {name: ref.sha256 for name, ref in (self.spec.masks or self.spec.object_masks).items()}
+            if not self.spec.masks and len(masks) < 2:  # keeps the keys of versions that had one object per image
+                masks = next(iter(masks.values()), None)
         return {
             "image": self.spec.low.sha256,
             "segmenter": parts.identity("segmenter", self.segmenter, self.preset, dict(self.changes)),

@@ -9,8 +9,9 @@ from scipy.ndimage import convolve, shift
 
 from mkgan_core.datasets import kernel_laws
 from mkgan_core.datasets.check import check
-from mkgan_core.datasets.layout import Dataset, true_kernel
+from mkgan_core.datasets.layout import Dataset
 from mkgan_core.datasets.maker import DatasetMaker, Law
+from mkgan_core.datasets.true_kernels import true_kernel
 from mkgan_core.errors import DatasetError
 from mkgan_core.imaging import degradation, images, kernel_files, kernels
 from mkgan_core.imaging.regions import whole

@@ -12,8 +12,9 @@ from PIL import Image
 from scipy.io import savemat
 
 from mkgan_core.datasets.check import check
-from mkgan_core.datasets.layout import Dataset, given_masks, load_high, load_low, open_file, true_kernel
+from mkgan_core.datasets.layout import Dataset, given_masks, load_high, load_low, open_file
 from mkgan_core.datasets.sample import NAMES, open_sample
+from mkgan_core.datasets.true_kernels import true_kernel
 from mkgan_core.errors import DatasetError, KernelError, MkganError
 from mkgan_core.imaging import images, kernel_files
 from mkgan_core.imaging.regions import Region, whole
@@ -178,6 +179,16 @@ def test_an_object_s_kernel_needs_its_mask(dataset_folder: Path) -> None:
     (dataset_folder / "masks" / "img1" / "obj_hr_mask.png").unlink()
     with pytest.raises(DatasetError, match=r"kernel_1_obj\.mat.*obj_hr_mask\.png"):
         Dataset(str(dataset_folder)).plan(2)
+
+
+def test_the_mask_of_each_object_has_the_size_of_the_image(dataset_folder: Path) -> None:
+    masks = dataset_folder / "masks" / "img1"
+    (masks / "obj2_hr_mask.png").write_bytes((masks / "obj_hr_mask.png").read_bytes())
+    (spec,) = Dataset(str(dataset_folder)).plan(2, ["im_1"])
+    assert list(given_masks(spec)) == ["object", "object-2"]
+    (masks / "obj3_hr_mask.png").write_bytes(images.encode_png(np.ones((192, 238), bool)))
+    with pytest.raises(DatasetError, match=r"obj3_hr_mask\.png.*240x192"):
+        Dataset(str(dataset_folder)).plan(2, ["im_1"])
 
 
 BAD_TRUTHS = {

@@ -10,9 +10,10 @@ from PIL import Image
 
 from mkgan_core.datasets import kernel_laws
 from mkgan_core.datasets.check import check
-from mkgan_core.datasets.layout import Dataset, given_masks, load_high, load_low, true_kernel
+from mkgan_core.datasets.layout import Dataset, given_masks, load_high, load_low
 from mkgan_core.datasets.maker import DatasetMaker, Law, read_motion_kernels
 from mkgan_core.datasets.object_masks import MaskFolder, YoloMasks
+from mkgan_core.datasets.true_kernels import true_kernel
 from mkgan_core.errors import ConfigError, DatasetError, WeightsError
 from mkgan_core.imaging import degradation, images, kernel_files, kernels
 from mkgan_core.imaging.regions import Region, whole

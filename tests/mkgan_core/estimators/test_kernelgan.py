@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from mkgan_core.datasets.layout import ImageSpec, load_low, true_kernel
+from mkgan_core.datasets.layout import ImageSpec, load_low
+from mkgan_core.datasets.true_kernels import true_kernel
 from mkgan_core.errors import KernelError, RegionError
 from mkgan_core.estimators.base import Context
 from mkgan_core.estimators.kernelgan.discriminator import Discrimination

@@ -150,7 +150,8 @@ def test_it_knows_when_it_does_not_know() -> None:
 
 def test_div2krk_kernels_are_found(div2krk) -> None:
     """Far above KernelGAN's 18 to 24 dB on every image (BENCHMARKS.md has the values)."""
-    from mkgan_core.datasets.layout import Dataset, load_low, true_kernel
+    from mkgan_core.datasets.layout import Dataset, load_low
+    from mkgan_core.datasets.true_kernels import true_kernel
 
     for spec in Dataset(str(div2krk)).plan(2):
         truth = true_kernel(spec, whole(spec.shape))

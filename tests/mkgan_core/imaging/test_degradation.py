@@ -5,9 +5,10 @@ import pytest
 from scipy.ndimage import correlate
 
 from mkgan_core.datasets.kernel_laws import random_kernel
-from mkgan_core.datasets.layout import Dataset, load_high, load_low, true_kernel
+from mkgan_core.datasets.layout import Dataset, load_high, load_low
+from mkgan_core.datasets.true_kernels import true_kernel
 from mkgan_core.imaging import images, kernels
-from mkgan_core.imaging.degradation import degrade, degrade_two_blurs
+from mkgan_core.imaging.degradation import degrade, degrade_by_region
 from mkgan_core.imaging.regions import whole
 
 
@@ -38,16 +39,24 @@ def test_a_plain_enlargement_lies_on_the_original() -> None:
     assert np.abs(shift).max() <= 0.1
 
 
-def test_two_blurs_take_each_pixel_from_its_own_blur() -> None:
+@pytest.mark.parametrize("scale", [2, 4])
+def test_each_pixel_has_the_blur_of_its_own_region(scale: int) -> None:
+    """Where masks overlap, the first one wins; a mask without a blur is background."""
     rng = np.random.default_rng(2)
     image = rng.uniform(0, 1, (40, 40, 3)).astype(np.float32)
-    mask = np.zeros((40, 40), bool)
-    mask[10:31, 5:20] = True
-    inside, outside = random_kernel(rng, 2), random_kernel(rng, 2)
-    low = degrade_two_blurs(image, mask, inside, outside, 2)
-    small = mask[::2, ::2]
-    assert np.array_equal(low[small], degrade(image, inside, 2)[small])
-    assert np.array_equal(low[~small], degrade(image, outside, 2)[~small])
+    masks = {name: np.zeros((40, 40), bool) for name in ("object", "object-2", "object-3")}
+    masks["object"][10:31, 5:20] = True
+    masks["object-2"][0:25, 12:33] = True
+    masks["object-3"][:, 35:] = True
+    blurs = {name: random_kernel(rng, scale) for name in ("background", "object", "object-2")}
+    low = degrade_by_region(image, masks, blurs, scale)
+    first, second, third = (mask[::scale, ::scale] for mask in masks.values())
+    where = {"object": first, "object-2": second & ~first, "background": ~(first | second)}
+    assert (first & second).any()
+    assert (where["background"] & third).any()
+    for name, region in where.items():
+        assert np.array_equal(low[region], degrade(image, blurs[name], scale)[region])
+    assert np.array_equal(degrade_by_region(image, {}, blurs, scale), degrade(image, blurs["background"], scale))
 
 
 @pytest.mark.parametrize(("scale", "floor"), [(2, 42.0), (4, 50.5)])

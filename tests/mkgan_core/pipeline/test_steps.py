@@ -104,6 +104,26 @@ def test_given_masks_must_be_there(spec: ImageSpec, common: Common) -> None:
         run(SegmentJob(replace(spec, mask=None), **common, segmenter="given"))
 
 
+def test_keys_and_regions_of_several_objects(spec: ImageSpec, common: Common, tmp_path: Path) -> None:
+    """One object keeps the keys of earlier versions; several are all in the keys, and all are regions."""
+    assert spec.mask
+    single = SegmentJob(spec, **common, segmenter="given"), DescribeJob(spec, **common)
+    assert single[0].depends_on()["masks"] == spec.mask.sha256
+    assert set(single[1].depends_on()["files"]) == {"low", "mask", "background"}
+    second = np.zeros((192, 240), bool)
+    second[:, 100:] = True  # the first 20 columns are in the first mask, too
+    data = images.encode_png(second)
+    reference = FileRef(Store(str(tmp_path)).write("mask.png", data), sha256(data))
+    several = replace(spec, more_masks={"object-2": reference})
+    altered = replace(spec, more_masks={"object-2": replace(reference, sha256="0")})
+    for job in single:
+        assert len({job.key, replace(job, spec=several).key, replace(job, spec=altered).key}) == 3
+    regions = run(replace(single[0], spec=several))["regions"]
+    assert [region["name"] for region in regions] == ["object", "object-2"]
+    assert [region["area_px"] for region in regions] == [96 * 60, 96 * 60]
+    assert run(replace(single[1], spec=several))["object_share"] == 1.0
+
+
 def test_a_region_below_the_floor_joins_the_rest(spec: ImageSpec, common: Common, tmp_path: Path) -> None:
     mask = np.zeros((192, 240), bool)
     mask[:20, :20] = True

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mkgan_core.imaging import images, kernels
-from mkgan_core.imaging.degradation import degrade, degrade_two_blurs
+from mkgan_core.imaging.degradation import degrade, degrade_by_region
 from mkgan_core.imaging.kernels import Kernel
 from mkgan_core.imaging.regions import Region, compose, whole
 from mkgan_core.imaging.scores import scores
@@ -25,7 +25,7 @@ def two_blurs() -> tuple[np.ndarray, np.ndarray, np.ndarray, Parts]:
     high = power_law((256, 320), 2.4, 5)
     rows, columns = np.mgrid[:256, :320]
     disc = np.hypot(rows - 120, columns - 150) < 80
-    low = rounded(degrade_two_blurs(high, disc, LITTLE, MUCH, 2))
+    low = rounded(degrade_by_region(high, {"object": disc}, {"object": LITTLE, "background": MUCH}, 2))
     mask = disc[::2, ::2]
     regions = [(Region("object", mask), Kernel(LITTLE)), (Region("background", ~mask), Kernel(MUCH))]
     enlarged = [(r, images.to_uint8(BackProjection().upscale(low, r, kernel, 2))) for r, kernel in regions]
@@ -87,7 +87,8 @@ def test_a_crooked_kernel_does_no_harm(two_blurs) -> None:
     corner = np.zeros((13, 13))
     corner[3, 3:10] = corner[3:10, 3] = 1  # its response has both signs
     crooked = Kernel(kernels.centre(corner / corner.sum(), 2))
-    low = rounded(degrade_two_blurs(high, disc.mask.repeat(2, 0).repeat(2, 1), crooked.array, kernel.array, 2))
+    mask, blurs = disc.mask.repeat(2, 0).repeat(2, 1), {"object": crooked.array, "background": kernel.array}
+    low = rounded(degrade_by_region(high, {"object": mask}, blurs, 2))
     regions = [(disc, crooked), (outside, kernel)]
     enlarged = [(r, images.to_uint8(BackProjection().upscale(low, r, k, 2))) for r, k in regions]
     pixels = compose(enlarged, 2)

@@ -11,7 +11,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from mkgan_core.datasets.kernel_laws import random_motion_kernel
-from mkgan_core.datasets.layout import ImageSpec, load_high, load_low, true_kernel
+from mkgan_core.datasets.layout import ImageSpec, load_high, load_low
+from mkgan_core.datasets.true_kernels import true_kernel
 from mkgan_core.errors import KernelError, RegionError
 from mkgan_core.imaging import images, kernels
 from mkgan_core.imaging.degradation import degrade, degrade_tensor
