@@ -47,6 +47,13 @@ def make(
         ),
     ] = None,
     trust_weights: TrustWeights = False,
+    per_object: Annotated[
+        bool,
+        typer.Option(
+            envvar="MKGAN_PER_OBJECT",
+            help="two-blur: one blur per object, not one for all; --masks may have <id>-2.png, <id>-3.png, ... too",
+        ),
+    ] = False,
     kernels: Annotated[
         Path | None,
         typer.Option(
@@ -63,8 +70,9 @@ def make(
     verbose: Verbose = False,
 ) -> None:
     """Degrade images into a data set in the DIV2KRK layout; an interrupted command resumes when you repeat it."""
+    from mkgan_core.datasets.kernel_laws import read_motion_kernels
     from mkgan_core.datasets.layout import open_file
-    from mkgan_core.datasets.maker import Law, read_motion_kernels
+    from mkgan_core.datasets.maker import Law
     from mkgan_core.machine import trust
     from mkgan_core.machine.storage import sha256
 
@@ -72,7 +80,7 @@ def make(
     options: dict[str, Any] = {"kind": kind, "scales": tuple(sorted(set(scale or (2, 4)))), "seed": seed}
     options |= {"noise": noise, "jpeg": jpeg}
     Law(**options, masks="" if masks or weights else None, motion_kernels="" if kernels else None)  # before any loading
-    source = _mask_source(masks, weights)
+    source = _mask_source(masks, weights, per_object)
     motion_kernels = []
     if kernels:
         _, data = open_file(kernels.absolute().as_posix())
@@ -81,15 +89,19 @@ def make(
     _make(hr_dir, out, law, source, motion_kernels, Display(quiet, verbose))
 
 
-def _mask_source(masks: str | None, weights: Path | None) -> MaskSource | None:
+def _mask_source(masks: str | None, weights: Path | None, per_object: bool) -> MaskSource | None:
     from mkgan_core.datasets.object_masks import MaskFolder, YoloMasks
     from mkgan_core.errors import ConfigError
 
     if masks and weights:
         raise ConfigError("--masks and --weights: give one of them")
     if masks:
-        return MaskFolder(masks)
-    return YoloMasks(weights) if weights else None
+        return MaskFolder(masks, per_object)
+    if weights:
+        return YoloMasks(weights, per_object=per_object)
+    if per_object:
+        raise ConfigError("--per-object works only with --kind two-blur; change the kind, or leave out --per-object")
+    return None
 
 
 def _make(hr_dir: str, out: str, law: Law, masks: MaskSource | None, motion_kernels: list, display: Display) -> None:

@@ -1,10 +1,11 @@
-"""Random kernels for data sets: DIV2KRK's distribution, and camera shake (method.md §7)."""
+"""Kernels for data sets: DIV2KRK's distribution, and camera shake, random or from a file (method.md §7)."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from mkgan_core.imaging import kernels
+from mkgan_core.errors import DatasetError
+from mkgan_core.imaging import kernel_files, kernels
 
 _WANDER, _JOLTS = 0.1, 0.01  # of a hand: change of direction per step in radians, and probability of a sudden turn
 _PATH_STEPS = 200
@@ -48,3 +49,16 @@ def random_motion_kernel(rng: np.random.Generator, scale: int, size: int = 13) -
     distance = ((grid - path.T[:, None, None, :]) ** 2).sum(axis=0)  # [size, size, step]
     half = kernels.centre(np.exp(-0.5 * distance / _APERTURE_STD**2).sum(axis=2), 2)
     return half if scale == 2 else kernels.compose_x4(half, crop=False)
+
+
+def read_motion_kernels(data: bytes, name: str) -> list[np.ndarray]:
+    """The motion kernels in a ``.mat`` file (variable ``kernels``): all that are not Gaussian.
+
+    Raises:
+        KernelError: if the file cannot be read.
+        DatasetError: if all of them are Gaussians.
+    """
+    found = [kernel for kernel in kernel_files.decode_collection(data, name) if not kernels.is_gaussian(kernel)]
+    if not found:
+        raise DatasetError(f"{name} has only Gaussian kernels; leave out --kernels for random motion, or use div2krk")
+    return found

@@ -14,12 +14,21 @@ from typing import Any
 
 import numpy as np
 
-from mkgan_core.datasets.file_names import PICTURES, check_name, image_files, kernel_file, natural, stem
+from mkgan_core.datasets.file_names import (
+    PICTURES,
+    check_name,
+    image_files,
+    kernel_file,
+    mask_file,
+    natural,
+    object_region,
+    stem,
+)
 from mkgan_core.datasets.kernel_laws import random_kernel, random_motion_kernel
 from mkgan_core.datasets.manifest import is_whole, read_json
-from mkgan_core.datasets.object_masks import MaskSource
+from mkgan_core.datasets.object_masks import MOST_OBJECTS, MaskSource
 from mkgan_core.errors import ArtifactError, ConfigError, DatasetError, StorageError
-from mkgan_core.imaging import images, kernel_files, kernels, recording
+from mkgan_core.imaging import images, kernels, recording
 from mkgan_core.imaging.degradation import degrade_by_region
 from mkgan_core.imaging.images import Image
 from mkgan_core.machine.storage import Store, content_key, sha256
@@ -146,14 +155,17 @@ class DatasetMaker:
 
     def _photographs(self) -> list[Photograph]:
         found: dict[str, Photograph] = {}
+        kernels_of: dict[str, str] = {}  # name of a kernel's file -> photograph
         for name in sorted((n for n in self.source.list("") if n.lower().endswith(PICTURES)), key=natural):
             check_name(name)
             data = self.source.read(name)
             image, (height, width) = stem(name), images.picture_size(data, self.source.uri_of(name))
-            # no two images may share a file name, not even with the kernel of an object
-            clash = next((f.name for f in found.values() if _own_files(f.image) & _own_files(image)), None)
-            if clash:
+            # no two images may share a file name, not even with the kernel of an object; whoever reads a two-blur set
+            # looks for the kernels of further objects, too
+            own = _kernel_names(image, 1 if self.masks is None else MOST_OBJECTS)
+            if clash := next((kernels_of[kernel] for kernel in own if kernel in kernels_of), None):
                 raise DatasetError(f"{clash} and {name} in {self.source.uri} would share a kernel file; rename one")
+            kernels_of |= dict.fromkeys(own, name)
             if min(height, width) < _MIN_SIDE:
                 raise DatasetError(
                     f"{self.source.uri_of(name)} is {width}x{height} pixels, but at least {_MIN_SIDE} each way are "
@@ -187,6 +199,8 @@ class DatasetMaker:
         about = KINDS[self.law.kind]
         if self.law.kind == "motion":
             about += " from the file's motion kernels" if self.motion_kernels else ": random paths on 13 x 13 px"
+        if self.masks is not None and self.masks.per_object:
+            about = "a kernel of the law div2krk for each object of an image, and one behind them"
         return {"format": FORMAT, **asdict(self.law), "about": f"{about}; x4 is x2 applied twice"}
 
     def _key(self, photograph: Photograph) -> str:
@@ -220,14 +234,14 @@ class DatasetMaker:
         }
         if sha256(data) != photograph.sha256:
             raise DatasetError(f"{self.source.uri_of(photograph.name)} changed during the command; start again")
-        mask = None
+        objects = []
         if self.masks is not None:
-            mask, record["note"] = self.masks.mask(photograph.image, high)
-            if mask is None:
+            objects, record["note"] = self.masks.objects(photograph.image, high)
+            if not objects:
                 return record
         height, width = (side // _MULTIPLE * _MULTIPLE for side in high.shape[:2])
-        high, mask = high[:height, :width], None if mask is None else mask[:height, :width]
-        masks = {} if mask is None else {"object": mask}
+        high = high[:height, :width]
+        masks = {object_region(number): mask[:height, :width] for number, mask in enumerate(objects, 1)}
         regions = ("background", *masks)
         scales = sorted(self.law.scales)
         blurs = {
@@ -237,6 +251,8 @@ class DatasetMaker:
         for name, content in image_files(photograph.image, high, lows, blurs, masks):
             self.target.write(name, content)
             record["files"][name] = sha256(content)
+        if self.masks is not None and self.masks.per_object:
+            self._remove_objects(photograph.image, len(masks) + 1)
         record["kernels"] = [
             {
                 "file": kernel_file(photograph.image, scale, region),
@@ -249,6 +265,14 @@ class DatasetMaker:
             for region, kernel in blurs[scale].items()
         ]
         return record
+
+    def _remove_objects(self, image: str, number: int) -> None:
+        """Remove the files of the image's objects from this number on, left by a time when it had more objects."""
+        while self.target.exists(mask_file(image, region := object_region(number))):
+            for scale in self.law.scales:
+                self.target.remove(kernel_file(image, scale, region))
+            self.target.remove(mask_file(image, region))
+            number += 1
 
     def _low(
         self, image: str, high: Image, masks: Mapping[str, np.ndarray], blurs: Mapping[str, np.ndarray], scale: int
@@ -270,22 +294,10 @@ class DatasetMaker:
         return np.random.default_rng(int(sha256(f"{self.law.seed}/{image}/{purpose}".encode()), 16))
 
 
-def read_motion_kernels(data: bytes, name: str) -> list[np.ndarray]:
-    """The motion kernels in a ``.mat`` file (variable ``kernels``): all that are not Gaussian.
-
-    Raises:
-        KernelError: if the file cannot be read.
-        DatasetError: if all of them are Gaussians.
-    """
-    found = [kernel for kernel in kernel_files.decode_collection(data, name) if not kernels.is_gaussian(kernel)]
-    if not found:
-        raise DatasetError(f"{name} has only Gaussian kernels; leave out --kernels for random motion, or use div2krk")
-    return found
-
-
-def _own_files(image: str) -> set[str]:
-    number = image.removeprefix("im_")
-    return {number, f"{number}_obj"}
+def _kernel_names(image: str, objects: int) -> list[str]:
+    """The names that an image's kernel files at a scale may have, if it has at most so many objects."""
+    regions = ["background", *map(object_region, range(1, objects + 1))]
+    return [kernel_file(image, 2, region) for region in regions]
 
 
 def _pretty(content: Any) -> bytes:

@@ -49,6 +49,24 @@ def test_two_blurs_say_what_is_left_out(mkgan, photographs: Path, tmp_path: Path
     assert "1 made, 0 already present, 1 left out" in said
 
 
+def test_one_blur_per_object(mkgan, photographs: Path, tmp_path: Path) -> None:
+    second = np.zeros((96, 120), bool)
+    second[:, :36] = True
+    Store(str(tmp_path / "masks")).write("a-2.png", images.encode_png(second))
+    options = ["--kind", "two-blur", "--masks", str(tmp_path / "masks"), "--scale", "2"]
+    made, said = str(tmp_path / "made"), ""
+    for count in ("1 made, 0 already present", "0 made, 1 already present"):
+        code, said, _ = mkgan("dataset", "make", str(photographs), made, *options, "--per-object")
+        assert code == 0
+        assert count in said
+    assert len(list((tmp_path / "made" / "gt_k_x2").iterdir())) == 3
+    code, said, _ = mkgan("dataset", "check", made)
+    assert code == 0
+    assert "1 images checked, 0 with a problem" in said
+    code, _, _ = mkgan("dataset", "make", str(photographs), made, *options)
+    assert code == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "datum"),
     [
@@ -61,6 +79,9 @@ def test_two_blurs_say_what_is_left_out(mkgan, photographs: Path, tmp_path: Path
         (["--kind", "two-blur", "--weights", "nowhere.tflite"], "nowhere.tflite"),
         (["--kind", "motion", "--kernels", "nowhere.mat"], "nowhere.mat"),
         (["--kind", "motion", "--jpeg", "0"], "--jpeg 0"),
+        (["--kind", "div2krk", "--per-object"], "--per-object"),
+        (["--kind", "motion", "--per-object"], "--kind two-blur"),
+        (["--kind", "two-blur", "--per-object"], "--masks"),
     ],
 )
 def test_bad_input(mkgan, photographs: Path, tmp_path: Path, arguments: list[str], datum: str) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ from PIL import Image
 
 from mkgan_core.datasets import kernel_laws
 from mkgan_core.datasets.check import check
+from mkgan_core.datasets.kernel_laws import read_motion_kernels
 from mkgan_core.datasets.layout import Dataset, given_masks, load_high, load_low
-from mkgan_core.datasets.maker import DatasetMaker, Law, read_motion_kernels
+from mkgan_core.datasets.maker import DatasetMaker, Law
 from mkgan_core.datasets.object_masks import MaskFolder, YoloMasks
 from mkgan_core.datasets.true_kernels import true_kernel
 from mkgan_core.errors import ConfigError, DatasetError, WeightsError
@@ -44,6 +46,9 @@ def masks(tmp_path: Path) -> Path:
     mask = np.zeros((192, 120), bool)
     mask[20:150, 10:90] = True
     store.write("im_1.png", images.encode_png(mask))
+    second = np.zeros((192, 120), bool)
+    second[155:190, 5:115] = True
+    store.write("im_1-2.png", images.encode_png(second))  # counts only with one blur per object
     store.write("hill.png", images.encode_png(np.zeros((189, 118), bool)))
     return folder
 
@@ -94,16 +99,17 @@ def test_chance_hangs_on_seed_and_name_alone(photographs: Path, tmp_path: Path) 
     assert a["gt_k_x2/kernel_1.mat"] != a["gt_k_x2/kernel_2.mat"] != c["gt_k_x2/kernel_2.mat"]
 
 
-@pytest.mark.parametrize("kind", ["div2krk", "two-blur"])
+@pytest.mark.parametrize("kind", ["div2krk", "two-blur", "per object"])
 def test_interrupted_anywhere_it_goes_on_and_repeats_nothing(
     photographs: Path, masks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     """Stop before every single write in turn, and once inside one, as a killed process would."""
 
     def maker(out: str) -> DatasetMaker:
-        return DatasetMaker(
-            str(photographs), out, *((MASKED, MaskFolder(str(masks))) if kind == "two-blur" else (CLEAN,))
-        )
+        if kind == "div2krk":
+            return DatasetMaker(str(photographs), out, CLEAN)
+        source = MaskFolder(str(masks), per_object=kind == "per object")
+        return DatasetMaker(str(photographs), out, replace(MASKED, masks=source.about), source)
 
     maker(str(tmp_path / "whole")).make()
     expected = tree(tmp_path / "whole")
@@ -142,6 +148,7 @@ def test_two_blurs(photographs: Path, masks: Path, tmp_path: Path) -> None:
     assert "im_2.png" in notes["im_2"]
     for scale in (2, 4):
         (spec,) = Dataset(str(tmp_path / "made")).plan(scale)
+        assert list(given_masks(spec)) == ["object"]
         mask = given_masks(spec)["object"]
         low, high = load_low(spec), load_high(spec)
         truths = []
@@ -265,13 +272,12 @@ def test_masks_by_yolo(tmp_path: Path) -> None:
     needs("ultralytics", "ai_edge_litert")
     source = YoloMasks(weights)
     photographs = {name: images.decode(real_data(f"kodak24/{name}.png").read_bytes(), name) for name in ("23", "16")}
-    mask, note = source.mask("23", photographs["23"])
+    (mask,), note = source.objects("23", photographs["23"])
     assert note is None
-    assert mask is not None
     assert mask.shape == photographs["23"].shape[:2]
     assert 0.3 < mask.mean() < 0.5
-    mask, note = source.mask("16", photographs["16"])
-    assert mask is None
+    masks, note = source.objects("16", photographs["16"])
+    assert masks == []
     assert note
 
 
