@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from mkgan_core.datasets.layout import FileRef, load_low, read_reference, true_kernel
+from mkgan_core.datasets.layout import FileRef, load_low, read_reference
+from mkgan_core.datasets.true_kernels import true_kernel
 from mkgan_core.errors import MkganError
 from mkgan_core.imaging import kernel_files
 from mkgan_core.imaging.images import Image, decode_mask, decode_pixels, to_uint8
@@ -77,11 +78,13 @@ class _Exhibit:
         self.lacking: list[str] = []
         spec = spec_of(row)
         truth = {name: self._confined(f"true kernel, {name}", reference) for name, reference in spec.truth.items()}
+        masks = {name: self._confined(f"mask, {name}", reference) for name, reference in spec.more_masks.items()}
         self.spec = replace(
             spec,
             high=self._confined(TRUTH, spec.high),
             mask=self._confined("mask", spec.mask),
             truth={name: reference for name, reference in truth.items() if reference},
+            more_masks={name: reference for name, reference in masks.items() if reference},
         )
         rows, regions = (
             table[(table["image"] == row["image"]) & (table["scale"] == row["scale"])]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-SCHEMA_VERSION = "1.2"  # the second number increases when columns or files are added
+SCHEMA_VERSION = "1.3"  # the second number increases when columns or files are added
 ADDED = ("output_uri", "kernel_similarity")  # columns of `report.parquet` that the first version lacks
 SCORES = ("psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb", "mse_rgb")
 KERNEL_SCORES = ("kernel_psnr", "kernel_similarity")
@@ -120,11 +120,12 @@ def regions_schema() -> pa.Schema:
 def images_schema() -> pa.Schema:
     """Columns of `images.parquet`, one row per image and scale: its files with their SHA-256, and its properties.
 
-    The properties are explained in `pipeline.steps.describe`.
+    The properties are explained in `pipeline.steps.describe`. ``more_objects`` is null for at most one object. For
+    several, it is JSON with the hashes of the further ones' files: ``{"object-2": {"mask": ..., "kernel": ...}, ...}``.
 
     Example:
-        >>> images_schema().names[-4:]
-        ['object_share', 'blur_difference', 'texture', 'texture_difference']
+        >>> images_schema().names[-5:]
+        ['object_share', 'blur_difference', 'texture', 'texture_difference', 'more_objects']
     """
     with importing:
         import pyarrow as pa
@@ -151,6 +152,7 @@ def images_schema() -> pa.Schema:
             ("blur_difference", pa.float64()),
             ("texture", pa.float64()),
             ("texture_difference", pa.float64()),
+            ("more_objects", pa.string()),
         ],
         metadata=_METADATA,
     )

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,13 +15,16 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from mkgan_core.datasets.layout import Dataset
 from mkgan_core.datasets.maker import DatasetMaker, Law
 from mkgan_core.datasets.object_masks import MaskFolder
-from mkgan_core.errors import StorageError
+from mkgan_core.datasets.true_kernels import adopted
+from mkgan_core.errors import DatasetError, StorageError
 from mkgan_core.imaging import images
 from mkgan_core.machine.storage import Store
 from mkgan_core.reports import page, runs
 from mkgan_core.reports import pictures as page_pictures
+from mkgan_core.reports.image_rows import spec_of
 from mkgan_core.reports.pictures import copy_side, pictures
 from mkgan_core.reports.runs import Run
 from tests.drive import benchmark
@@ -28,22 +32,31 @@ from tests.drive import benchmark
 METHODS = ["bicubic", "bicubic+back-projection", "given/ground-truth+back-projection", "given/bicubic+back-projection"]
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A two-blur set of three tiny photographs, four methods, two seeds."""
-    folder = tmp_path_factory.mktemp("page")
+def two_blurs(folder: Path, names: Sequence[str], columns: Sequence[slice]) -> Path:
+    """A two-blur set of tiny photographs, whose objects have these columns."""
     rng = np.random.default_rng(0)
-    mask = np.zeros((320, 280), bool)
-    mask[40:280, 40:240] = True
-    for name in ("hill", "im_1", "im_2"):
+    for name in names:
         coarse = Image.fromarray(rng.integers(0, 255, (40, 35, 3), np.uint8)).resize(
             (280, 320), Image.Resampling.BICUBIC
         )
         Store(str(folder / "hr")).write(f"{name}.png", images.encode_png(np.asarray(coarse) / 255))
-        Store(str(folder / "masks")).write(f"{name}.png", images.encode_png(mask))
-    law, source = Law("two-blur", (2,), masks="given"), MaskFolder(str(folder / "masks"))
+        for number, place in enumerate(columns, 1):
+            mask = np.zeros((320, 280), bool)
+            mask[40:280, place] = True
+            file = f"{name}.png" if number == 1 else f"{name}-{number}.png"
+            Store(str(folder / "masks")).write(file, images.encode_png(mask))
+    source = MaskFolder(str(folder / "masks"), per_object=len(columns) > 1)
+    law = Law("two-blur", (2,), masks=source.about)
     DatasetMaker(str(folder / "hr"), str(folder / "set"), law, source).make()
-    uri = benchmark(folder / "set", str(folder / "store"), METHODS, seeds=2)
+    return folder / "set"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A two-blur set of three tiny photographs, four methods, two seeds."""
+    folder = tmp_path_factory.mktemp("page")
+    made = two_blurs(folder, ("hill", "im_1", "im_2"), [slice(40, 240)])
+    uri = benchmark(made, str(folder / "store"), METHODS, seeds=2)
     return runs.open_run(uri, "memory://unused")
 
 
@@ -139,6 +152,27 @@ def test_kernels_share_a_colour_scale_and_stand_beside_the_truth(run: Run) -> No
         "bicubic+back-projection",
         "given/bicubic+back-projection",
     }  # the sharpest here, all the same
+
+
+def test_each_object_has_its_true_kernel(tmp_path: Path) -> None:
+    made = two_blurs(tmp_path, ["im_1"], [slice(40, 130), slice(150, 250)])
+    uri = benchmark(made, str(tmp_path / "store"), ["given/bicubic+back-projection"])
+    run = runs.open_run(uri, "memory://unused")
+    (row,) = runs.records(run.images)
+    (spec,) = Dataset(str(made)).plan(2)
+    assert spec_of(row) == replace(spec, dataset=row["dataset"])
+    blurs = [adopted(reference, 2) for reference in spec.truth.values()]
+    assert len(blurs) == 3
+    differences = [np.abs(blur - blurs[0]).sum() / 2 for blur in blurs[1:]]
+    assert row["blur_difference"] == pytest.approx(np.mean(differences))
+    assert row["object_share"] == pytest.approx(120 * (45 + 50) / (160 * 140))
+    (shown,) = pictures(run)
+    assert shown["lacking"] == []
+    truths = [kernel["region"] for kernel in shown["kernels"] if kernel["method"] == "truth"]
+    assert sorted(truths) == ["background", "object", "object-2"]
+    for content in ("[]", "{", '{"object-2": 1}', '{"object-2": {"mask": "0"}}'):
+        with pytest.raises(DatasetError, match="im_1"):
+            spec_of({**row, "more_objects": content})
 
 
 def test_a_page_for_a_hundred_images_keeps_its_budget(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,10 +95,10 @@ def test_the_schema_is_the_contract(results: list[Result]) -> None:
         == (
             "run_id dataset image scale height width low_uri low_sha256 high_uri high_sha256 mask_uri mask_sha256 "
             "kernel_uri kernel_sha256 object_kernel_uri object_kernel_sha256 object_share blur_difference texture "
-            "texture_difference"
+            "texture_difference more_objects"
         ).split()
     )
-    assert all(table.schema.metadata[b"mkgan_schema_version"] == b"1.2" for table in tables.values())
+    assert all(table.schema.metadata[b"mkgan_schema_version"] == b"1.3" for table in tables.values())
     assert {name: table.num_rows for name, table in tables.items()} == {"report": 4, "regions": 6, "images": 0}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -127,6 +128,7 @@ def test_nothing_else_is_read(made: Path, tmp_path: Path, asked: tuple[str, list
     change(folder / "regions.parquet", lambda t: t.assign(output_uri=named, kernel_uri=named, mask_uri=named))
     places = ("low", "high", "mask", "kernel", "object_kernel")
     crafted = {f"{n}_uri": named for n in places} | {f"{n}_sha256": sha256(secret) for n in places}
+    crafted["more_objects"] = json.dumps({"object-2": {"mask": sha256(secret), "kernel": sha256(secret)}})
     change(folder / "images.parquet", lambda t: t.assign(**crafted))
     opened = runs.open_run(str(folder / "report.parquet"), "memory://unused")
     html = page.render(opened)
