@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image as Pillow
 
-from mkgan_core.datasets.kernel_laws import random_kernel, random_motion_kernel
-from mkgan_core.datasets.maker import read_motion_kernels
+from mkgan_core.datasets.kernel_laws import random_kernel, random_motion_kernel, read_motion_kernels
 from mkgan_core.errors import KernelError
 from mkgan_core.estimators.base import Context, Estimator
 from mkgan_core.estimators.spectral.growth import excess_growth
