@@ -45,7 +45,7 @@ class Auto(Spectral[AutoSettings]):
     """
 
     settings_class = AutoSettings
-    version = 19  # rises with that of `CameraShake`, whose kernels it gives
+    version = 20  # rises with that of `CameraShake`, whose kernels it gives
 
     @override
     def choose(
@@ -70,9 +70,9 @@ class Auto(Spectral[AutoSettings]):
         mean = kernels.normalise(np.tensordot(weights, programs, axes=1))
 
         clean = examine(image).clean
-        # a program reduces whole photographs: where the blur differs, less speaks for one
-        margin = 0.0 if one_of_several else settings.margin if clean else settings.margin_recorded
-        gaussian = plain >= fit.cost + margin
+        # a program reduces whole photographs, before a camera adds noise: otherwise, less speaks for one
+        margin = settings.margin if clean and not one_of_several else 0.0
+        gaussian = plain >= fit.cost + margin and (clean or fit.uncertainty <= settings.certain)
         # other noise, or another region's blur, would also add variation
         testable = gaussian and clean and not one_of_several
         wrong = testable and excess_growth(image, blur_of(fit, scale), mean, scale) > settings.most_growth
