@@ -11,6 +11,7 @@ from skimage.data import coffee
 from mkgan_core.errors import KernelError
 from mkgan_core.estimators.base import Context, Estimator
 from mkgan_core.estimators.camera_shake.estimator import CameraShake
+from mkgan_core.estimators.spectral import growth
 from mkgan_core.estimators.spectral.auto import Auto
 from mkgan_core.estimators.spectral.fit import Fit, explain
 from mkgan_core.estimators.spectral.settings import AutoSettings
@@ -101,10 +102,17 @@ def test_it_refuses_what_it_cannot_tell() -> None:
         parts.build("estimator", "auto", "fast").estimate(flat, whole((96, 96)), 2, Context(seed=0))
 
 
-@pytest.mark.parametrize(("lead", "alone", "beside"), [(8.0, True, True), (2.0, False, True), (-1.0, False, False)])
-def test_beside_a_region_of_another_blur_less_speaks_for_a_program(lead: float, alone: bool, beside: bool) -> None:
+@pytest.mark.parametrize(
+    ("lead", "noise", "alone", "beside"),
+    [(8.0, 0, True, True), (1.0, 0, False, True), (1.0, 20, True, True), (-1.0, 0, False, False)],
+)
+def test_beside_another_blur_and_with_noise_less_speaks_for_a_program(
+    monkeypatch: pytest.MonkeyPatch, lead: float, noise: float, alone: bool, beside: bool
+) -> None:
     """``lead``: by how much the Gaussian explains the spectrum better than any program's kernel; then who wins."""
-    low = rounded(power_law((128, 128), 2.8, 1))
+    monkeypatch.setattr(growth, "excess_growth", lambda *arguments: 0.0)
+    low = degrade(power_law((256, 256), 2.8, 1), kernels.gaussian(1.5 * np.eye(2), 13, 2), 2)
+    low = rounded(low + np.random.default_rng(2).normal(0, noise / 255, low.shape).astype(np.float32))
     auto = Auto(AutoSettings(shake_from=1e6))
     spectrum = measure(low, whole((128, 128)), auto.settings)
     programs = [explain(kernel, spectrum, 2, auto.settings) for kernel in usual(2).values()]
@@ -112,3 +120,15 @@ def test_beside_a_region_of_another_blur_less_speaks_for_a_program(lead: float, 
     for one_of_several, wins in ((False, alone), (True, beside)):
         kernel = auto.choose(low, spectrum, gaussian, whole((128, 128)), 2, one_of_several=one_of_several)
         assert (kernel.why is None) == wins
+
+
+def test_noise_needs_a_certain_gaussian() -> None:
+    low = degrade(power_law((256, 256), 2.8, 1), kernels.gaussian(1.5 * np.eye(2), 13, 2), 2)
+    low = rounded(low + np.random.default_rng(2).normal(0, 20 / 255, low.shape).astype(np.float32))
+    auto = Auto(AutoSettings(shake_from=1e6))
+    spectrum = measure(low, whole((128, 128)), auto.settings)
+    programs = [explain(kernel, spectrum, 2, auto.settings) for kernel in usual(2).values()]
+    for uncertainty in (0.1, 0.45):
+        gaussian = Fit(2.5 * np.eye(2), uncertainty, min(programs) - 8)
+        kernel = auto.choose(low, spectrum, gaussian, whole((128, 128)), 2, one_of_several=False)
+        assert (kernel.why is None) == (uncertainty < auto.settings.certain)
