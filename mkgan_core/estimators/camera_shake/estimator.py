@@ -8,9 +8,10 @@ from typing_extensions import override
 from mkgan_core.errors import KernelError
 from mkgan_core.estimators.base import Context, Estimator
 from mkgan_core.estimators.camera_shake.settings import CameraShakeSettings
-from mkgan_core.imaging import kernels
+from mkgan_core.imaging import images, kernels
 from mkgan_core.imaging.images import Image, gradients, luma
 from mkgan_core.imaging.kernels import Kernel
+from mkgan_core.imaging.recording import examine
 from mkgan_core.imaging.regions import Region
 from mkgan_core.importing import importing
 
@@ -19,7 +20,7 @@ class CameraShake(Estimator[CameraShakeSettings]):
     """Estimator `camera-shake`, for blurs that are not Gaussian. It needs edges; texture alone misleads it."""
 
     settings_class = CameraShakeSettings
-    version = 2
+    version = 3
     min_side = 96
 
     @override
@@ -30,10 +31,12 @@ class CameraShake(Estimator[CameraShakeSettings]):
                 f"the edges of {region.subject} do not tell the estimated kernel from its mirror image",
                 "use auto or spectral",
             )
-        return Kernel(kernel)
+        return Kernel(self.correct(image, region, kernel, scale))
 
     def search(self, image: Image, region: Region, scale: int) -> tuple[np.ndarray, bool]:
         """Estimate the kernel from the edges, and whether they tell it from the same kernel rotated by 180°.
+
+        `correct` can improve it afterwards.
 
         Args:
             image: (H, W, 3) in [0, 1], low resolution.
@@ -69,6 +72,41 @@ class CameraShake(Estimator[CameraShakeSettings]):
         kernel = kernels.centre(found, scale)
         window = _window(plane, inside, settings.judged)
         return kernel, relative_sparsity(plane[window], kernel, scale) <= settings.decisive
+
+    def correct(self, image: Image, region: Region, kernel: np.ndarray, scale: int) -> np.ndarray:
+        """Correct each of a kernel's entries by the image that it restores.
+
+        Not at x4, where a kernel has too many entries, and not with noise or compression, which leave edges of their
+        own.
+
+        Args:
+            image: (H, W, 3) in [0, 1], low resolution.
+            region: the region with this blur.
+            kernel: (K, K), as `search` estimates it.
+            scale: 2 or 4.
+
+        Returns:
+            (K, K) by the convention.
+        """
+        if scale != 2 or not examine(image).clean:
+            return kernel
+        with importing:
+            from scipy.ndimage import maximum_filter
+
+            from mkgan_core.imaging.correction import corrected, tapered
+            from mkgan_core.imaging.total_variation import luma as luma_of
+
+        settings = self.settings
+        largest = maximum_filter(kernel, 3)
+        entries = np.argwhere(largest > settings.dust * kernel.max())
+        changes = np.zeros((len(entries), *kernel.shape))
+        for change, entry in zip(changes, entries, strict=True):
+            change[*entry] = settings.spread * (kernel[*entry] + largest[*entry]) / 2
+        window = _window((luma(image) / 255).astype(np.float32), region.sure, settings.window)
+        low, inside = luma_of(images.to_tensor(image[window])), tapered(region.sure)[window]
+        return corrected(
+            kernel, changes, low, inside, scale, rounds=settings.corrections, evidence=settings.evidence
+        )
 
 
 def _window(plane: np.ndarray, inside: np.ndarray, side: int) -> tuple[slice, slice]:

@@ -28,7 +28,8 @@ class CameraShakeSettings:
     largest: int = 1024
     """Side of the window with the most structure; in a larger image, only this window is used."""
     window: int = 384
-    """Side of the window for the rounds on the high-resolution grid, in low-resolution pixels."""
+    """Side of the window for the rounds on the high-resolution grid and for the correction, in low-resolution
+    pixels."""
     steps: int = 4
     """Rounds on the high-resolution grid. With more, the kernels of textured images drift away from the true ones."""
     noise: float = 1e-5
@@ -38,6 +39,12 @@ class CameraShakeSettings:
     kernel's equations, because the image hardly shows details finer than the low-resolution grid."""
     dust: float = 0.02
     """As ``floor``, but on the high-resolution grid."""
+    spread: float = 0.3
+    """Expected correction of an entry, relative to the mean of the entry and its largest neighbour."""
+    corrections: int = 2
+    """Rounds of the correction. With more, the image adapts to the kernel."""
+    evidence: float = 0.03
+    """Weight of a pixel in the correction."""
     judged: int = 512
     """Side of the window in which the kernel is compared with the rotated kernel, in low-resolution pixels."""
     decisive: float = 0.99

@@ -45,7 +45,7 @@ class Auto(Spectral[AutoSettings]):
     """
 
     settings_class = AutoSettings
-    version = 20  # rises with that of `CameraShake`, whose kernels it gives
+    version = 21  # rises with that of `CameraShake`, whose kernels it gives
 
     @override
     def choose(
@@ -78,7 +78,9 @@ class Auto(Spectral[AutoSettings]):
         wrong = testable and excess_growth(image, blur_of(fit, scale), mean, scale) > settings.most_growth
         if scale == 2 and (wrong or least >= settings.shake_from):
             shaken = _shaken(image, region, scale)
+            # the correction is not judged, since it is better for the image than for the spectrum
             if shaken is not None and misfit(shaken) <= settings.shake_share * least:
+                shaken = CameraShake().correct(image, region, shaken, scale)
                 return Kernel(shaken, why="the blur has a shape of its own, as when the camera moved")
         if wrong or not gaussian:
             sharp = not wrong and least <= settings.usual_misfit

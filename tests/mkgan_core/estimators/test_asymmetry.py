@@ -9,6 +9,7 @@ from mkgan_core.datasets.layout import ImageSpec, load_high
 from mkgan_core.estimators.spectral import asymmetry
 from mkgan_core.estimators.spectral.asymmetry import _pairs, with_asymmetry
 from mkgan_core.imaging import kernels
+from mkgan_core.imaging.correction import _allowed
 from mkgan_core.imaging.degradation import degrade
 
 GAUSSIAN = kernels.gaussian(np.array([[2.4, 0.4], [0.4, 1.6]]), 13, 2)
@@ -16,9 +17,9 @@ GAUSSIAN = kernels.gaussian(np.array([[2.4, 0.4], [0.4, 1.6]]), 13, 2)
 
 def _crooked(strength: float) -> np.ndarray:
     """The Gaussian with a skew of the third order, which keeps the centre."""
-    pairs, allowed = _pairs(GAUSSIAN, 2)
+    pairs = _pairs(GAUSSIAN, 2)
     rows = np.array([np.argwhere(pair > 0)[0] for pair in pairs]) - 6.5
-    weights = allowed @ np.tanh((rows[:, 1] ** 3 - 3 * rows[:, 1]) / 10)
+    weights = _allowed(pairs) @ np.tanh((rows[:, 1] ** 3 - 3 * rows[:, 1]) / 10)
     return GAUSSIAN + strength * np.tensordot(weights, pairs, 1)
 
 

@@ -1,0 +1,113 @@
+"""Corrects a kernel by what the restored image leaves unexplained (method.md §6): `asymmetry` and camera shake."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.linalg import orth
+from scipy.ndimage import distance_transform_edt
+
+from mkgan_core.imaging import kernels
+from mkgan_core.imaging.degradation import degrade_tensor
+from mkgan_core.imaging.total_variation import STRENGTH, Restoration, equaliser
+
+SETTLING = 2  # the image's own rounds after each estimate of the kernel
+INSET, TAPER = 8, 6  # low-resolution pixels at a region's border: left out, and then weighted by a cosine
+
+
+def corrected(
+    kernel: np.ndarray,
+    changes: np.ndarray,
+    low: torch.Tensor,
+    inside: np.ndarray,
+    scale: int,
+    *,
+    rounds: int,
+    evidence: float,
+) -> np.ndarray:
+    """Add to a kernel the most likely sum of some changes; its sum and its centre stay.
+
+    Alternates between the image with the fewest gradients (`Restoration`) and the most likely kernel. In each round the
+    observed image is linear in the changes' weights, which are normal with deviation 1. The residual's expected power
+    at each frequency weights the least squares.
+
+    Args:
+        kernel: (K, K), the first estimate, centred by the convention.
+        changes: (N, K, K), each as large as it is expected to be.
+        low: (1, 1, H, W), the observed luma, in [0, 1].
+        inside: (H, W), the weight of each pixel, 0 to 1; see `tapered`.
+        scale: s.
+        rounds: estimates of the kernel; too many exaggerate the changes, because the image adapts to the kernel.
+        evidence: weight of a pixel. It is far below 1, because neighbours have similar errors, and the restored image
+            is only the most likely one.
+
+    Returns:
+        (K, K), not negative, sum 1.
+    """
+    allowed, weight = _allowed(changes), torch.as_tensor(inside, dtype=low.dtype)
+    high = F.interpolate(low, scale_factor=scale, mode="bicubic", align_corners=False)
+    found, restoration = kernel, Restoration(kernel, scale, low)
+    high = restoration.with_data(high)
+    for _ in range(rounds):
+        for _ in range(SETTLING):
+            high = restoration.with_data(restoration.with_prior(high, STRENGTH))
+        expected = restoration.with_prior(high, STRENGTH)
+        residual = (low - degrade_tensor(expected, kernel, scale))[0, 0]
+        weights = _solve(changes, allowed, expected, residual, weight, found, scale, evidence)
+        found = kernel + np.tensordot(weights, changes, 1)
+        found = kernels.normalise(np.maximum(found, 0))
+        restoration = Restoration(found, scale, low)
+        high = restoration.with_data(expected)
+    return found
+
+
+def tapered(mask: np.ndarray) -> np.ndarray:
+    """Weights (H, W) in [0, 1] that fall smoothly to 0 before the region's border, where another blur affects it.
+
+    With a hard mask, the residual's low frequencies would leak into the high ones, which count most.
+    """
+    if mask.all():
+        return mask
+    distance = np.asarray(distance_transform_edt(mask))
+    return (1 - np.cos(np.pi * np.clip((distance - INSET) / TAPER, 0, 1))) / 2
+
+
+def _allowed(changes: np.ndarray) -> np.ndarray:
+    """A projection (N, N) of the changes' weights onto those that keep the kernel's sum and centre."""
+    taps = np.arange(changes.shape[1])
+    moments = np.stack([changes.sum(axis=(1, 2)), changes.sum(axis=2) @ taps, changes.sum(axis=1) @ taps], axis=1)
+    fixed = orth(moments)
+    return np.eye(len(changes)) - fixed @ fixed.T
+
+
+def _solve(
+    changes: np.ndarray,
+    allowed: np.ndarray,
+    expected: torch.Tensor,
+    residual: torch.Tensor,
+    inside: torch.Tensor,
+    kernel: np.ndarray,
+    scale: int,
+    evidence: float,
+) -> np.ndarray:
+    """The most likely weights (N,) of the changes, by the residual (H, W) weighted by ``inside`` (H, W)."""
+    size = residual.shape
+    ends = torch.full((size[1] // 2 + 1,), 2.0)  # the half plane's columns stand for two, except the outer ones
+    ends[0] = 1
+    if size[1] % 2 == 0:
+        ends[-1] = 1
+    weight = (equaliser(kernel, scale, size).clamp(min=0) * ends / residual.numel()).sqrt()
+    margin = len(kernel) // 2
+    wide = F.pad(expected, (margin,) * 4, mode="reflect")[0, 0]
+    spectra = []
+    for change in changes:
+        seen = sum(
+            float(change[row, column]) * wide[row::scale, column::scale][: size[0], : size[1]]
+            for row, column in np.argwhere(change)
+        )
+        spectra.append((torch.fft.rfft2(seen * inside) * weight).flatten())
+    rows, goal = torch.stack(spectra), (torch.fft.rfft2(residual * inside) * weight).flatten()
+    curvature = (rows @ rows.conj().T).real.double().numpy() * evidence
+    pull = (rows @ goal.conj()).real.double().numpy() * evidence
+    return allowed @ np.linalg.solve(allowed @ curvature @ allowed + np.eye(len(changes)), allowed @ pull)
