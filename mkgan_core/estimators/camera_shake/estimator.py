@@ -98,15 +98,13 @@ class CameraShake(Estimator[CameraShakeSettings]):
 
         settings = self.settings
         largest = maximum_filter(kernel, 3)
-        entries = np.argwhere(largest > settings.dust * kernel.max())
-        changes = np.zeros((len(entries), *kernel.shape))
-        for change, entry in zip(changes, entries, strict=True):
-            change[*entry] = settings.spread * (kernel[*entry] + largest[*entry]) / 2
+        entries = np.nonzero(largest > settings.dust * kernel.max())
+        sizes = settings.spread * (kernel + largest)[entries] / 2
+        changes = np.zeros((len(sizes), *kernel.shape))
+        changes[np.arange(len(sizes)), *entries] = sizes
         window = _window((luma(image) / 255).astype(np.float32), region.sure, settings.window)
         low, inside = luma_of(images.to_tensor(image[window])), tapered(region.sure)[window]
-        return corrected(
-            kernel, changes, low, inside, scale, rounds=settings.corrections, evidence=settings.evidence
-        )
+        return corrected(kernel, changes, low, inside, scale, rounds=settings.corrections, evidence=settings.evidence)
 
 
 def _window(plane: np.ndarray, inside: np.ndarray, side: int) -> tuple[slice, slice]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 from scipy.optimize import nnls
 
 from mkgan_core.errors import KernelError
@@ -16,7 +17,7 @@ from mkgan_core.imaging import kernels
 from mkgan_core.imaging.degradation import degrade
 from mkgan_core.imaging.kernels import similarity
 from mkgan_core.imaging.regions import Region, whole
-from tests.pictures import hook, shapes
+from tests.pictures import hook, rounded, shapes
 
 
 @pytest.mark.parametrize(("scale", "size"), [(1, 5), (2, 5), (2, 6), (4, 7)])
@@ -95,6 +96,28 @@ def test_the_refinement_stays_near_the_truth() -> None:
     start = np.maximum(kernels.resize_support(hook(), 27), 0)
     found = refinement.refine(low, np.ones(low.shape, bool), start / start.sum(), 2, CameraShake().settings)
     assert similarity(found, hook()) > 0.9
+
+
+@pytest.mark.parametrize("whole_image", [True, False])
+def test_the_correction_sharpens_a_kernel_that_is_too_wide(whole_image: bool) -> None:
+    """Also that of a region with another blur elsewhere."""
+    picture = shapes(640, 5)
+    low, mask = degrade(picture, hook(), 2), np.ones((320, 320), bool)
+    if not whole_image:
+        mask[:, :100] = False
+        low = np.where(mask[..., None], low, degrade(picture, kernels.bicubic(2), 2))
+    wide = kernels.centre(gaussian_filter(np.pad(hook(), 4), 0.7), 2)
+    found = CameraShake().correct(rounded(low), Region("object", mask), wide, 2)
+    assert kernels.fault(found, 2) is None
+    true = kernels.resize_support(hook(), len(wide))
+    assert np.square(found - true).sum() < 0.8 * np.square(wide - true).sum()
+
+
+def test_the_correction_leaves_a_kernel_with_noise_and_at_x4_as_it_is() -> None:
+    low, kernel = degrade(shapes(480, 5), hook(), 2), hook()
+    noisy = low + 0.04 * np.random.default_rng(0).standard_normal(low.shape)
+    for image, scale in ((noisy, 2), (low, 4)):
+        assert CameraShake().correct(rounded(image), whole(low.shape[:2]), kernel, scale) is kernel
 
 
 def test_a_kernel_is_moved_by_whole_pixels_and_cleaned() -> None:
