@@ -55,8 +55,7 @@ def corrected(
         expected = restoration.with_prior(high, STRENGTH)
         residual = (low - degrade_tensor(expected, kernel, scale))[0, 0]
         weights = _solve(changes, allowed, expected, residual, weight, found, scale, evidence)
-        found = kernel + np.tensordot(weights, changes, 1)
-        found = kernels.normalise(np.maximum(found, 0))
+        found = _centred(np.maximum(kernel + np.tensordot(weights, changes, 1), 0), scale)
         restoration = Restoration(found, scale, low)
         high = restoration.with_data(expected)
     return found
@@ -71,6 +70,18 @@ def tapered(mask: np.ndarray) -> np.ndarray:
         return mask
     distance = np.asarray(distance_transform_edt(mask))
     return (1 - np.cos(np.pi * np.clip((distance - INSET) / TAPER, 0, 1))) / 2
+
+
+def _centred(kernel: np.ndarray, scale: int) -> np.ndarray:
+    """Move the centre back where the convention wants it, after negative entries were set to 0; sum 1.
+
+    Multiplies the entries by a linear function, because an interpolation would blur the kernel.
+    """
+    kernel = kernels.normalise(kernel)
+    away = np.moveaxis(np.indices(kernel.shape), 0, -1) - kernels.centre_of_mass(kernel)
+    missing = kernels.target_centre(len(kernel), scale) - kernels.centre_of_mass(kernel)
+    slope = np.linalg.solve(kernels.covariance(kernel), missing)
+    return kernels.normalise(np.maximum(kernel * (1 + away @ slope), 0))
 
 
 def _allowed(changes: np.ndarray) -> np.ndarray:

@@ -102,7 +102,7 @@ class CameraShake(Estimator[CameraShakeSettings]):
         sizes = settings.spread * (kernel + largest)[entries] / 2
         changes = np.zeros((len(sizes), *kernel.shape))
         changes[np.arange(len(sizes)), *entries] = sizes
-        window = _window((luma(image) / 255).astype(np.float32), region.sure, settings.window)
+        window = _window((luma(image) / 255).astype(np.float32), region.sure, settings.judged)
         low, inside = luma_of(images.to_tensor(image[window])), tapered(region.sure)[window]
         return corrected(kernel, changes, low, inside, scale, rounds=settings.corrections, evidence=settings.evidence)
 

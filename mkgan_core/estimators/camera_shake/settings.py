@@ -28,8 +28,7 @@ class CameraShakeSettings:
     largest: int = 1024
     """Side of the window with the most structure; in a larger image, only this window is used."""
     window: int = 384
-    """Side of the window for the rounds on the high-resolution grid and for the correction, in low-resolution
-    pixels."""
+    """Side of the window for the rounds on the high-resolution grid, in low-resolution pixels."""
     steps: int = 4
     """Rounds on the high-resolution grid. With more, the kernels of textured images drift away from the true ones."""
     noise: float = 1e-5
@@ -46,7 +45,8 @@ class CameraShakeSettings:
     evidence: float = 0.03
     """Weight of a pixel in the correction."""
     judged: int = 512
-    """Side of the window in which the kernel is compared with the rotated kernel, in low-resolution pixels."""
+    """Side of the window in which the kernel is compared with the rotated kernel, and corrected, in low-resolution
+    pixels."""
     decisive: float = 0.99
     """A kernel is refused if its relative sparsity (`direction`) is above this. On kodak24 with Levin's kernels, three
     estimates are above it, and enlarging with them is worse than bicubic enlargement."""

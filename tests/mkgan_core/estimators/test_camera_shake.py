@@ -109,6 +109,7 @@ def test_the_correction_sharpens_a_kernel_that_is_too_wide(whole_image: bool) ->
     wide = kernels.centre(gaussian_filter(np.pad(hook(), 4), 0.7), 2)
     found = CameraShake().correct(rounded(low), Region("object", mask), wide, 2)
     assert kernels.fault(found, 2) is None
+    assert kernels.centre_of_mass(found) == pytest.approx(kernels.target_centre(len(wide), 2), abs=1e-6)
     true = kernels.resize_support(hook(), len(wide))
     assert np.square(found - true).sum() < 0.8 * np.square(wide - true).sum()
 
