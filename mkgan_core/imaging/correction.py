@@ -10,7 +10,7 @@ from scipy.ndimage import distance_transform_edt
 
 from mkgan_core.imaging import kernels
 from mkgan_core.imaging.degradation import degrade_tensor
-from mkgan_core.imaging.total_variation import STRENGTH, Restoration, equaliser
+from mkgan_core.imaging.total_variation import ROUNDING, STRENGTH, Restoration, equaliser
 
 SETTLING = 2  # the image's own rounds after each estimate of the kernel
 INSET, TAPER = 8, 6  # low-resolution pixels at a region's border: left out, and then weighted by a cosine
@@ -25,6 +25,7 @@ def corrected(
     *,
     rounds: int,
     evidence: float,
+    noise: float = ROUNDING,
 ) -> np.ndarray:
     """Add to a kernel the most likely sum of some changes; its sum and its centre stay.
 
@@ -41,22 +42,24 @@ def corrected(
         rounds: estimates of the kernel; too many exaggerate the changes, because the image adapts to the kernel.
         evidence: weight of a pixel. It is far below 1, because neighbours have similar errors, and the restored image
             is only the most likely one.
+        noise: standard deviation of the observed image's errors. More than the rounding's keeps the image from
+            adapting to a wrong kernel.
 
     Returns:
         (K, K), not negative, sum 1.
     """
     allowed, weight = _allowed(changes), torch.as_tensor(inside, dtype=low.dtype)
     high = F.interpolate(low, scale_factor=scale, mode="bicubic", align_corners=False)
-    found, restoration = kernel, Restoration(kernel, scale, low)
+    found, restoration = kernel, Restoration(kernel, scale, low, noise)
     high = restoration.with_data(high)
     for _ in range(rounds):
         for _ in range(SETTLING):
             high = restoration.with_data(restoration.with_prior(high, STRENGTH))
         expected = restoration.with_prior(high, STRENGTH)
         residual = (low - degrade_tensor(expected, kernel, scale))[0, 0]
-        weights = _solve(changes, allowed, expected, residual, weight, found, scale, evidence)
+        weights = _solve(changes, allowed, expected, residual, weight, found, scale, evidence, noise)
         found = _centred(np.maximum(kernel + np.tensordot(weights, changes, 1), 0), scale)
-        restoration = Restoration(found, scale, low)
+        restoration = Restoration(found, scale, low, noise)
         high = restoration.with_data(expected)
     return found
 
@@ -101,6 +104,7 @@ def _solve(
     kernel: np.ndarray,
     scale: int,
     evidence: float,
+    noise: float,
 ) -> np.ndarray:
     """The most likely weights (N,) of the changes, by the residual (H, W) weighted by ``inside`` (H, W)."""
     size = residual.shape
@@ -108,7 +112,7 @@ def _solve(
     ends[0] = 1
     if size[1] % 2 == 0:
         ends[-1] = 1
-    weight = (equaliser(kernel, scale, size).clamp(min=0) * ends / residual.numel()).sqrt()
+    weight = (equaliser(kernel, scale, size, noise).clamp(min=0) * ends / residual.numel()).sqrt()
     margin = len(kernel) // 2
     wide = F.pad(expected, (margin,) * 4, mode="reflect")[0, 0]
     spectra = []

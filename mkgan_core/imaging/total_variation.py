@@ -108,9 +108,10 @@ class Restoration:
         kernel: (K, K), the image's blur.
         scale: enlargement factor s.
         low: (B, 1, H, W), the observed luma, in [0, 1].
+        noise: standard deviation of its errors; the more, the less a wrong kernel amplifies.
     """
 
-    def __init__(self, kernel: np.ndarray, scale: int, low: torch.Tensor) -> None:
+    def __init__(self, kernel: np.ndarray, scale: int, low: torch.Tensor, noise: float = ROUNDING) -> None:
         self._kernel, self._scale, self._low = kernel, scale, low
         self._margin = reach_of(kernel, scale)
         self._shape = [length * scale for length in low.shape[2:]]
@@ -119,7 +120,7 @@ class Restoration:
         self._size = [length * scale for length in self._low_size]
         self._smooth, self._spread, self._equalise = (
             part.to(low) if part.is_floating_point() else part.to(low.device)
-            for part in _transfers(kernel, scale, self._low_size)
+            for part in _transfers(kernel, scale, self._low_size, noise)
         )
 
     def with_prior(self, x: torch.Tensor, strength: float) -> torch.Tensor:
@@ -139,7 +140,7 @@ class Restoration:
         return x + change[..., : self._shape[0], : self._shape[1]]
 
     def with_data(self, x: torch.Tensor) -> torch.Tensor:
-        """Change x, (B, 1, s H, s W), so that degrading it returns the low-resolution image, up to rounding.
+        """Change x, (B, 1, s H, s W), so that degrading it returns the low-resolution image, up to its noise.
 
         The derivatives change as little as possible.
         """
@@ -172,22 +173,23 @@ def _fast(length: int) -> int:
     return scipy.fft.next_fast_len(length, real=True) or length
 
 
-def equaliser(kernel: np.ndarray, scale: int, low_size: Sequence[int]) -> torch.Tensor:
+def equaliser(kernel: np.ndarray, scale: int, low_size: Sequence[int], noise: float) -> torch.Tensor:
     """The inverse of the power that `Restoration.with_data` expects of its residual, for each frequency.
 
     Args:
         kernel: (K, K), the image's blur.
         scale: enlargement factor s.
         low_size: (H, W) of the low-resolution image.
+        noise: standard deviation of that image's errors.
 
     Returns:
         (H, W // 2 + 1).
     """
-    return _transfers(kernel, scale, low_size)[2]
+    return _transfers(kernel, scale, low_size, noise)[2]
 
 
 def _transfers(
-    kernel: np.ndarray, scale: int, low_size: Sequence[int]
+    kernel: np.ndarray, scale: int, low_size: Sequence[int], noise: float
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Filters in the Fourier domain: inverse of the derivatives' power; the same times the kernel; `equaliser`."""
     size = [length * scale for length in low_size]
@@ -202,4 +204,4 @@ def _transfers(
     middle = len(kernel) // 2
     blur = torch.fft.rfft2(field.roll((-middle, -middle), (0, 1)))
     folded = torch.fft.irfft2(smooth * blur.abs() ** 2, s=size)[::scale, ::scale]
-    return smooth, blur * smooth, 1 / (torch.fft.rfft2(folded).real + ROUNDING**2)
+    return smooth, blur * smooth, 1 / (torch.fft.rfft2(folded).real + noise**2)

@@ -13,11 +13,11 @@ from mkgan_core.imaging import images
 from mkgan_core.imaging.correction import corrected, tapered
 from mkgan_core.imaging.crops import richest
 from mkgan_core.imaging.images import Image
-from mkgan_core.imaging.total_variation import luma
+from mkgan_core.imaging.total_variation import ROUNDING, luma
 
-# Chosen on photographs of kodak24 and bsds20; EVIDENCE and SIDE also on half of div2krk_dev (notebook "The last step").
+# Chosen on photographs of kodak24 and bsds20 (notebooks "The last step" and "Kernels corrected by the restored image")
 SPREAD = 0.1  # expected deviation of an entry from its opposite's mean, relative; DIV2KRK's noise has this
-EVIDENCE, ROUNDS = 0.003, 3  # see `corrected`
+EVIDENCE, ROUNDS, NOISE = 0.01, 3, 2 * ROUNDING  # see `corrected`
 SIDE = 512  # low-resolution pixels, of the window with the most structure, which is used
 NEGLIGIBLE = 1e-4  # entries below this share of the largest stay as they are
 
@@ -36,7 +36,8 @@ def with_asymmetry(kernel: np.ndarray, image: Image, mask: np.ndarray, scale: in
     """
     window = richest(image, mask, SIDE)
     low, inside = luma(images.to_tensor(image[window])), tapered(mask)[window]
-    return corrected(kernel, SPREAD * _pairs(kernel, scale), low, inside, scale, rounds=ROUNDS, evidence=EVIDENCE)
+    changes = SPREAD * _pairs(kernel, scale)
+    return corrected(kernel, changes, low, inside, scale, rounds=ROUNDS, evidence=EVIDENCE, noise=NOISE)
 
 
 def _pairs(kernel: np.ndarray, scale: int) -> np.ndarray:

@@ -45,7 +45,7 @@ class Auto(Spectral[AutoSettings]):
     """
 
     settings_class = AutoSettings
-    version = 21  # rises with that of `CameraShake`, whose kernels it gives
+    version = 22  # rises with that of `CameraShake`, whose kernels it gives
 
     @override
     def choose(

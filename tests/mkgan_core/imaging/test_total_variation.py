@@ -79,7 +79,7 @@ def test_the_data_step_is_the_dense_solution() -> None:
 
 
 def test_the_equaliser_is_larger_where_less_gets_through() -> None:
-    spectrum = equaliser(kernels.gaussian(np.eye(2) * 2.5, 13, 2), 2, (32, 32))
+    spectrum = equaliser(kernels.gaussian(np.eye(2) * 2.5, 13, 2), 2, (32, 32), 1e-3)
     assert spectrum.shape == (32, 17)
     assert spectrum[16, 16] > 10 * spectrum[1, 1]
 
