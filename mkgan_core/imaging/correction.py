@@ -80,10 +80,9 @@ def _centred(kernel: np.ndarray, scale: int) -> np.ndarray:
 
     Multiplies the entries by a linear function, because an interpolation would blur the kernel.
     """
-    kernel = kernels.normalise(kernel)
-    away = np.moveaxis(np.indices(kernel.shape), 0, -1) - kernels.centre_of_mass(kernel)
-    missing = kernels.target_centre(len(kernel), scale) - kernels.centre_of_mass(kernel)
-    slope = np.linalg.solve(kernels.covariance(kernel), missing)
+    centre = kernels.centre_of_mass(kernel)
+    away = np.moveaxis(np.indices(kernel.shape), 0, -1) - centre
+    slope = np.linalg.solve(kernels.covariance(kernel), kernels.target_centre(len(kernel), scale) - centre)
     return kernels.normalise(np.maximum(kernel * (1 + away @ slope), 0))
 
 

@@ -15,7 +15,8 @@ from mkgan_core.imaging.crops import richest
 from mkgan_core.imaging.images import Image
 from mkgan_core.imaging.total_variation import ROUNDING, luma
 
-# Chosen on photographs of kodak24 and bsds20 (notebooks "The last step" and "Kernels corrected by the restored image")
+# Chosen on photographs of kodak24 and bsds20, SIDE also on half of div2krk_dev (notebooks "The last step" and "Kernels
+# corrected by the restored image")
 SPREAD = 0.1  # expected deviation of an entry from its opposite's mean, relative; DIV2KRK's noise has this
 EVIDENCE, ROUNDS, NOISE = 0.01, 3, 2 * ROUNDING  # see `corrected`
 SIDE = 512  # low-resolution pixels, of the window with the most structure, which is used
