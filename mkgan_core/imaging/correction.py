@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -13,6 +16,11 @@ from mkgan_core.imaging.degradation import degrade_tensor
 from mkgan_core.imaging.total_variation import ROUNDING, STRENGTH, Restoration, equaliser
 
 SETTLING = 2  # the image's own rounds after each estimate of the kernel
+NOISE = 2 * ROUNDING  # of the observed image; with the rounding's alone, the image adapts to a wrong kernel
+# From a kernel (K, K) and changes (N, K, K) to A (N, N) and b (N,): near the kernel, the negative logarithm of the
+# likelihood is w^T A w / 2 - b^T w + constant, for changes with the weights w
+Evidence: TypeAlias = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+
 INSET, TAPER = 8, 6  # low-resolution pixels at a region's border: left out, and then weighted by a cosine
 
 
@@ -25,7 +33,7 @@ def corrected(
     *,
     rounds: int,
     evidence: float,
-    noise: float = ROUNDING,
+    other: Evidence | None = None,
 ) -> np.ndarray:
     """Add to a kernel the most likely sum of some changes; its sum and its centre stay.
 
@@ -42,24 +50,29 @@ def corrected(
         rounds: estimates of the kernel; too many exaggerate the changes, because the image adapts to the kernel.
         evidence: weight of a pixel. It is far below 1, because neighbours have similar errors, and the restored image
             is only the most likely one.
-        noise: standard deviation of the observed image's errors. More than the rounding's keeps the image from
-            adapting to a wrong kernel.
+        other: what else is known of the kernel, such as the spectrum.
 
     Returns:
         (K, K), not negative, sum 1.
     """
     allowed, weight = _allowed(changes), torch.as_tensor(inside, dtype=low.dtype)
     high = F.interpolate(low, scale_factor=scale, mode="bicubic", align_corners=False)
-    found, restoration = kernel, Restoration(kernel, scale, low, noise)
+    found, weights, restoration = kernel, np.zeros(len(changes)), Restoration(kernel, scale, low, NOISE)
     high = restoration.with_data(high)
     for _ in range(rounds):
         for _ in range(SETTLING):
             high = restoration.with_data(restoration.with_prior(high, STRENGTH))
         expected = restoration.with_prior(high, STRENGTH)
         residual = (low - degrade_tensor(expected, kernel, scale))[0, 0]
-        weights = _solve(changes, allowed, expected, residual, weight, found, scale, evidence, noise)
+        matrix, right = _equations(changes, expected, residual, weight, found, scale)
+        matrix, right = evidence * matrix, evidence * right
+        if other is not None:
+            also, towards = other(found, changes)
+            matrix, right = matrix + also, right + towards + also @ weights
+        # the weights are normal with deviation 1, and those that would move the centre are 0
+        weights = allowed @ np.linalg.solve(allowed @ matrix @ allowed + np.eye(len(changes)), allowed @ right)
         found = _centred(np.maximum(kernel + np.tensordot(weights, changes, 1), 0), scale)
-        restoration = Restoration(found, scale, low, noise)
+        restoration = Restoration(found, scale, low, NOISE)
         high = restoration.with_data(expected)
     return found
 
@@ -94,24 +107,21 @@ def _allowed(changes: np.ndarray) -> np.ndarray:
     return np.eye(len(changes)) - fixed @ fixed.T
 
 
-def _solve(
+def _equations(
     changes: np.ndarray,
-    allowed: np.ndarray,
     expected: torch.Tensor,
     residual: torch.Tensor,
     inside: torch.Tensor,
     kernel: np.ndarray,
     scale: int,
-    evidence: float,
-    noise: float,
-) -> np.ndarray:
-    """The most likely weights (N,) of the changes, by the residual (H, W) weighted by ``inside`` (H, W)."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `Evidence`, for the residual (H, W) weighted by ``inside`` (H, W), and around weights 0."""
     size = residual.shape
     ends = torch.full((size[1] // 2 + 1,), 2.0)  # the half plane's columns stand for two, except the outer ones
     ends[0] = 1
     if size[1] % 2 == 0:
         ends[-1] = 1
-    weight = (equaliser(kernel, scale, size, noise).clamp(min=0) * ends / residual.numel()).sqrt()
+    weight = (equaliser(kernel, scale, size, NOISE).clamp(min=0) * ends / residual.numel()).sqrt()
     margin = len(kernel) // 2
     wide = F.pad(expected, (margin,) * 4, mode="reflect")[0, 0]
     spectra = []
@@ -122,6 +132,4 @@ def _solve(
         )
         spectra.append((torch.fft.rfft2(seen * inside) * weight).flatten())
     rows, goal = torch.stack(spectra), (torch.fft.rfft2(residual * inside) * weight).flatten()
-    curvature = (rows @ rows.conj().T).real.double().numpy() * evidence
-    pull = (rows @ goal.conj()).real.double().numpy() * evidence
-    return allowed @ np.linalg.solve(allowed @ curvature @ allowed + np.eye(len(changes)), allowed @ pull)
+    return (rows @ rows.conj().T).real.double().numpy(), (rows @ goal.conj()).real.double().numpy()

@@ -17,12 +17,13 @@ from mkgan_core.machine.progress import check
 _EARLY_SPECK = 0.02  # as `CameraShakeSettings.speck`, but in all rounds of a level except the last
 
 
-def estimate(plane: np.ndarray, mask: np.ndarray, settings: CameraShakeSettings) -> np.ndarray:
+def estimate(plane: np.ndarray, mask: np.ndarray, jumps: float, settings: CameraShakeSettings) -> np.ndarray:
     """Estimate the kernel of a plane on the plane's own grid.
 
     Args:
         plane: (H, W) luma in [0, 1], low resolution.
         mask: bool (H, W); only gradients inside it are used.
+        jumps: initial penalty at each level for a pixel whose gradient is not zero, relative to squared errors.
         settings: of the estimator.
 
     Returns:
@@ -41,7 +42,7 @@ def estimate(plane: np.ndarray, mask: np.ndarray, settings: CameraShakeSettings)
         inside = mask[np.ix_(rows, columns)]
         if len(kernel) != side:
             kernel = cleaned(resized(middled(kernel), side), _EARLY_SPECK, 0)
-        latent, price = LatentImage(level, 2 * side), settings.jumps
+        latent, price = LatentImage(level, 2 * side), jumps
         for number in range(settings.rounds):
             check()
             kernel = _kernel(latent.before(kernel, price), level, inside, kernel, settings.ridge * ratio**2)

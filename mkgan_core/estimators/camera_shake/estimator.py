@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from typing_extensions import override
 
@@ -15,12 +17,15 @@ from mkgan_core.imaging.recording import examine
 from mkgan_core.imaging.regions import Region
 from mkgan_core.importing import importing
 
+if TYPE_CHECKING:
+    from mkgan_core.imaging.correction import Evidence
+
 
 class CameraShake(Estimator[CameraShakeSettings]):
     """Estimator `camera-shake`, for blurs that are not Gaussian. It needs edges; texture alone misleads it."""
 
     settings_class = CameraShakeSettings
-    version = 3
+    version = 4
     min_side = 96
 
     @override
@@ -62,18 +67,23 @@ class CameraShake(Estimator[CameraShakeSettings]):
                 f"{region.subject} is smaller than {self.min_side} pixels", "use spectral, or a larger region"
             )
         plane = (luma(part) / 255).astype(np.float32)
-        window = _window(plane, inside, settings.largest)
-        plane, inside = plane[window], inside[window]
-        low = coarse.estimate(plane, inside, settings)
+        refined, judged = (_window(plane, inside, side) for side in (settings.window, settings.judged))
         size = scale // 2 * (settings.size - 1) + 1
-        fine = kernels.resize_support(coarse.resized(low, scale * len(low) + 1), size)
-        window = _window(plane, inside, settings.window)
-        found = refinement.refine(plane[window], inside[window], fine, scale, settings)
-        kernel = kernels.centre(found, scale)
-        window = _window(plane, inside, settings.judged)
-        return kernel, relative_sparsity(plane[window], kernel, scale) <= settings.decisive
+        candidates = []
+        # different starts find different kernels, because the problem has many local minima
+        for side, price in dict.fromkeys((min(side, max(plane.shape)), price) for side, price in settings.starts):
+            window = _window(plane, inside, side)
+            low = coarse.estimate(plane[window], inside[window], price, settings)
+            fine = kernels.resize_support(coarse.resized(low, scale * len(low) + 1), size)
+            found = refinement.refine(plane[refined], inside[refined], fine, scale, settings)
+            kernel = kernels.centre(found, scale)
+            candidates.append((relative_sparsity(plane[judged], kernel, scale), kernel))
+        least, best = min(candidates, key=lambda candidate: candidate[0])
+        return best, least <= settings.decisive
 
-    def correct(self, image: Image, region: Region, kernel: np.ndarray, scale: int) -> np.ndarray:
+    def correct(
+        self, image: Image, region: Region, kernel: np.ndarray, scale: int, other: Evidence | None = None
+    ) -> np.ndarray:
         """Correct each of a kernel's entries by the image that it restores.
 
         Not at x4, where a kernel has too many entries, and not with noise or compression, which leave edges of their
@@ -84,6 +94,7 @@ class CameraShake(Estimator[CameraShakeSettings]):
             region: the region with this blur.
             kernel: (K, K), as `search` estimates it.
             scale: 2 or 4.
+            other: what else is known of the kernel, such as the spectrum.
 
         Returns:
             (K, K) by the convention.
@@ -104,7 +115,16 @@ class CameraShake(Estimator[CameraShakeSettings]):
         changes[np.arange(len(sizes)), *entries] = sizes
         window = _window((luma(image) / 255).astype(np.float32), region.sure, settings.judged)
         low, inside = luma_of(images.to_tensor(image[window])), tapered(region.sure)[window]
-        return corrected(kernel, changes, low, inside, scale, rounds=settings.corrections, evidence=settings.evidence)
+        return corrected(
+            kernel,
+            changes,
+            low,
+            inside,
+            scale,
+            rounds=settings.corrections,
+            evidence=settings.evidence,
+            other=other,
+        )
 
 
 def _window(plane: np.ndarray, inside: np.ndarray, side: int) -> tuple[slice, slice]:

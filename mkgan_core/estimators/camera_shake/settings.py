@@ -15,8 +15,10 @@ class CameraShakeSettings:
     """Sizes of the image, from coarse to fine, relative to the low-resolution image."""
     rounds: int = 5
     """Number of updates of latent image and kernel at each level."""
-    jumps: float = 2e-3
-    """Initial penalty at each level for a pixel whose gradient is not zero, relative to squared errors on [0, 1]."""
+    starts: tuple[tuple[int, float], ...] = ((1024, 2e-3), (1024, 4e-3), (1024, 8e-3), (400, 4e-3))
+    """For each candidate kernel, the side of the window with the most structure, which is used if the image is larger;
+    and the initial penalty at each level for a pixel whose gradient is not zero, relative to squared errors on [0, 1].
+    The best candidate is the one with the smallest relative sparsity (`direction`)."""
     fading: float = 1.1
     """Factor by which the penalty is divided after each round."""
     ridge: float = 2.0
@@ -25,8 +27,6 @@ class CameraShakeSettings:
     """Values below this share of the largest are set to zero, on the low-resolution grid."""
     speck: float = 0.1
     """Isolated spots with less than this share of the sum are removed at the end of a level."""
-    largest: int = 1024
-    """Side of the window with the most structure; in a larger image, only this window is used."""
     window: int = 384
     """Side of the window for the rounds on the high-resolution grid, in low-resolution pixels."""
     steps: int = 4
@@ -40,7 +40,7 @@ class CameraShakeSettings:
     """As ``floor``, but on the high-resolution grid."""
     spread: float = 0.3
     """Expected correction of an entry, relative to the mean of the entry and its largest neighbour."""
-    corrections: int = 2
+    corrections: int = 4
     """Rounds of the correction. With more, the image adapts to the kernel."""
     evidence: float = 0.03
     """Weight of a pixel in the correction."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,7 +46,7 @@ class Auto(Spectral[AutoSettings]):
     """
 
     settings_class = AutoSettings
-    version = 22  # rises with that of `CameraShake`, whose kernels it gives
+    version = 23  # rises with that of `CameraShake`, whose kernels it gives
 
     @override
     def choose(
@@ -54,16 +55,12 @@ class Auto(Spectral[AutoSettings]):
         with importing:
             from mkgan_core.estimators.spectral.asymmetry import with_asymmetry
             from mkgan_core.estimators.spectral.expectation import ExpectedError
-            from mkgan_core.estimators.spectral.fit import explain
+            from mkgan_core.estimators.spectral.explanation import Explanation
             from mkgan_core.estimators.spectral.growth import excess_growth
 
-        settings = self.settings
-
-        def misfit(kernel: np.ndarray) -> float:
-            return explain(kernel, spectrum, scale, settings)
-
+        settings, explanation = self.settings, Explanation(spectrum, scale, self.settings)
         programs = np.stack(list(reductions.usual(scale).values()))
-        misfits = np.array([misfit(kernel) for kernel in programs])
+        misfits = np.array([explanation.misfit(kernel) for kernel in programs])
         plain, least = misfits.min(), min(misfits.min(), fit.cost)
         chances = np.exp((plain - misfits) / settings.doubt)
         weights = ExpectedError(programs, scale).best(chances / chances.sum(), settings.caution)
@@ -78,9 +75,10 @@ class Auto(Spectral[AutoSettings]):
         wrong = testable and excess_growth(image, blur_of(fit, scale), mean, scale) > settings.most_growth
         if scale == 2 and (wrong or least >= settings.shake_from):
             shaken = _shaken(image, region, scale)
-            # the correction is not judged, since it is better for the image than for the spectrum
-            if shaken is not None and misfit(shaken) <= settings.shake_share * least:
-                shaken = CameraShake().correct(image, region, shaken, scale)
+            # judged before the correction, which uses the spectrum
+            if shaken is not None and explanation.misfit(shaken) <= settings.shake_share * least:
+                evidence = partial(explanation.equations, weight=settings.shake_spectrum)
+                shaken = CameraShake().correct(image, region, shaken, scale, evidence)
                 return Kernel(shaken, why="the blur has a shape of its own, as when the camera moved")
         if wrong or not gaussian:
             sharp = not wrong and least <= settings.usual_misfit

@@ -1,4 +1,4 @@
-"""The model of the spectral estimator (method.md §6), and its fit to measured spectra."""
+"""Fits the model of the spectral estimator to measured spectra (method.md §6)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import least_squares
 
+from mkgan_core.estimators.spectral.model import Model, noise_weight, soften, softening
 from mkgan_core.estimators.spectral.settings import SpectralSettings
 from mkgan_core.estimators.spectral.spectrum import Spectrum
 
@@ -28,64 +29,6 @@ class Fit:
     covariance: np.ndarray
     uncertainty: float
     cost: float
-
-
-def _prior(spectrum: Spectrum, settings: SpectralSettings) -> tuple[np.ndarray, np.ndarray]:
-    """Prior mean and standard deviation, (3,) each, of the slope and the two orientation terms."""
-    slope = settings.slope + settings.slope_by_contrast * spectrum.contrast
-    return np.array([slope, 0, 0]), np.array([settings.slope_std, settings.tilt_std, settings.tilt_std])
-
-
-class _Model:
-    """The log power at the N used frequencies, and its derivatives, as functions of the parameters.
-
-    The model of the low-resolution power at a frequency f, with w = (f + m) / s for each alias m and the angle t of w:
-
-        S(f) = sum over m of |K(w)|² A |w|^-alpha exp(b cos 2t + c sin 2t) + sigma²,  |K(w)|² = exp(-4 pi² w^T C w)
-
-    The eight parameters are log A, alpha, b and c (orientation), the entries a00, a10 and a11 of a Cholesky factor of
-    the blur's covariance C (a00 and a11 as logs), and the log of sigma² relative to rounding noise.
-    """
-
-    def __init__(self, spectrum: Spectrum, scale: int, settings: SpectralSettings) -> None:
-        side = settings.window
-        rows, columns = np.meshgrid(np.fft.fftfreq(side), np.fft.rfftfreq(side), indexing="ij")
-        use = np.hypot(rows, columns) * side >= settings.lowest
-        use &= ~((columns == 0) & (rows < 0))  # equal to the power at the opposite row
-        self.measured = np.log(spectrum.power[use] + 1e-14)
-        self.noise = spectrum.noise
-        # the scale² high-resolution frequencies that become aliases of each of these, (aliases, N)
-        shifts = np.arange(scale)
-        w_rows, w_columns = (
-            ((f[use] + shift + 0.5 * scale) % scale - 0.5 * scale) / scale
-            for f, shift in ((rows, np.repeat(shifts, scale)[:, None]), (columns, np.tile(shifts, scale)[:, None]))
-        )
-        self.w = w_rows, w_columns
-        self.log_radius = np.log(np.hypot(w_rows, w_columns))
-        angle = 2 * np.arctan2(w_rows, w_columns)
-        self.cosine, self.sine = np.cos(angle), np.sin(angle)
-
-    def __call__(self, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Log power (N,) and its derivatives (N, 8)."""
-        amplitude, slope, b, c, a00, a10, a11, noise = p
-        rows, columns = self.w
-        first, second = rows * np.exp(a00) + columns * a10, columns * np.exp(a11)  # L^T w; its square is w^T C w
-        image = amplitude - slope * self.log_radius + b * self.cosine + c * self.sine
-        parts = np.exp(image - 4 * np.pi**2 * (first**2 + second**2))
-        floor = self.noise * np.exp(noise)
-        total = parts.sum(axis=0) + floor
-        k = -8 * np.pi**2
-        slopes = (
-            np.ones_like(parts),
-            -self.log_radius,
-            self.cosine,
-            self.sine,
-            k * first * rows * np.exp(a00),
-            k * first * columns,
-            k * second * second,
-        )
-        derivatives = [(parts * s).sum(axis=0) / total for s in slopes]
-        return np.log(total), np.stack([*derivatives, floor / total], axis=1)
 
 
 def fit(spectra: Sequence[Spectrum], scale: int, settings: SpectralSettings) -> Fit:
@@ -115,7 +58,7 @@ def fit_apart(spectra: Sequence[Spectrum], scale: int, settings: SpectralSetting
 
 def _solve(spectra: Sequence[Spectrum], scale: int, settings: SpectralSettings, order: np.ndarray) -> list[Fit]:
     """Fit all blurs; ``order`` (R, 8) has the indices of each region's parameters among all parameters."""
-    models = [_Model(spectrum, scale, settings) for spectrum in spectra]
+    models = [Model(spectrum, scale, settings) for spectrum in spectra]
     slack, count = settings.robustness, int(order.max()) + 1
     centres = np.array([settings.slope + settings.slope_by_contrast * spectrum.contrast for spectrum in spectra])
     pull, target = _priors(order, count, centres, np.log(settings.deviation * scale / 2), settings)
@@ -124,7 +67,7 @@ def _solve(spectra: Sequence[Spectrum], scale: int, settings: SpectralSettings, 
         parts = [pull @ every - target]
         for model, own in zip(models, order, strict=True):
             p = every[own]
-            parts += [_soften(model(p)[0] - model.measured, slack), [_noise_weight(p[7], settings) * p[7]]]
+            parts += [soften(model(p)[0] - model.measured, slack), [noise_weight(p[7], settings) * p[7]]]
         return np.concatenate(parts)
 
     def jacobian(every: np.ndarray) -> np.ndarray:
@@ -132,13 +75,10 @@ def _solve(spectra: Sequence[Spectrum], scale: int, settings: SpectralSettings, 
         for model, own in zip(models, order, strict=True):
             p = every[own]
             predicted, derivatives = model(p)
-            z = np.abs(predicted - model.measured) / slack
-            root = np.sqrt(1 + z * z)
-            # derivative of the softened residual, which tends to 1 at zero
-            steep = np.where(z > 1e-4, z / root / np.sqrt(np.maximum(2 * (root - 1), 1e-12)), 1.0)
+            steep = softening(predicted - model.measured, slack)
             part = np.zeros((len(steep) + 1, count))
             part[:-1, own] = derivatives * steep[:, None]
-            part[-1, own[7]] = _noise_weight(p[7], settings)
+            part[-1, own[7]] = noise_weight(p[7], settings)
             parts.append(part)
         return np.concatenate(parts)
 
@@ -195,41 +135,3 @@ def _whiten(count: int, std: float, alike: float) -> np.ndarray:
     """W (count, count) with |W x|² = x^T C^-1 x, for standard deviation ``std`` and correlation ``alike`` in C."""
     covariance = std**2 * ((1 - alike) * np.eye(count) + alike)
     return np.linalg.cholesky(np.linalg.inv(covariance)).T
-
-
-def explain(kernel: np.ndarray, spectrum: Spectrum, scale: int, settings: SpectralSettings) -> float:
-    """The misfit of a given kernel, comparable to `Fit.cost`; amplitude, slope, orientation and noise are fitted.
-
-    Args:
-        kernel: (K, K) by the convention.
-        spectrum: of the region.
-        scale: 2 or 4.
-        settings: as for `fit`.
-    """
-    model = _Model(spectrum, scale, settings)
-    taps = np.arange(len(kernel))
-    rows, columns = (np.exp(-2j * np.pi * w[..., None] * taps) for w in model.w)  # (aliases, N, K)
-    blur = np.abs(np.einsum("anr,rc,anc->an", rows, kernel, columns, optimize=True)) ** 2
-    centre, spread = _prior(spectrum, settings)
-
-    def residuals(p: np.ndarray) -> np.ndarray:
-        amplitude, slope, b, c, noise = p
-        image = np.exp(amplitude - slope * model.log_radius + b * model.cosine + c * model.sine)
-        predicted = np.log((image * blur).sum(axis=0) + model.noise * np.exp(noise))
-        soft = _soften(predicted - model.measured, settings.robustness)
-        return np.concatenate([soft, (p[1:4] - centre) / spread, [_noise_weight(noise, settings) * noise]])
-
-    start = np.array([0, *centre, 0.2])
-    start[0] = -np.median(residuals(start)[: len(model.measured)])
-    return float(least_squares(residuals, start, x_scale="jac", max_nfev=50).cost)
-
-
-def _soften(deviation: np.ndarray, slack: float) -> np.ndarray:
-    """The residual whose square is the soft-L1 loss: linear for small deviations, a square root for large ones."""
-    z = deviation / slack
-    return slack * np.sign(z) * np.sqrt(2 * (np.sqrt(1 + z * z) - 1))
-
-
-def _noise_weight(noise: float, settings: SpectralSettings) -> float:
-    """Weight of the prior on ``noise``, the log relative to rounding noise; ten times larger if that is negative."""
-    return (1 if noise > 0 else 10) / settings.noise_std

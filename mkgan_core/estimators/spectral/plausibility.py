@@ -30,14 +30,15 @@ def check(kernel: np.ndarray, image: Image, region: Region, scale: int) -> None:
             spectrum, every kernel passes.
     """
     with importing:
-        from mkgan_core.estimators.spectral.fit import explain
+        from mkgan_core.estimators.spectral.explanation import Explanation
 
     settings = SpectralSettings()
     try:
         spectrum = measure(image, region, settings)
     except KernelError:
         return
-    misfit, plain = (explain(candidate, spectrum, scale, settings) for candidate in (kernel, kernels.bicubic(scale)))
+    explanation = Explanation(spectrum, scale, settings)
+    misfit, plain = explanation.misfit(kernel), explanation.misfit(kernels.bicubic(scale))
     if misfit > plain:
         raise KernelError(
             f"the kernel estimated for {region.subject} contradicts its spectrum (misfit {misfit:.0f}; the "

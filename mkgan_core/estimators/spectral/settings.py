@@ -55,7 +55,7 @@ class SpectralSettings:
 
 @dataclass(frozen=True)
 class AutoSettings(SpectralSettings):
-    """Settings of `Auto`: those of the spectral estimator, and eight more."""
+    """Settings of `Auto`: those of the spectral estimator, and nine more."""
 
     margin: float = 2.0
     """The Gaussian's misfit must be this much smaller than that of every program's kernel. On kodak24, bsds20 and
@@ -80,6 +80,9 @@ class AutoSettings(SpectralSettings):
     seconds. Of 36 photographs with Gaussian blur 26 are below it, of 36 with Levin's motion kernels none."""
     shake_share: float = 0.85
     """The misfit of its kernel must be at most this share of the smaller of the two."""
+    shake_spectrum: float = 30.0
+    """Weight of the spectrum's misfit when that kernel is corrected. It is large because the spectrum has far fewer
+    values than the image has pixels."""
     usual_misfit: float = 19.0
     """Upper limit of the misfit of most photographs; above it, the reason given for a program's kernel is not that the
     photo is sharp."""

@@ -13,7 +13,8 @@ from mkgan_core.estimators.base import Context, Estimator
 from mkgan_core.estimators.camera_shake.estimator import CameraShake
 from mkgan_core.estimators.spectral import growth
 from mkgan_core.estimators.spectral.auto import Auto
-from mkgan_core.estimators.spectral.fit import Fit, explain
+from mkgan_core.estimators.spectral.explanation import Explanation
+from mkgan_core.estimators.spectral.fit import Fit
 from mkgan_core.estimators.spectral.settings import AutoSettings
 from mkgan_core.estimators.spectral.spectrum import measure
 from mkgan_core.imaging import kernels
@@ -115,7 +116,8 @@ def test_beside_another_blur_and_with_noise_less_speaks_for_a_program(
     low = rounded(low + np.random.default_rng(2).normal(0, noise / 255, low.shape).astype(np.float32))
     auto = Auto(AutoSettings(shake_from=1e6))
     spectrum = measure(low, whole((128, 128)), auto.settings)
-    programs = [explain(kernel, spectrum, 2, auto.settings) for kernel in usual(2).values()]
+    explanation = Explanation(spectrum, 2, auto.settings)
+    programs = [explanation.misfit(kernel) for kernel in usual(2).values()]
     gaussian = Fit(2.5 * np.eye(2), 0.1, min(programs) - lead)
     for one_of_several, wins in ((False, alone), (True, beside)):
         kernel = auto.choose(low, spectrum, gaussian, whole((128, 128)), 2, one_of_several=one_of_several)
@@ -127,7 +129,8 @@ def test_noise_needs_a_certain_gaussian() -> None:
     low = rounded(low + np.random.default_rng(2).normal(0, 20 / 255, low.shape).astype(np.float32))
     auto = Auto(AutoSettings(shake_from=1e6))
     spectrum = measure(low, whole((128, 128)), auto.settings)
-    programs = [explain(kernel, spectrum, 2, auto.settings) for kernel in usual(2).values()]
+    explanation = Explanation(spectrum, 2, auto.settings)
+    programs = [explanation.misfit(kernel) for kernel in usual(2).values()]
     for uncertainty in (0.1, 0.45):
         gaussian = Fit(2.5 * np.eye(2), uncertainty, min(programs) - 8)
         kernel = auto.choose(low, spectrum, gaussian, whole((128, 128)), 2, one_of_several=False)

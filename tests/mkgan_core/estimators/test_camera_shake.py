@@ -114,6 +114,37 @@ def test_the_correction_sharpens_a_kernel_that_is_too_wide(whole_image: bool) ->
     assert np.square(found - true).sum() < 0.8 * np.square(wide - true).sum()
 
 
+def test_the_candidate_whose_direction_is_clearest_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    low = degrade(shapes(320, 3), hook(), 2)
+    seen: list[tuple[float, np.ndarray]] = []
+
+    def drawn(_plane: np.ndarray, kernel: np.ndarray, _scale: int) -> float:
+        seen.append(([0.98, 0.9, 0.95][len(seen)], kernel))
+        return seen[-1][0]
+
+    monkeypatch.setattr(direction, "relative_sparsity", drawn)
+    starts = ((160, 2e-3), (160, 8e-3), (100, 8e-3), (900, 8e-3))  # the last is the second, as the image is smaller
+    found, decided = CameraShake(CameraShakeSettings(starts=starts)).search(rounded(low), whole(low.shape[:2]), 2)
+    assert decided
+    assert len(seen) == 3
+    assert found is seen[1][1]
+    assert not np.array_equal(seen[0][1], found)
+
+
+def test_the_correction_uses_what_else_is_known() -> None:
+    low = degrade(shapes(640, 5), hook(), 2)
+    true = kernels.resize_support(hook(), 27)
+    wide = kernels.centre(gaussian_filter(true, 0.7), 2)
+
+    def known(kernel: np.ndarray, changes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        rows = 1e4 * changes.reshape(len(changes), -1)
+        return rows @ rows.T, rows @ (1e4 * (true - kernel)).ravel()
+
+    image, region = rounded(low), whole(low.shape[:2])
+    alone, helped = (CameraShake().correct(image, region, wide, 2, other) for other in (None, known))
+    assert np.square(helped - true).sum() < 0.3 * np.square(alone - true).sum()
+
+
 def test_the_correction_leaves_a_kernel_with_noise_and_at_x4_as_it_is() -> None:
     low, kernel = degrade(shapes(480, 5), hook(), 2), hook()
     noisy = low + 0.04 * np.random.default_rng(0).standard_normal(low.shape)

@@ -9,7 +9,8 @@ from mkgan_core.datasets.layout import ImageSpec, load_high
 from mkgan_core.estimators.spectral import growth
 from mkgan_core.estimators.spectral.auto import Auto
 from mkgan_core.estimators.spectral.estimator import blur_of
-from mkgan_core.estimators.spectral.fit import Fit, explain
+from mkgan_core.estimators.spectral.explanation import Explanation
+from mkgan_core.estimators.spectral.fit import Fit
 from mkgan_core.estimators.spectral.growth import excess_growth
 from mkgan_core.estimators.spectral.settings import AutoSettings
 from mkgan_core.estimators.spectral.spectrum import measure
@@ -79,7 +80,8 @@ def test_auto_tests_its_gaussian_where_nothing_else_adds_variation(
     low = rounded(low + np.random.default_rng(2).normal(0, noise / 255, low.shape).astype(np.float32))
     auto = Auto(AutoSettings(shake_from=1e6))
     spectrum = measure(low, whole((128, 128)), auto.settings)
-    programs = [explain(kernel, spectrum, 2, auto.settings) for kernel in usual(2).values()]
+    explanation = Explanation(spectrum, 2, auto.settings)
+    programs = [explanation.misfit(kernel) for kernel in usual(2).values()]
     gaussian = Fit(2.5 * np.eye(2), 0.1, min(programs) - 10)
     kernel = auto.choose(low, spectrum, gaussian, whole((128, 128)), 2, one_of_several=one_of_several)
     assert (kernel.why is not None) == tested == bool(asked)
