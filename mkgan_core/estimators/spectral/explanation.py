@@ -47,7 +47,7 @@ class Explanation:
         parts = self._image(fitted.x)
         total = self._power(fitted.x, np.abs(blur) ** 2)
         steep = softening(np.log(total) - model.measured, self._settings.robustness)
-        slopes = [(parts * 2 * (blur.conj() * self._response(change)).real).sum(axis=0) for change in changes]
+        slopes = [(parts * 2 * np.real(blur.conj() * self._response(change))).sum(axis=0) for change in changes]
         rows = np.zeros((len(fitted.fun), len(changes)))
         rows[: len(steep)] = (np.array(slopes) / total * steep).T
         explained, _ = np.linalg.qr(fitted.jac)  # what the parameters can explain is no evidence for a change

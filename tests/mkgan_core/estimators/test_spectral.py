@@ -15,6 +15,7 @@ from mkgan_core.errors import KernelError
 from mkgan_core.estimators.base import Context
 from mkgan_core.estimators.spectral import fit, sorting
 from mkgan_core.estimators.spectral.estimator import Comparison, Spectral
+from mkgan_core.estimators.spectral.model import Model
 from mkgan_core.estimators.spectral.settings import SpectralSettings
 from mkgan_core.estimators.spectral.spectrum import measure
 from mkgan_core.imaging import kernels
@@ -52,7 +53,7 @@ def test_derivatives_of_the_model() -> None:
     low = rounded(degrade(power_law((256, 256), 2.4, 0), random_kernel(np.random.default_rng(0), 2), 2))
     spectrum = measure(low, whole(low.shape[:2]), SETTINGS)
     for scale in (2, 4):
-        model = fit._Model(spectrum, scale, SETTINGS)
+        model = Model(spectrum, scale, SETTINGS)
         p = np.array([-4.0, 2.5, 0.2, -0.1, 0.3, 0.4, 0.1, 0.5])
         _, derivatives = model(p)
         for index in range(8):
