@@ -41,7 +41,8 @@ class CameraShake(Estimator[CameraShakeSettings]):
     def search(self, image: Image, region: Region, scale: int) -> tuple[np.ndarray, bool]:
         """Estimate the kernel from the edges, and whether they tell it from the same kernel rotated by 180°.
 
-        `correct` can improve it afterwards.
+        Of the kernels that different starts lead to, it takes the one whose direction is clearest. `correct` can improve
+        it afterwards.
 
         Args:
             image: (H, W, 3) in [0, 1], low resolution.
@@ -78,6 +79,8 @@ class CameraShake(Estimator[CameraShakeSettings]):
             found = refinement.refine(plane[refined], inside[refined], fine, scale, settings)
             kernel = kernels.centre(found, scale)
             candidates.append((relative_sparsity(plane[judged], kernel, scale), kernel))
+            if kernels.is_gaussian(kernel):  # then all starts find a Gaussian, which `spectral` estimates better
+                break
         least, best = min(candidates, key=lambda candidate: candidate[0])
         return best, least <= settings.decisive
 
