@@ -41,8 +41,8 @@ class CameraShake(Estimator[CameraShakeSettings]):
     def search(self, image: Image, region: Region, scale: int) -> tuple[np.ndarray, bool]:
         """Estimate the kernel from the edges, and whether they tell it from the same kernel rotated by 180°.
 
-        Of the kernels that different starts lead to, it takes the one whose direction is clearest. `correct` can improve
-        it afterwards.
+        Of the kernels that different starts lead to, it takes the one whose direction is clearest. `correct` can
+        improve it afterwards.
 
         Args:
             image: (H, W, 3) in [0, 1], low resolution.
