@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 import numpy as np
@@ -24,7 +24,7 @@ Evidence: TypeAlias = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.nd
 INSET, TAPER = 8, 6  # low-resolution pixels at a region's border: left out, and then weighted by a cosine
 
 
-def corrected(
+def corrections(
     kernel: np.ndarray,
     changes: np.ndarray,
     low: torch.Tensor,
@@ -34,7 +34,7 @@ def corrected(
     rounds: int,
     evidence: float,
     other: Evidence | None = None,
-) -> np.ndarray:
+) -> Iterator[np.ndarray]:
     """Add to a kernel the most likely sum of some changes; its sum and its centre stay.
 
     Alternates between the image with the fewest gradients (`Restoration`) and the most likely kernel. In each round the
@@ -52,8 +52,8 @@ def corrected(
             is only the most likely one.
         other: what else is known of the kernel, such as the spectrum.
 
-    Returns:
-        (K, K), not negative, sum 1.
+    Yields:
+        After each round (K, K), not negative, sum 1; the last one is the best.
     """
     allowed, weight = _allowed(changes), torch.as_tensor(inside, dtype=low.dtype)
     high = F.interpolate(low, scale_factor=scale, mode="bicubic", align_corners=False)
@@ -72,9 +72,9 @@ def corrected(
         # the weights are normal with deviation 1, and those that would move the centre are 0
         weights = allowed @ np.linalg.solve(allowed @ matrix @ allowed + np.eye(len(changes)), allowed @ right)
         found = _centred(np.maximum(kernel + np.tensordot(weights, changes, 1), 0), scale)
+        yield found
         restoration = Restoration(found, scale, low, NOISE)
         high = restoration.with_data(expected)
-    return found
 
 
 def tapered(mask: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ from mkgan_core.imaging.kernels import Kernel
 from mkgan_core.imaging.recording import examine
 from mkgan_core.imaging.regions import Region
 from mkgan_core.importing import importing
+from mkgan_core.machine.progress import check
 
 if TYPE_CHECKING:
     from mkgan_core.imaging.correction import Evidence
@@ -55,6 +56,7 @@ class CameraShake(Estimator[CameraShakeSettings]):
 
         Raises:
             KernelError: if the region is too small, or has no edges.
+            Stopped: between two rounds, if the run is being stopped.
         """
         with importing:
             from mkgan_core.estimators.camera_shake import coarse, refinement
@@ -101,13 +103,16 @@ class CameraShake(Estimator[CameraShakeSettings]):
 
         Returns:
             (K, K) by the convention.
+
+        Raises:
+            Stopped: between two rounds, if the run is being stopped.
         """
         if scale != 2 or not examine(image).clean:
             return kernel
         with importing:
             from scipy.ndimage import maximum_filter
 
-            from mkgan_core.imaging.correction import corrected, tapered
+            from mkgan_core.imaging.correction import corrections, tapered
             from mkgan_core.imaging.total_variation import luma as luma_of
 
         settings = self.settings
@@ -118,16 +123,13 @@ class CameraShake(Estimator[CameraShakeSettings]):
         changes[np.arange(len(sizes)), *entries] = sizes
         window = _window((luma(image) / 255).astype(np.float32), region.sure, settings.judged)
         low, inside = luma_of(images.to_tensor(image[window])), tapered(region.sure)[window]
-        return corrected(
-            kernel,
-            changes,
-            low,
-            inside,
-            scale,
-            rounds=settings.corrections,
-            evidence=settings.evidence,
-            other=other,
+        rounds = corrections(
+            kernel, changes, low, inside, scale, rounds=settings.corrections, evidence=settings.evidence, other=other
         )
+        for found in rounds:
+            check()
+            kernel = found
+        return kernel
 
 
 def _window(plane: np.ndarray, inside: np.ndarray, side: int) -> tuple[slice, slice]:

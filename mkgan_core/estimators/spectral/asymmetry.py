@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from mkgan_core.imaging import images
-from mkgan_core.imaging.correction import corrected, tapered
+from mkgan_core.imaging.correction import corrections, tapered
 from mkgan_core.imaging.crops import richest
 from mkgan_core.imaging.images import Image
 from mkgan_core.imaging.total_variation import luma
@@ -18,7 +18,7 @@ from mkgan_core.imaging.total_variation import luma
 # Chosen on photographs of kodak24 and bsds20, SIDE also on half of div2krk_dev (notebooks "The last step" and "Kernels
 # corrected by the restored image")
 SPREAD = 0.1  # expected deviation of an entry from its opposite's mean, relative; DIV2KRK's noise has this
-EVIDENCE, ROUNDS = 0.01, 3  # see `corrected`
+EVIDENCE, ROUNDS = 0.01, 3  # see `corrections`
 SIDE = 512  # low-resolution pixels, of the window with the most structure, which is used
 NEGLIGIBLE = 1e-4  # entries below this share of the largest stay as they are
 
@@ -38,7 +38,8 @@ def with_asymmetry(kernel: np.ndarray, image: Image, mask: np.ndarray, scale: in
     window = richest(image, mask, SIDE)
     low, inside = luma(images.to_tensor(image[window])), tapered(mask)[window]
     changes = SPREAD * _pairs(kernel, scale)
-    return corrected(kernel, changes, low, inside, scale, rounds=ROUNDS, evidence=EVIDENCE)
+    *_, last = corrections(kernel, changes, low, inside, scale, rounds=ROUNDS, evidence=EVIDENCE)
+    return last
 
 
 def _pairs(kernel: np.ndarray, scale: int) -> np.ndarray:
