@@ -46,6 +46,14 @@ def test_a_symmetric_kernel_stays_nearly_as_it_is(coffee: ImageSpec) -> None:
     assert kernels.kernel_psnr(found, GAUSSIAN, 2) > 35
 
 
+def test_the_image_does_not_adapt_to_a_kernel_that_is_too_wide(coffee: ImageSpec) -> None:
+    """If the restoration assumes only the noise of rounding, the part is five times as large."""
+    low = np.round(degrade(load_high(coffee), GAUSSIAN, 2) * 255).astype(np.float32) / 255
+    wide = kernels.gaussian(1.3 * np.array([[2.4, 0.4], [0.4, 1.6]]), 13, 2)
+    found = with_asymmetry(wide, low, np.ones(low.shape[:2], bool), 2)
+    assert np.linalg.norm(found - wide) < 0.05 * np.linalg.norm(wide)
+
+
 @pytest.mark.parametrize("side", [32, 4096])
 def test_the_centre_stays(coffee: ImageSpec, monkeypatch: pytest.MonkeyPatch, side: int) -> None:
     """Also if only a window of the image is looked at."""
