@@ -74,9 +74,9 @@ class CameraShake(Estimator[CameraShakeSettings]):
         size = scale // 2 * (settings.size - 1) + 1
         candidates = []
         # different starts find different kernels, because the problem has many local minima
-        for side, price in dict.fromkeys((min(side, max(plane.shape)), price) for side, price in settings.starts):
+        for side, jumps in dict.fromkeys((min(side, max(plane.shape)), jumps) for side, jumps in settings.starts):
             window = _window(plane, inside, side)
-            low = coarse.estimate(plane[window], inside[window], price, settings)
+            low = coarse.estimate(plane[window], inside[window], jumps, settings)
             fine = kernels.resize_support(coarse.resized(low, scale * len(low) + 1), size)
             found = refinement.refine(plane[refined], inside[refined], fine, scale, settings)
             kernel = kernels.centre(found, scale)
