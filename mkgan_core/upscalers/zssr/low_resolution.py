@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -26,8 +26,10 @@ from mkgan_core.upscalers.back_projection import back_project
 from mkgan_core.upscalers.interpolation import enlarge
 from mkgan_core.upscalers.zssr.lesson import Lesson, Pair
 from mkgan_core.upscalers.zssr.network import Watch, build, noisy
+from mkgan_core.upscalers.zssr.non_local import average_similar
 from mkgan_core.upscalers.zssr.optimiser import Optimiser
 from mkgan_core.upscalers.zssr.settings import ZssrSettings
+from mkgan_core.upscalers.zssr.strips import in_strips
 from mkgan_core.upscalers.zssr.together import taught
 
 STRIP, STRIP_PIXELS = 128, 400_000  # most low-resolution rows and pixels of a strip to which the network is applied
@@ -98,7 +100,9 @@ class LowResolution:
         low = images.to_tensor(self.image[first:last], self.device)
         high = self._enlarged(low)
         if self.last_step:
-            high = torch.lerp(high, self._with_few_gradients(high, low), self.last_step)
+            changed = self._with_few_gradients(high, low)
+            changed = average_similar(changed, low, self.blur, self.scale, self.settings.similarity).clamp(0, 1)
+            high = torch.lerp(high, changed, self.last_step)
         return high[:, :, (top - first) * self.scale : (bottom - first) * self.scale]
 
     def _enlarged(self, low: torch.Tensor) -> torch.Tensor:
@@ -227,28 +231,3 @@ def _turned(window: np.ndarray, turns: int, flip: bool, multiple: int) -> np.nda
 def _refine(network: nn.Module, scale: int, picture: torch.Tensor) -> torch.Tensor:
     """Add the network's output to its input (1, 3, H, W); the network works on the pixels folded into channels."""
     return picture + F.pixel_shuffle(network(F.pixel_unshuffle(picture, scale)), scale)
-
-
-@torch.no_grad()
-def in_strips(
-    function: Callable[[torch.Tensor], torch.Tensor], rows: int, margin: int, picture: torch.Tensor
-) -> torch.Tensor:
-    """Apply a function to a picture strip by strip, which gives the same result in bounded memory.
-
-    Args:
-        function: depends on no pixel farther away than ``margin``, and pads with zeros.
-        rows: height of a strip.
-        margin: number of rows above and below a strip on which its result depends.
-        picture: (1, C, H, W).
-
-    Returns:
-        (1, C, H, W).
-    """
-
-    @torch.no_grad()  # again, because torch keeps this setting per thread
-    def strip(top: int) -> torch.Tensor:
-        first = max(0, top - margin)
-        made = function(picture[:, :, first : top + rows + margin])
-        return made[:, :, top - first : top - first + min(rows, picture.shape[2] - top)]
-
-    return torch.cat(side_by_side([partial(strip, top) for top in range(0, picture.shape[2], rows)]), dim=2)

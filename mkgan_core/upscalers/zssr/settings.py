@@ -35,6 +35,9 @@ class ZssrSettings:
     variation: float = 0.0
     """Weight of the total variation in the last step, after the closing back-projections (low-resolution layout); 0
     skips the step."""
+    similarity: tuple[float, ...] = ()
+    """The rounds of non-local means that follow the total variation: for each, how different similar patches may be, in
+    grey levels (low-resolution layout)."""
     son_noise: float = 0.0
     """Standard deviation of the noise on the low-resolution sons, on the [0, 1] scale. Without noise, the network
     relies on differences below the 8-bit rounding, which real inputs and slightly wrong kernels do not preserve."""
@@ -49,7 +52,7 @@ class ZssrSettings:
 
 
 # What differs for noisy photographs: noise on the sons, no back-projection afterwards, no last step (method.md §3).
-REAL_IMAGES = {"son_noise": 0.0125, "closing_rounds": 0, "variation": 0.0}
+REAL_IMAGES = {"son_noise": 0.0125, "closing_rounds": 0, "variation": 0.0, "similarity": ()}
 PAPER = ZssrSettings()
 FAST = ZssrSettings(
     layout="low-resolution",
@@ -63,6 +66,7 @@ FAST = ZssrSettings(
     input_rounds=8,
     closing_rounds=8,
     variation=2.5,
+    similarity=(16.0, 10.0, 6.0, 4.0),
     son_noise=0.5 / 255,
     imitate=True,
 )
