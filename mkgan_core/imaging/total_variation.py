@@ -81,7 +81,7 @@ def variation(luma: torch.Tensor) -> torch.Tensor:
     return total
 
 
-def share_of_change(change: float, learned: float) -> float:
+def share_of_change(change: float, learned: float, whole: float = WHOLE, nothing: float = NOTHING) -> float:
     """The share of a restoration's change to use, in [0, 1] (method.md §3).
 
     With a wrong kernel, the restoration changes more, because it explains what the upscaler left unexplained. So the
@@ -90,12 +90,14 @@ def share_of_change(change: float, learned: float) -> float:
     Args:
         change: root mean square or standard deviation of what the restoration changes.
         learned: likewise of what the upscaler changed in the bicubic enlargement.
+        whole: ratio of the two up to which all of the change is used.
+        nothing: ratio from which nothing of it is used.
 
     Example:
         >>> share_of_change(0.01, 0.05), share_of_change(0.05, 0.05)
         (1.0, 0.0)
     """
-    return min(1.0, max(0.0, (NOTHING - change / max(learned, 1e-6)) / (NOTHING - WHOLE)))
+    return min(1.0, max(0.0, (nothing - change / max(learned, 1e-6)) / (nothing - whole)))
 
 
 class Restoration:

@@ -31,7 +31,7 @@ class Zssr(StripUpscaler[ZssrSettings]):
     settings_class = ZssrSettings
     presets = PRESETS
     real_images = REAL_IMAGES
-    version = 13
+    version = 14
     seeded = True
     min_side = 32  # even a son that is 4 times smaller must contain a patch
 
