@@ -36,8 +36,8 @@ STRIP, STRIP_PIXELS = 128, 400_000  # most low-resolution rows and pixels of a s
 FATHER, WINDOW_STEP = 384, 8  # side of the training windows, and the grid spacing of their corners
 GAIN_TO_TRUST = 2.0  # a network that halves the error of bicubic enlargement is trusted completely
 ALIASING = 0.5  # with a kernel that aliases this much, no network is trusted; chosen on photographs, four filters
-# As `WHOLE` and `NOTHING` of the total variation, for similar patches. Their change is 0.17 to 0.24 of the network's with
-# right kernels, and 0.5 to 0.6 with two of Levin's, with which they would lose 2 to 3 dB
+# As `WHOLE` and `NOTHING` of the total variation, for similar patches. Their change is 0.17 to 0.24 of the network's
+# with right kernels, and 0.5 to 0.6 with two of Levin's, with which they would lose 2 to 3 dB
 AVERAGING_LIMITS = 0.25, 0.4
 TRAINING = 0.8  # the training's approximate share of the work, for the progress bar
 
