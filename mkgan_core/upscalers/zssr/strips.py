@@ -17,7 +17,7 @@ def in_strips(
     """Apply a function to a picture strip by strip, which gives the same result in bounded memory.
 
     Args:
-        function: depends on no pixel farther away than ``margin``, and pads with zeros.
+        function: depends on no pixel farther away than ``margin``.
         rows: height of a strip.
         margin: number of rows above and below a strip on which its result depends.
         picture: (1, C, H, W).

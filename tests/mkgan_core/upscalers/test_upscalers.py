@@ -198,7 +198,14 @@ def test_the_last_step_is_left_out_with_a_wrong_kernel(coffee: ImageSpec) -> Non
     assert trained[0].last_step == 1
     assert trained[0].averaging > 0.9
     assert trained[1].last_step < 0.5
-    assert trained[1].averaging < 0.5
+
+
+def test_averages_that_change_too_much_are_left_out(coffee: ImageSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    low, settings = load_low(coffee)[72:172, 86:214], replace(PRESETS["fast"], iterations=60)
+    monkeypatch.setattr(low_resolution, "average_similar", lambda high, *_: 1 - high)
+    trained = LowResolution(low, np.ones(low.shape[:2], bool), KERNEL, 2, settings, 0, "cpu")
+    assert trained.last_step > 0
+    assert trained.averaging == 0
 
 
 @pytest.mark.parametrize("scale", [2, 4])
