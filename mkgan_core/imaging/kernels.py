@@ -32,12 +32,15 @@ class Kernel:
         half: the x2 kernel from which a x4 kernel was composed, if there is one; two-step enlargement needs it.
         note: if the kernel replaces the estimator's, what it is and why; otherwise None.
         why: why the estimator chose it, if it chooses between kinds of blur.
+        model_error: standard deviation of the errors to expect when it predicts the low-resolution image, relative to
+            8-bit rounding; 1 for an exact kernel.
     """
 
     array: np.ndarray
     half: np.ndarray | None = None
     note: str | None = None
     why: str | None = None
+    model_error: float = 1.0
 
     @classmethod
     def from_half(cls, half: np.ndarray, scale: int) -> Kernel:

@@ -40,12 +40,17 @@ DERIVATIVES = (  # weight, and coefficient at each offset (row, column)
 
 
 def reduce_variation(
-    high: torch.Tensor, low: torch.Tensor, kernel: np.ndarray, scale: int, strength: float
+    high: torch.Tensor,
+    low: torch.Tensor,
+    kernel: np.ndarray,
+    scale: int,
+    strength: float,
+    model_error: float = 1.0,
 ) -> torch.Tensor:
     """Reduce an enlargement's total variation, while degrading it still returns the input up to rounding.
 
-    Minimises |low - degrade(x)|² / (2 ROUNDING²) + strength * (weighted sum of |derivatives of x|) over the luma x, in
-    a few rounds that start from ``high``. All colours change by as much as the luma.
+    Minimises |low - degrade(x)|² / (2 (model_error * ROUNDING)²) + strength * (weighted sum of |derivatives of x|) over
+    the luma x, in a few rounds that start from ``high``. All colours change by as much as the luma.
 
     Args:
         high: (B, 3, s H, s W), in [0, 1].
@@ -53,17 +58,25 @@ def reduce_variation(
         kernel: (K, K), the image's blur.
         scale: enlargement factor s.
         strength: weight of the total variation; about 2 for images in [0, 1].
+        model_error: of the kernel (`Kernel`).
 
     Returns:
         (B, 3, s H, s W), not clipped.
     """
     start = luma(high)
-    return high + (restored(start, luma(low), kernel, scale, strength) - start)
+    return high + (restored(start, luma(low), kernel, scale, strength, model_error) - start)
 
 
-def restored(high: torch.Tensor, low: torch.Tensor, kernel: np.ndarray, scale: int, strength: float) -> torch.Tensor:
+def restored(
+    high: torch.Tensor,
+    low: torch.Tensor,
+    kernel: np.ndarray,
+    scale: int,
+    strength: float,
+    model_error: float = 1.0,
+) -> torch.Tensor:
     """As `reduce_variation`, for luma images: high (B, 1, s H, s W), low (B, 1, H, W)."""
-    problem = Restoration(kernel, scale, low)
+    problem = Restoration(kernel, scale, low, model_error * ROUNDING)
     for _ in range(ROUNDS):
         high = problem.with_data(problem.with_prior(high, strength))
     return high

@@ -56,4 +56,5 @@ def load_kernel(store: Store, record: KernelRecord) -> Kernel:
         kernel_files.decode(store.fetch(half), half["name"]) if half else None,
         note=record["fallback"],
         why=record.get("why"),
+        model_error=record.get("model_error", 1.0),
     )

@@ -68,7 +68,7 @@ def mend(image: Image, pixels: np.ndarray, parts: Sequence[tuple[Region, Kernel]
         first, last = max(0, top - reach), min(len(image), bottom + reach)
         low = luma(images.to_tensor(image[first:last]))
         start = luma(images.to_tensor(images.to_floats(pixels[first * scale : last * scale])))
-        pieces = [(Region(region.name, region.mask[first:last]), kernel.array) for region, kernel in parts]
+        pieces = [(Region(region.name, region.mask[first:last]), kernel) for region, kernel in parts]
         inner = slice((top - first) * scale, (bottom - first) * scale)
         change = (_restored(start, low, pieces, scale) - start)[0, 0, inner].numpy()
         learned = (start - enlarge(low, scale))[0, 0, inner].numpy()
@@ -85,20 +85,20 @@ def mend(image: Image, pixels: np.ndarray, parts: Sequence[tuple[Region, Kernel]
 
 
 def _restored(
-    high: torch.Tensor, low: torch.Tensor, parts: Sequence[tuple[Region, np.ndarray]], scale: int
+    high: torch.Tensor, low: torch.Tensor, parts: Sequence[tuple[Region, Kernel]], scale: int
 ) -> torch.Tensor:
     """The restored luma (1, 1, s H, s W) of regions with different kernels."""
     with importing:
         import torch
 
-        from mkgan_core.imaging.total_variation import STRENGTH, Restoration
+        from mkgan_core.imaging.total_variation import ROUNDING, STRENGTH, Restoration
 
     present = [(region, kernel) for region, kernel in parts if region.mask.any()]
     for _ in range(ROUNDS):
         blended = torch.zeros_like(high)
         for region, kernel in present:
-            complete = torch.where(torch.as_tensor(region.mask), low, degrade_tensor(high, kernel, scale))
-            problem = Restoration(kernel, scale, complete)
+            complete = torch.where(torch.as_tensor(region.mask), low, degrade_tensor(high, kernel.array, scale))
+            problem = Restoration(kernel.array, scale, complete, kernel.model_error * ROUNDING)
             estimate = problem.with_data(problem.with_prior(high, STRENGTH))
             blended.add_(estimate.mul_(torch.as_tensor(feather_weights(region.mask, scale, FEATHER))))
         high = blended

@@ -26,7 +26,7 @@ class CameraShake(Estimator[CameraShakeSettings]):
     """Estimator `camera-shake`, for blurs that are not Gaussian. It needs edges; texture alone misleads it."""
 
     settings_class = CameraShakeSettings
-    version = 4
+    version = 5
     min_side = 96
 
     @override
@@ -37,7 +37,7 @@ class CameraShake(Estimator[CameraShakeSettings]):
                 f"the edges of {region.subject} do not tell the estimated kernel from its mirror image",
                 "use auto or spectral",
             )
-        return Kernel(self.correct(image, region, kernel, scale))
+        return Kernel(self.correct(image, region, kernel, scale), model_error=self.settings.model_error)
 
     def search(self, image: Image, region: Region, scale: int) -> tuple[np.ndarray, bool]:
         """Estimate the kernel from the edges, and whether they tell it from the same kernel rotated by 180°.

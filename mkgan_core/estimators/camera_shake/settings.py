@@ -44,6 +44,8 @@ class CameraShakeSettings:
     """Rounds of the correction. Twice as many gain 0.05 dB with the spectrum; without it, two do as well as four."""
     evidence: float = 0.03
     """Weight of a pixel in the correction."""
+    model_error: float = 4.0
+    """Of its kernels (`Kernel`). Enlargements that explain the image up to its rounding would adapt to their errors."""
     judged: int = 512
     """Side of the window in which the kernel is compared with the rotated kernel, and corrected, in low-resolution
     pixels."""

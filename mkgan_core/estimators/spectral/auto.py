@@ -46,7 +46,7 @@ class Auto(Spectral[AutoSettings]):
     """
 
     settings_class = AutoSettings
-    version = 23  # rises with that of `CameraShake`, whose kernels it gives
+    version = 24  # rises with that of `CameraShake`, whose kernels it gives
 
     @override
     def choose(
@@ -78,8 +78,12 @@ class Auto(Spectral[AutoSettings]):
             # judged before the correction, which uses the spectrum
             if shaken is not None and explanation.misfit(shaken) <= settings.shake_share * least:
                 evidence = partial(explanation.equations, weight=settings.shake_spectrum)
-                shaken = CameraShake().correct(image, region, shaken, scale, evidence)
-                return Kernel(shaken, why="the blur has a shape of its own, as when the camera moved")
+                estimator = CameraShake()
+                return Kernel(
+                    estimator.correct(image, region, shaken, scale, evidence),
+                    why="the blur has a shape of its own, as when the camera moved",
+                    model_error=estimator.settings.model_error,
+                )
         if wrong or not gaussian:
             sharp = not wrong and least <= settings.usual_misfit
             return Kernel(mean, why="the photo is already sharp" if sharp else "no simple blur explains the photo")

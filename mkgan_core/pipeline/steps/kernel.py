@@ -70,7 +70,9 @@ class KernelJob(RegionJob[KernelRecord]):
             return {**record, "fallback": None, "why": kernel.why, **self._save(store, kernel)}
         if self.region["mask"] is not None:
             whole = run(replace(self, region=whole_region(self.spec), regions=()))
-            shared = {name: whole[name] for name in ("kernel_key", "kernel", "half")}
+            shared: Record = {name: whole[name] for name in ("kernel_key", "kernel", "half")}
+            if "model_error" in whole:
+                shared["model_error"] = whole["model_error"]
             return {**record, "fallback": f"{why}; took the whole image's kernel", **shared}
         bicubic = parts.build("estimator", "bicubic", self.preset)
         kernel = bicubic.estimate(
@@ -107,9 +109,12 @@ class KernelJob(RegionJob[KernelRecord]):
     def _save(self, store: Store, kernel: Kernel) -> Record:
         data = kernel_files.encode_npy(kernel.array)
         half = None if kernel.half is None else kernel_files.encode_npy(kernel.half)
+        # no entry for exact kernels, which most are: keeps their keys
+        error: Record = {} if kernel.model_error == 1 else {"model_error": kernel.model_error}
         return {
             # of the content, so that estimators with the same kernel share the enlargement
-            "kernel_key": content_key({"kernel": sha256(data), "half": half and sha256(half)}),
+            "kernel_key": content_key({"kernel": sha256(data), "half": half and sha256(half), **error}),
             "kernel": store.put(self.file_name(".npy"), data),
             "half": half and store.put(self.file_name("-half.npy"), half),
+            **error,
         }

@@ -77,7 +77,7 @@ class LowResolution:
         self.recorded = examine(image) if settings.imitate else Recording()
         if self.recorded.noise:  # back-projection would amplify the noise before the network sees it
             settings = replace(settings, input_rounds=0)
-        self.image, self.blur, self.scale, self.settings, self.device = image, kernel.array, scale, settings, device
+        self.image, self.kernel, self.scale, self.settings, self.device = image, kernel, scale, settings, device
         self.networks: list[nn.Module] = []
         self.trust: list[float] = []  # the share of each network's change that is used
         self.last_step = 0.0  # the share of the last step's change that is used, of its total variation,
@@ -95,6 +95,11 @@ class LowResolution:
             self._train(lesson, number, watch)
             self.trust[number] = self._trust(lesson)
         self._weigh_last_step()
+
+    @property
+    def blur(self) -> np.ndarray:
+        """The kernel's array (K, K)."""
+        return self.kernel.array
 
     @torch.no_grad()
     def rows(self, top: int, bottom: int) -> torch.Tensor:
@@ -124,10 +129,12 @@ class LowResolution:
         return back_project(high, low, self.blur, self.scale, rounds).clamp(0, 1)
 
     def _with_few_gradients(self, high: torch.Tensor, low: torch.Tensor) -> torch.Tensor:
-        return reduce_variation(high, low, self.blur, self.scale, self.settings.variation).clamp(0, 1)
+        changed = reduce_variation(high, low, self.blur, self.scale, self.settings.variation, self.kernel.model_error)
+        return changed.clamp(0, 1)
 
     def _averaged(self, high: torch.Tensor, low: torch.Tensor) -> torch.Tensor:
-        return average_similar(high, low, self.blur, self.scale, self.settings.similarity).clamp(0, 1)
+        changed = average_similar(high, low, self.blur, self.scale, self.settings.similarity, self.kernel.model_error)
+        return changed.clamp(0, 1)
 
     @torch.no_grad()
     def _weigh_last_step(self) -> None:

@@ -20,11 +20,16 @@ from mkgan_core.upscalers.zssr.strips import in_strips
 
 PATCH, DISTANCE = 5, 5  # side of a patch, and how far away similar ones are looked for, in high-resolution pixels
 STRIP = 128  # high-resolution rows of a strip
-NOISE = 1.5 * ROUNDING  # of the low-resolution image; kernels are never exact
+NOISE = 1.5 * ROUNDING  # of the low-resolution image, times the kernel's model error
 
 
 def average_similar(
-    high: torch.Tensor, low: torch.Tensor, kernel: np.ndarray, scale: int, strengths: Sequence[float]
+    high: torch.Tensor,
+    low: torch.Tensor,
+    kernel: np.ndarray,
+    scale: int,
+    strengths: Sequence[float],
+    model_error: float = 1.0,
 ) -> torch.Tensor:
     """Make similar patches of an enlargement more similar, while degrading it still returns the input.
 
@@ -38,6 +43,7 @@ def average_similar(
         scale: enlargement factor s.
         strengths: for each round, the difference between patches at which a weight falls to 1 / e, in grey levels
             (root mean square over the patch).
+        model_error: of the kernel (`Kernel`).
 
     Returns:
         (1, 3, s H, s W), not clipped.
@@ -46,7 +52,7 @@ def average_similar(
         Stopped: between two rounds, if the run is being stopped.
     """
     start = found = luma(high)
-    problem = Restoration(kernel, scale, luma(low), NOISE)
+    problem = Restoration(kernel, scale, luma(low), model_error * NOISE)
     for strength in strengths:
         check()
         averaged = in_strips(partial(_non_local_mean, strength=strength / 255), STRIP, DISTANCE + PATCH // 2, found)

@@ -79,6 +79,27 @@ def test_an_unhealthy_kernel_is_tried_with_another_seed(
     assert record["seconds"] == 4.0
 
 
+def test_the_error_of_a_kernel_is_kept_and_makes_another_enlargement(
+    spec: ImageSpec, common: Common, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the region takes the kernel of the whole image."""
+    error = 1.0
+
+    def estimate(self: KernelGan, image: np.ndarray, region: Region, scale: int, context: Context) -> Kernel:
+        if not region.is_whole:
+            raise KernelError("no kernel", "advice that nobody needs")
+        return Kernel(kernels.gaussian(np.diag([2.0, 2.0]), 13, 2), model_error=error)
+
+    monkeypatch.setattr(KernelGan, "estimate", estimate)
+    job = KernelJob(spec, **common, region=_object(spec, common), seed=0, estimator="kernelgan")
+    exact = run(job)
+    error = 4.0
+    inexact = run(replace(job, seed=1))
+    assert inexact["kernel"]["sha256"] == exact["kernel"]["sha256"]
+    assert inexact["kernel_key"] != exact["kernel_key"]
+    assert [load_kernel(Store(common["store"]), record).model_error for record in (exact, inexact)] == [1, 4]
+
+
 def test_a_region_falls_back_to_the_whole_image_and_that_to_bicubic(
     spec: ImageSpec, common: Common, monkeypatch: pytest.MonkeyPatch
 ) -> None:

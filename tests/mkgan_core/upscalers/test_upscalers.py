@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -206,6 +207,20 @@ def test_averages_that_change_too_much_are_left_out(coffee: ImageSpec, monkeypat
     trained = LowResolution(low, np.ones(low.shape[:2], bool), KERNEL, 2, settings, 0, "cpu")
     assert trained.last_step > 0
     assert trained.averaging == 0
+
+
+@pytest.mark.parametrize("changes", [{"similarity": ()}, {"variation": 1e-6}])
+def test_each_half_of_the_last_step_takes_the_error_of_the_kernel_into_account(
+    coffee: ImageSpec, changes: dict[str, Any]
+) -> None:
+    low, settings = load_low(coffee)[72:172, 86:214], replace(PRESETS["fast"], iterations=60, **changes)
+    truth = true_kernel(coffee, whole(coffee.shape))
+    assert truth is not None
+    exact, inexact = (
+        LowResolution(low, np.ones(low.shape[:2], bool), kernel, 2, settings, 0, "cpu").rows(0, len(low))
+        for kernel in (truth, replace(truth, model_error=2.0))
+    )
+    assert 0.1 / 255 < float((exact - inexact).std()) < 5 / 255
 
 
 @pytest.mark.parametrize("scale", [2, 4])
