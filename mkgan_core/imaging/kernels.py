@@ -43,9 +43,11 @@ class Kernel:
     model_error: float = 1.0
 
     @classmethod
-    def from_half(cls, half: np.ndarray, scale: int) -> Kernel:
+    def from_half(cls, half: np.ndarray, scale: int, model_error: float = 1.0) -> Kernel:
         """The kernel at a scale from an estimator that works at x2; at x4 it is composed (method.md §1)."""
-        return cls(half) if scale == 2 else cls(compose_x4(half, crop=True), half)
+        if scale == 2:
+            return cls(half, model_error=model_error)
+        return cls(compose_x4(half, crop=True), half, model_error=model_error)
 
     def save(self, path: str | Path) -> None:
         """Write the kernel to a file: ``.npy``, or ``.mat`` with the variable ``Kernel``.

@@ -34,7 +34,7 @@ class KernelGan(Estimator[KernelGanSettings]):
 
     settings_class = KernelGanSettings
     presets = PRESETS
-    version = 4
+    version = 5
     seeded = True
     batched = True
     min_side = GENERATOR_CROP
@@ -44,7 +44,7 @@ class KernelGan(Estimator[KernelGanSettings]):
         with computing():
             prepared = problem(image, region, context.seed, self.settings)
         raw, context.batch_seconds = _batcher(self.settings, context.device)(prepared)
-        kernel = Kernel.from_half(kernels.centre(post_process(raw), 2), scale)
+        kernel = Kernel.from_half(kernels.centre(post_process(raw), 2), scale, self.settings.model_error)
         if self.settings.against_spectrum:
             with computing():
                 plausibility.check(kernel.array, image, region, scale)

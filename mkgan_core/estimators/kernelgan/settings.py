@@ -20,6 +20,8 @@ class KernelGanSettings:
     """Adam's rate for both networks, divided by 10 every 750 of 3000 iterations."""
     shave: int = 10
     """Pixels cut off at each border, where a synthetic blur mixed in mirrored pixels."""
+    model_error: float = 4.0
+    """Of its kernels (`Kernel`); with 1, ZSSR's last step does harm on most photographs."""
     against_spectrum: bool = False
     """Reject kernels that contradict the image's spectrum (`plausibility`); the published method accepts them."""
 

@@ -23,7 +23,7 @@ class MichaeliIrani(Estimator[MichaeliIraniSettings]):
     """
 
     settings_class = MichaeliIraniSettings
-    version = 2
+    version = 3
     seeded = True
     min_side = 32
 
@@ -37,6 +37,6 @@ class MichaeliIrani(Estimator[MichaeliIraniSettings]):
             raise KernelError(
                 f"no patch of region '{region.name}' recurs in it at half the size", "use spectral or kernelgan"
             )
-        kernel = Kernel.from_half(kernels.centre(half, 2), scale)
+        kernel = Kernel.from_half(kernels.centre(half, 2), scale, self.settings.model_error)
         plausibility.check(kernel.array, image, region, scale)
         return kernel

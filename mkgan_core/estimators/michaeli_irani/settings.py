@@ -17,6 +17,7 @@ class MichaeliIraniSettings:
         candidates: Number of patches of the downscaled image to match them with: those with the largest gradients.
         neighbours: Number of nearest candidates of each query that enter the least squares.
         smoothness: Weight of the kernel's squared differences, relative to the mean of the system's diagonal.
+        model_error: Of its kernels (`Kernel`). They are often wrong; the less ZSSR's last step relies on them, the better.
     """
 
     rounds: int = 15
@@ -26,3 +27,4 @@ class MichaeliIraniSettings:
     candidates: int = 40000
     neighbours: int = 5
     smoothness: float = 0.05
+    model_error: float = 8.0
