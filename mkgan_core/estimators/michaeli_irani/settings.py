@@ -17,7 +17,7 @@ class MichaeliIraniSettings:
         candidates: Number of patches of the downscaled image to match them with: those with the largest gradients.
         neighbours: Number of nearest candidates of each query that enter the least squares.
         smoothness: Weight of the kernel's squared differences, relative to the mean of the system's diagonal.
-        model_error: Of its kernels (`Kernel`). They are often wrong; the less ZSSR's last step relies on them, the better.
+        model_error: Of its kernels (`Kernel`), which are often wrong; chosen by what ZSSR's last step makes of them.
     """
 
     rounds: int = 15

@@ -183,6 +183,7 @@ def test_it_learns_a_kernel(coffee: ImageSpec) -> None:
     found = part.estimate(low, whole(low.shape[:2]), 2, Context(seed=0))
     assert kernels.kernel_psnr(kernels.bicubic(2), truth.array, 2) < 17.5
     assert kernels.kernel_psnr(found.array, truth.array, 2) > 19.4
+    assert found.model_error > 1
 
 
 def test_the_discriminator_learns_to_tell_a_picture_from_another(coffee: ImageSpec) -> None:

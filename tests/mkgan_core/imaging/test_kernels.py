@@ -41,6 +41,11 @@ def test_a_x4_kernel_is_the_x2_kernel_applied_twice() -> None:
 
 
 @pytest.mark.parametrize("scale", [2, 4])
+def test_a_kernel_made_at_x2_keeps_its_model_error(scale: int) -> None:
+    assert kernels.Kernel.from_half(kernels.bicubic(2), scale, 3.0).model_error == 3
+
+
+@pytest.mark.parametrize("scale", [2, 4])
 def test_the_bicubic_kernel_is_the_antialiased_reduction(scale: int) -> None:
     """Oracle: torch's antialiased bicubic reduction (a = -0.5)."""
     import torch
