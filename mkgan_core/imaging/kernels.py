@@ -33,7 +33,7 @@ class Kernel:
         note: if the kernel replaces the estimator's, what it is and why; otherwise None.
         why: why the estimator chose it, if it chooses between kinds of blur.
         model_error: standard deviation of the errors to expect when it predicts the low-resolution image, relative to
-            8-bit rounding; 1 for an exact kernel.
+            8-bit rounding; 1 if its own errors do not count.
     """
 
     array: np.ndarray

@@ -80,7 +80,7 @@ class KernelRecord(StepRecord):
         fallback: what was used instead of the estimate, and why; None for the estimate itself.
         device: ``cpu`` or ``cuda:<number>``.
         why: why the estimator chose it, if it chooses between kinds of blur.
-        model_error: of the `Kernel`; absent if it is exact.
+        model_error: of the `Kernel`; absent if it is 1.
     """
 
     kernel_key: str

@@ -21,7 +21,7 @@ class KernelGanSettings:
     shave: int = 10
     """Pixels cut off at each border, where a synthetic blur mixed in mirrored pixels."""
     model_error: float = 4.0
-    """Of its kernels (`Kernel`); with 1, ZSSR's last step does harm on most photographs."""
+    """Of its kernels (`Kernel`); with 1, ZSSR's last step does harm on many photographs."""
     against_spectrum: bool = False
     """Reject kernels that contradict the image's spectrum (`plausibility`); the published method accepts them."""
 

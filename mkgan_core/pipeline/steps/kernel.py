@@ -109,7 +109,7 @@ class KernelJob(RegionJob[KernelRecord]):
     def _save(self, store: Store, kernel: Kernel) -> Record:
         data = kernel_files.encode_npy(kernel.array)
         half = None if kernel.half is None else kernel_files.encode_npy(kernel.half)
-        # no entry for exact kernels, which most are: keeps their keys
+        # no entry for 1, the usual value: keeps the keys of earlier versions
         error: Record = {} if kernel.model_error == 1 else {"model_error": kernel.model_error}
         return {
             # of the content, so that estimators with the same kernel share the enlargement
