@@ -16,10 +16,12 @@ from mkgan_core.imaging.kernels import Kernel
 from mkgan_core.imaging.recording import examine
 from mkgan_core.imaging.regions import Region
 from mkgan_core.importing import importing
-from mkgan_core.machine.progress import check
+from mkgan_core.machine.progress import counted
 
 if TYPE_CHECKING:
     from mkgan_core.imaging.correction import Evidence
+
+SEARCHING = 0.7  # the search's approximate share of the work, for the progress bar
 
 
 class CameraShake(Estimator[CameraShakeSettings]):
@@ -74,7 +76,9 @@ class CameraShake(Estimator[CameraShakeSettings]):
         size = scale // 2 * (settings.size - 1) + 1
         candidates = []
         # different starts find different kernels, because the problem has many local minima
-        for side, jumps in dict.fromkeys((min(side, max(plane.shape)), jumps) for side, jumps in settings.starts):
+        starts = list(dict.fromkeys((min(side, max(plane.shape)), jumps) for side, jumps in settings.starts))
+        for number in counted(len(starts), 0, SEARCHING):
+            side, jumps = starts[number]
             window = _window(plane, inside, side)
             low = coarse.estimate(plane[window], inside[window], jumps, settings)
             fine = kernels.resize_support(coarse.resized(low, scale * len(low) + 1), size)
@@ -126,8 +130,7 @@ class CameraShake(Estimator[CameraShakeSettings]):
         rounds = corrections(
             kernel, changes, low, inside, scale, rounds=settings.corrections, evidence=settings.evidence, other=other
         )
-        for found in rounds:
-            check()
+        for _, found in zip(counted(settings.corrections, SEARCHING), rounds, strict=False):
             kernel = found
         return kernel
 

@@ -17,6 +17,7 @@ from mkgan_core.imaging import kernels
 from mkgan_core.imaging.degradation import degrade
 from mkgan_core.imaging.kernels import similarity
 from mkgan_core.imaging.regions import Region, whole
+from mkgan_core.machine.progress import listening
 from tests.pictures import hook, rounded, shapes
 
 
@@ -80,6 +81,17 @@ def test_a_kernel_without_symmetry_is_found(scale: int) -> None:
     assert kernels.fault(found, scale) is None
     assert similarity(found, true) > 0.8
     assert similarity(found[::-1, ::-1], true) < similarity(found, true) - 0.1
+
+
+def test_it_reports_its_progress() -> None:
+    shares: list[float] = []
+    low = rounded(degrade(shapes(384, 3), hook(), 2))
+    part = CameraShake(CameraShakeSettings(starts=((192, 4e-3), (128, 4e-3)), decisive=2.0))
+    with listening(lambda _, share: shares.append(share)):
+        part.estimate(low, whole(low.shape[:2]), 2, Context())
+    assert len(shares) == 2 + part.settings.corrections
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
 
 
 @pytest.mark.parametrize("form", ["half", "disc"])
