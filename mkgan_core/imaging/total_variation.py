@@ -63,20 +63,16 @@ def reduce_variation(
     Returns:
         (B, 3, s H, s W), not clipped.
     """
-    start = luma(high)
-    return high + (restored(start, luma(low), kernel, scale, strength, model_error) - start)
+    start, problem = luma(high), Restoration(kernel, scale, luma(low), model_error * ROUNDING)
+    return high + (_alternated(problem, start, strength) - start)
 
 
-def restored(
-    high: torch.Tensor,
-    low: torch.Tensor,
-    kernel: np.ndarray,
-    scale: int,
-    strength: float,
-    model_error: float = 1.0,
-) -> torch.Tensor:
+def restored(high: torch.Tensor, low: torch.Tensor, kernel: np.ndarray, scale: int, strength: float) -> torch.Tensor:
     """As `reduce_variation`, for luma images: high (B, 1, s H, s W), low (B, 1, H, W)."""
-    problem = Restoration(kernel, scale, low, model_error * ROUNDING)
+    return _alternated(Restoration(kernel, scale, low), high, strength)
+
+
+def _alternated(problem: Restoration, high: torch.Tensor, strength: float) -> torch.Tensor:
     for _ in range(ROUNDS):
         high = problem.with_data(problem.with_prior(high, strength))
     return high
