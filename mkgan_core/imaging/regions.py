@@ -19,16 +19,23 @@ class Region:
         name: ``whole``, ``object``, ``background``, ...
         mask: bool (H, W) at low resolution.
         core: bool (H, W), where its blur is estimated, if not in the whole mask.
+        probability: float32 (H, W) in [0, 1], that a pixel has this region's blur, if the mask is uncertain.
     """
 
     name: str
     mask: np.ndarray
     core: np.ndarray | None = None
+    probability: np.ndarray | None = None
 
     @property
     def sure(self) -> np.ndarray:
         """Where its blur is estimated, bool (H, W)."""
         return self.mask if self.core is None else self.core
+
+    @property
+    def shares(self) -> np.ndarray:
+        """The probability that a pixel has this region's blur, float32 (H, W); of a certain mask 0 or 1."""
+        return self.mask.astype(np.float32) if self.probability is None else self.probability
 
     @property
     def area(self) -> int:
@@ -78,7 +85,7 @@ def feather_weights(mask: np.ndarray, scale: int, width: float) -> np.ndarray:
     Over all regions of a partition the weights add up to one.
 
     Args:
-        mask: bool (H, W), the region at low resolution.
+        mask: bool (H, W), the region at low resolution, or its `Region.shares`.
         scale: enlargement factor s.
         width: std of the blend in high-resolution pixels; 0 is the hard mask.
     """

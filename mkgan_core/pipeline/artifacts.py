@@ -27,8 +27,13 @@ def load_region(store: Store, spec: ImageSpec, entry: RegionEntry) -> Region:
     mask = entry["mask"]
     if mask is None:
         return whole(spec.shape)
-    masks = [images.decode_mask(store.fetch(file), file["name"]) for file in (mask, entry.get("core")) if file]
-    return Region(entry["name"], *masks)
+    core, probability = entry.get("core"), entry.get("probability")
+    return Region(
+        entry["name"],
+        images.decode_mask(store.fetch(mask), mask["name"]),
+        images.decode_mask(store.fetch(core), core["name"]) if core else None,
+        images.to_floats(images.decode_raw(store.fetch(probability))) if probability else None,
+    )
 
 
 def save_region(store: Store, spec: ImageSpec, region: Region, job: Job[Any]) -> RegionEntry:
@@ -38,13 +43,18 @@ def save_region(store: Store, spec: ImageSpec, region: Region, job: Job[Any]) ->
     content = {"mask": np.packbits(region.mask).tobytes().hex()}
     entry: RegionEntry = {
         "name": region.name,
-        "key": content_key(content),
+        "key": "",
         "mask": store.put(job.file_name(f"-{region.name}.png"), images.encode_png(region.mask)),
         "area_px": region.area,
     }
     if region.core is not None:
-        entry["key"] = content_key(content | {"core": np.packbits(region.core).tobytes().hex()})
+        content["core"] = np.packbits(region.core).tobytes().hex()
         entry["core"] = store.put(job.file_name(f"-{region.name}-core.png"), images.encode_png(region.core))
+    if region.probability is not None:
+        file = images.encode_pixels_png(images.to_uint8(region.probability))
+        entry["probability"] = store.put(job.file_name(f"-{region.name}-probability.png"), file)
+        content["probability"] = entry["probability"]["sha256"]
+    entry["key"] = content_key(content)
     return entry
 
 

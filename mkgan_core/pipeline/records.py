@@ -46,6 +46,7 @@ class RegionEntry(TypedDict):
         mask: its PNG; None for the whole image.
         area_px: low-resolution pixels.
         core: the PNG of the pixels from which its kernel is estimated, if not from all.
+        probability: the PNG of the probability that a pixel has its blur, if the mask is uncertain.
     """
 
     name: str
@@ -53,6 +54,7 @@ class RegionEntry(TypedDict):
     mask: StoredFile | None
     area_px: int
     core: NotRequired[StoredFile]
+    probability: NotRequired[StoredFile]
 
 
 class SegmentRecord(StepRecord):

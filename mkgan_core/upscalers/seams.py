@@ -3,7 +3,8 @@
 Each region is enlarged as if the whole image had its blur. Near its border, pixels with another blur therefore distort
 the result: the wider the region's blur, the more. Here these pixels are replaced by what they would be with the
 region's blur, as predicted from the current estimate of the image. This is repeated as the estimate improves, after
-the EM algorithm for missing data (Dempster, Laird & Rubin 1977).
+the EM algorithm for missing data (Dempster, Laird & Rubin 1977). Where a mask is uncertain, a pixel belongs to each
+region in part.
 """
 
 from __future__ import annotations
@@ -25,16 +26,17 @@ from mkgan_core.upscalers.interpolation import enlarge
 if TYPE_CHECKING:
     import torch
 
-VERSION = 2  # of `mend`; part of the key of every composite that it may change
+VERSION = 3  # of `mend`; part of the key of every composite that it may change
 # Chosen on photographs of kodak24 with two blurs (notebook "Regions, second part")
 ROUNDS = 5
 FEATHER = 2.0  # std of the blend of the regions' estimates, in high-resolution pixels; with hard borders, they diverge
 BAND, FADE = 4, 4  # low-resolution pixels on either side of a border that are replaced, and then blended
+CERTAIN = 0.95  # probability from which on a pixel belongs to one region
 BYTES_PER_PIXEL = 150  # of the enlargement
 
 
 def mend(image: Image, pixels: np.ndarray, parts: Sequence[tuple[Region, Kernel]], scale: int) -> np.ndarray:
-    """Restore a composite near the borders between its regions; other pixels do not change.
+    """Restore a composite near the borders between its regions and where these are uncertain; the rest does not change.
 
     Alternates, in a few rounds, between predicting the pixels on the other side of each border with the region's own
     blur, and reducing the total variation (`Restoration`). All colours change by as much as the luma. If the
@@ -68,7 +70,7 @@ def mend(image: Image, pixels: np.ndarray, parts: Sequence[tuple[Region, Kernel]
         first, last = max(0, top - reach), min(len(image), bottom + reach)
         low = luma(images.to_tensor(image[first:last]))
         start = luma(images.to_tensor(images.to_floats(pixels[first * scale : last * scale])))
-        pieces = [(Region(region.name, region.mask[first:last]), kernel) for region, kernel in parts]
+        pieces = [(region.shares[first:last], kernel) for region, kernel in parts]
         inner = slice((top - first) * scale, (bottom - first) * scale)
         change = (_restored(start, low, pieces, scale) - start)[0, 0, inner].numpy()
         learned = (start - enlarge(low, scale))[0, 0, inner].numpy()
@@ -85,28 +87,30 @@ def mend(image: Image, pixels: np.ndarray, parts: Sequence[tuple[Region, Kernel]
 
 
 def _restored(
-    high: torch.Tensor, low: torch.Tensor, parts: Sequence[tuple[Region, Kernel]], scale: int
+    high: torch.Tensor, low: torch.Tensor, parts: Sequence[tuple[np.ndarray, Kernel]], scale: int
 ) -> torch.Tensor:
-    """The restored luma (1, 1, s H, s W) of regions with different kernels."""
+    """The restored luma (1, 1, s H, s W) of regions, as the shares (H, W) of their pixels, with different kernels."""
     with importing:
         import torch
 
         from mkgan_core.imaging.total_variation import ROUNDING, STRENGTH, Restoration
 
-    present = [(region, kernel) for region, kernel in parts if region.mask.any()]
+    present = [(shares, kernel) for shares, kernel in parts if shares.any()]
     for _ in range(ROUNDS):
         blended = torch.zeros_like(high)
-        for region, kernel in present:
-            complete = torch.where(torch.as_tensor(region.mask), low, degrade_tensor(high, kernel.array, scale))
+        for shares, kernel in present:
+            complete = torch.lerp(degrade_tensor(high, kernel.array, scale), low, torch.as_tensor(shares))
             problem = Restoration(kernel.array, scale, complete, kernel.model_error * ROUNDING)
             estimate = problem.with_data(problem.with_prior(high, STRENGTH))
-            blended.add_(estimate.mul_(torch.as_tensor(feather_weights(region.mask, scale, FEATHER))))
+            blended.add_(estimate.mul_(torch.as_tensor(feather_weights(shares, scale, FEATHER))))
         high = blended
     return high
 
 
 def border_weights(regions: Sequence[Region]) -> np.ndarray:
-    """How much of each pixel is replaced, (H, W) in [0, 1]: 1 within `BAND` pixels of another region, then falling.
+    """How much of each pixel is replaced, (H, W) in [0, 1].
+
+    It is 1 where the region is uncertain, and within `BAND` pixels of such a pixel or of another region; then it falls.
 
     Args:
         regions: of one image.
@@ -122,6 +126,6 @@ def border_weights(regions: Sequence[Region]) -> np.ndarray:
     weights = np.zeros(regions[0].mask.shape, np.float32)
     for region in regions:
         if not region.is_whole:
-            distance = np.asarray(distance_transform_edt(region.mask))  # to the nearest pixel of another region
+            distance = np.asarray(distance_transform_edt(region.shares > CERTAIN))
             weights[region.mask] = np.clip(1 - (distance[region.mask] - BAND) / FADE, 0, 1)
     return weights

@@ -36,7 +36,7 @@ class Spectral(Estimator[S]):
     """Estimator `spectral`: the Gaussian kernel that best explains the image's spectrum, fitted directly at x4, too."""
 
     settings_class = SpectralSettings
-    version = 8
+    version = 9
     min_side = 48
 
     @override
@@ -160,8 +160,11 @@ class Spectral(Estimator[S]):
                 return merged
             first, second = sorted(merged, key=lambda region: region.name != "object")
         assert evidence is not None
-        mask = evidence.with_borders(first.mask)
-        parts = [replace(first, mask=mask, core=first.mask), replace(second, mask=~mask, core=second.mask)]
+        mask, probability = evidence.with_borders(first.mask)
+        parts = [
+            replace(first, mask=mask, core=first.mask, probability=probability),
+            replace(second, mask=~mask, core=second.mask, probability=1 - probability),
+        ]
         return sorted(parts, key=lambda region: -region.area)
 
     def _measured(self, image: Image, regions: Sequence[Region]) -> list[tuple[Region, Spectrum]]:

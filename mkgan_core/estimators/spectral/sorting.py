@@ -35,6 +35,7 @@ REACH = 16  # distance in pixels from the border up to which it may move
 DEEP = 8  # distance in pixels from which on a region's evidence is taken as its own
 UNCERTAIN = 3.0  # pixels over which a mask becomes certain
 WRONG = 0.05  # chance that a mask is wrong far from its border
+SHARED = 3.0  # the log odds of a pixel are divided by this, because its evidence is also that of its neighbours
 SPECK = 256  # pixels of the smallest piece or hole
 
 
@@ -72,7 +73,7 @@ class Evidence:
         trusted = inside < outside and 2 * (mask & moved).sum() >= mask.sum()
         return moved if trusted else mask
 
-    def with_borders(self, mask: np.ndarray) -> np.ndarray:
+    def with_borders(self, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Move the pixels near the border to the region whose blur they have.
 
         A pixel moves if its evidence fits the other region so much better that it outweighs the mask, which has less
@@ -83,11 +84,12 @@ class Evidence:
             mask: bool (H, W), the region with the first blur.
 
         Returns:
-            bool (H, W), likewise.
+            bool (H, W), likewise, and float32 (H, W) in [0, 1], the probability that a pixel has the first blur.
         """
         (inside, spread), (outside, other) = (self._statistics(region, DEEP) for region in (mask, ~mask))
+        certain = mask.astype(np.float32)
         if not inside < outside:
-            return mask
+            return mask, certain
         variance = (spread**2 + other**2) / 2 + 1e-9
         most = (outside - inside) ** 2 / variance  # so that no pixel outvotes all others
         depth, outer = (np.asarray(distance_transform_edt(region), np.float32) for region in (mask, ~mask))
@@ -95,10 +97,11 @@ class Evidence:
         ratio, weights = self._ratio[near], self._weights[near]
         evidence = np.clip(((ratio - outside) ** 2 - (ratio - inside) ** 2) / (2 * variance), -most, most)
         right = WRONG + (1 - 2 * WRONG) / (1 + np.exp((outer - depth)[near] / UNCERTAIN))
-        moved = mask.copy()
-        moved[near] = weights / (weights + POOR) * evidence + np.log(right / (1 - right)) > 0
+        odds = weights / (weights + POOR) * evidence + np.log(right / (1 - right))
+        moved, probability = mask.copy(), certain.copy()
+        moved[near], probability[near] = odds > 0, 1 / (1 + np.exp(-odds / SHARED))
         moved = remove_small_holes(remove_small_objects(moved, max_size=SPECK - 1), max_size=SPECK - 1)
-        return mask if moved.all() or not moved.any() else moved
+        return (mask, certain) if moved.all() or not moved.any() else (moved, probability)
 
     def _statistics(self, mask: np.ndarray, inset: int) -> tuple[float, float]:
         """The weighted median of the ratio inside a mask, and its standard deviation by the quantiles."""

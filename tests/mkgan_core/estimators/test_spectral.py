@@ -247,9 +247,10 @@ def test_a_border_moves_to_where_the_blur_changes() -> None:
     evidence = sorting.Evidence(rounded(np.where(truth[..., None], sharp, soft)), blurs, 2)
     for shift in (-8, 8):
         drawn = np.roll(truth, shift, axis=1) & (np.arange(256) < 200)
-        moved = evidence.with_borders(drawn)
+        moved, probability = evidence.with_borders(drawn)
         assert (moved ^ truth).sum() < 0.7 * (drawn ^ truth).sum()
-    assert (evidence.with_borders(truth) ^ truth).mean() < 0.02
+        assert np.square(probability - truth).mean() < (moved ^ truth).mean()
+    assert (evidence.with_borders(truth)[0] ^ truth).mean() < 0.02
 
 
 def test_strips_hardly_change_the_variation(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,13 +89,15 @@ def test_objects_are_sorted_only_for_estimators_that_can_tell(tmp_path: Path, mo
     )
     assert [entry["name"] for entry in union["regions"]] == ["object", "background"]
     assert [entry["name"] for entry in single["regions"]] == ["object", "object1", "background"]
-    object_ = next(entry for entry in sorted_["regions"] if entry["name"] == "object")
-    region = load_region(Store(common["store"]), spec, object_)
+    loaded = {entry["name"]: load_region(Store(common["store"]), spec, entry) for entry in sorted_["regions"]}
+    region = loaded["object"]
     assert region.core is not None
     assert region.core[:, :128].all()
     assert not region.core[:, 128:].any()
     assert (region.mask ^ region.core).mean() < 0.05
-    assert len(list(files_of(sorted_["regions"]))) == 4
+    assert np.abs(region.shares + loaded["background"].shares - 1).max() < 0.01
+    assert ((region.shares > 0.5) ^ region.mask).mean() < 0.01
+    assert len(list(files_of(sorted_["regions"]))) == 6
 
 
 def test_who_can_tell() -> None:

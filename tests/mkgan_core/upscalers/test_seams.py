@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.ndimage import distance_transform_edt
 
 from mkgan_core.imaging import images, kernels
 from mkgan_core.imaging.degradation import degrade, degrade_by_region
@@ -69,6 +70,33 @@ def test_borders_hold_the_pixels_on_both_sides() -> None:
     assert np.array_equal(whole_band, np.arange(20 - seams.BAND, 20 + seams.BAND))
     assert np.array_equal(weights[0], weights[0, ::-1])
     assert (weights == weights[0]).all()
+
+
+def test_uncertain_pixels_belong_to_both_regions(two_blurs) -> None:
+    """If a mask is off, its probability brings the composite nearer to the truth than the mask."""
+    high, low, _, ((disc, little), (_, much)) = two_blurs
+    mask = np.roll(disc.mask, 5, axis=1)
+    depth = distance_transform_edt(mask) - distance_transform_edt(~mask)
+    probability = (1 / (1 + np.exp(-depth / 4))).astype(np.float32)
+    after = []
+    for shares in (None, probability):
+        rest = None if shares is None else 1 - shares
+        regions = [Region("object", mask, probability=shares), Region("background", ~mask, probability=rest)]
+        pairs = list(zip(regions, (little, much), strict=True))
+        enlarged = [(r, images.to_uint8(BackProjection().upscale(low, r, kernel, 2))) for r, kernel in pairs]
+        mended = seams.mend(low, compose(enlarged, 2), pairs, 2)
+        after.append(scores(images.to_floats(mended), high, 2)["psnr_y"])
+    assert after[1] > after[0] + 0.2
+
+
+def test_where_a_region_is_uncertain_its_pixels_are_replaced() -> None:
+    left = np.arange(60)[None].repeat(30, axis=0) < 30
+    probability = np.clip((40 - np.arange(60, dtype=np.float32)) / 20, 0, 1)[None].repeat(30, axis=0)
+    regions = [Region("left", left, probability=probability), Region("right", ~left, probability=1 - probability)]
+    weights = seams.border_weights(regions)[0]
+    uncertain = np.flatnonzero((probability[0] < seams.CERTAIN) & (probability[0] > 1 - seams.CERTAIN))
+    assert (weights[uncertain[0] - seams.BAND + 1 : uncertain[-1] + seams.BAND] == 1).all()
+    assert weights[0] == weights[-1] == 0
 
 
 def test_wrong_kernels_change_nothing(two_blurs) -> None:
