@@ -10,6 +10,8 @@ import numpy as np
 from mkgan_core.errors import RegionError
 from mkgan_core.importing import importing
 
+UNLIKELY = 0.05  # probability below which a pixel does not belong to a region
+
 
 @dataclass(frozen=True)
 class Region:
@@ -44,8 +46,9 @@ class Region:
 
     @property
     def box(self) -> tuple[int, int, int, int]:
-        """Bounding box (top, left, bottom, right), the far edges exclusive."""
-        rows, columns = (np.flatnonzero(self.mask.any(axis=axis)) for axis in (1, 0))
+        """Bounding box (top, left, bottom, right) of all pixels that may have its blur, the far edges exclusive."""
+        possible = self.mask if self.probability is None else self.mask | (self.probability > UNLIKELY)
+        rows, columns = (np.flatnonzero(possible.any(axis=axis)) for axis in (1, 0))
         return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
 
     @property
@@ -101,6 +104,8 @@ def feather_weights(mask: np.ndarray, scale: int, width: float) -> np.ndarray:
 def compose(parts: Sequence[tuple[Region, np.ndarray]], scale: int, feather: float = 0.0) -> np.ndarray:
     """Compose one high-resolution image, of the same type, from regions enlarged on their bounding boxes.
 
+    Uncertain regions are blended by the probability of each pixel.
+
     Args:
         parts: (region, image) pairs; each image covers its region's box, (s h, s w, 3). Blending rounds integer types.
             The regions partition the low-resolution image.
@@ -113,8 +118,9 @@ def compose(parts: Sequence[tuple[Region, np.ndarray]], scale: int, feather: flo
     """
     height, width = parts[0][0].mask.shape
     kind = parts[0][1].dtype
-    image = np.zeros((height * scale, width * scale, 3), np.float32 if feather > 0 else kind)
-    total = np.zeros((*image.shape[:2], 1), np.float32) if feather > 0 else None
+    blended = feather > 0 or any(region.probability is not None for region, _ in parts)
+    image = np.zeros((height * scale, width * scale, 3), np.float32 if blended else kind)
+    total = np.zeros((*image.shape[:2], 1), np.float32) if blended else None
     covered = np.zeros((height, width), bool)
     for region, part in parts:
         top, left, bottom, right = region.box
@@ -129,7 +135,7 @@ def compose(parts: Sequence[tuple[Region, np.ndarray]], scale: int, feather: flo
             inside = enlarge_mask(region.mask[top:bottom, left:right], scale)
             image[window][inside] = part[inside]
         else:
-            weight = feather_weights(region.mask, scale, feather)[window][..., None]
+            weight = feather_weights(region.shares, scale, feather)[window][..., None]
             image[window] += weight * part
             total[window] += weight
         covered |= region.mask

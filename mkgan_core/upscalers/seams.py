@@ -3,7 +3,7 @@
 Each region is enlarged as if the whole image had its blur. Near its border, pixels with another blur therefore distort
 the result: the wider the region's blur, the more. Here these pixels are replaced by what they would be with the
 region's blur, as predicted from the current estimate of the image. This is repeated as the estimate improves, after
-the EM algorithm for missing data (Dempster, Laird & Rubin 1977). Where a mask is uncertain, a pixel belongs to each
+the EM algorithm for missing data (Dempster, Laird & Rubin 1977). Where masks are uncertain, a pixel belongs to each
 region in part.
 """
 
@@ -26,17 +26,16 @@ from mkgan_core.upscalers.interpolation import enlarge
 if TYPE_CHECKING:
     import torch
 
-VERSION = 3  # of `mend`; part of the key of every composite that it may change
+VERSION = 2  # of `mend`; part of the key of every composite that it may change
 # Chosen on photographs of kodak24 with two blurs (notebook "Regions, second part")
 ROUNDS = 5
 FEATHER = 2.0  # std of the blend of the regions' estimates, in high-resolution pixels; with hard borders, they diverge
 BAND, FADE = 4, 4  # low-resolution pixels on either side of a border that are replaced, and then blended
-CERTAIN = 0.95  # probability from which on a pixel belongs to one region
 BYTES_PER_PIXEL = 150  # of the enlargement
 
 
 def mend(image: Image, pixels: np.ndarray, parts: Sequence[tuple[Region, Kernel]], scale: int) -> np.ndarray:
-    """Restore a composite near the borders between its regions and where these are uncertain; the rest does not change.
+    """Restore a composite near the borders between its regions; other pixels do not change.
 
     Alternates, in a few rounds, between predicting the pixels on the other side of each border with the region's own
     blur, and reducing the total variation (`Restoration`). All colours change by as much as the luma. If the
@@ -108,9 +107,7 @@ def _restored(
 
 
 def border_weights(regions: Sequence[Region]) -> np.ndarray:
-    """How much of each pixel is replaced, (H, W) in [0, 1].
-
-    It is 1 where the region is uncertain, and within `BAND` pixels of such a pixel or of another region; then it falls.
+    """How much of each pixel is replaced, (H, W) in [0, 1]: 1 within `BAND` pixels of another region, then falling.
 
     Args:
         regions: of one image.
@@ -126,6 +123,6 @@ def border_weights(regions: Sequence[Region]) -> np.ndarray:
     weights = np.zeros(regions[0].mask.shape, np.float32)
     for region in regions:
         if not region.is_whole:
-            distance = np.asarray(distance_transform_edt(region.shares > CERTAIN))
+            distance = np.asarray(distance_transform_edt(region.mask))  # to the nearest pixel of another region
             weights[region.mask] = np.clip(1 - (distance[region.mask] - BAND) / FADE, 0, 1)
     return weights

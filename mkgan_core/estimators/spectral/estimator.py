@@ -51,7 +51,10 @@ class Spectral(Estimator[S]):
             # shrink it towards the common blur with the most similar region
             nearest = min((self._compare(spectrum, other, scale) for _, other in others), key=lambda pair: pair.excess)
             found = replace(found, covariance=nearest.drawn(self.settings))
-        return self.choose(image, spectrum, found, region, scale, one_of_several=bool(others))
+        kernel = self.choose(image, spectrum, found, region, scale, one_of_several=bool(others))
+        if others:
+            return replace(kernel, model_error=max(kernel.model_error, self.settings.model_error))
+        return kernel
 
     def choose(
         self,

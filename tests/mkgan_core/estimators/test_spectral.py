@@ -207,6 +207,7 @@ def test_a_region_that_differs_clearly_keeps_its_own_blur() -> None:
     for region, kernel in zip(regions, (little, much), strict=True):
         found = Spectral(SETTINGS).estimate(low, region, 2, Context(regions=regions))
         assert kernels.kernel_psnr(found.array, kernel, 2) > 33
+        assert found.model_error > Spectral(SETTINGS).estimate(low, region, 2, Context()).model_error
 
 
 def test_regions_of_one_blur_come_closer_to_each_other() -> None:

@@ -83,6 +83,18 @@ def test_feathering_blends_across_the_border_and_keeps_the_rest() -> None:
     assert set(np.unique(hard)) == {0.0, 1.0}
 
 
+def test_uncertain_regions_are_blended_by_their_probability() -> None:
+    left = np.arange(SHAPE[1])[None].repeat(SHAPE[0], axis=0) < 15
+    chance = np.clip((20 - np.arange(SHAPE[1], dtype=np.float32)) / 10, 0, 1)[None].repeat(SHAPE[0], axis=0)
+    regions = [Region("object", left, probability=chance), Region("background", ~left, probability=1 - chance)]
+    assert [region.box for region in regions] == [(0, 0, 24, 20), (0, 11, 24, 30)]
+    pieces = []
+    for region, value in zip(regions, (255, 55), strict=True):
+        _, first, _, last = region.box
+        pieces.append((region, np.full((48, (last - first) * 2, 3), value, np.uint8)))
+    assert np.abs(compose(pieces, 2) - (55.0 + 200 * chance.repeat(2, 0).repeat(2, 1))[..., None]).max() <= 0.5
+
+
 def test_rules_absorb_specks_holes_strands_and_crumbs() -> None:
     mask = np.zeros((60, 80), bool)
     mask[10:50, 10:40] = True

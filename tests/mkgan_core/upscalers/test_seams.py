@@ -89,16 +89,6 @@ def test_uncertain_pixels_belong_to_both_regions(two_blurs) -> None:
     assert after[1] > after[0] + 0.2
 
 
-def test_where_a_region_is_uncertain_its_pixels_are_replaced() -> None:
-    left = np.arange(60)[None].repeat(30, axis=0) < 30
-    probability = np.clip((40 - np.arange(60, dtype=np.float32)) / 20, 0, 1)[None].repeat(30, axis=0)
-    regions = [Region("left", left, probability=probability), Region("right", ~left, probability=1 - probability)]
-    weights = seams.border_weights(regions)[0]
-    uncertain = np.flatnonzero((probability[0] < seams.CERTAIN) & (probability[0] > 1 - seams.CERTAIN))
-    assert (weights[uncertain[0] - seams.BAND + 1 : uncertain[-1] + seams.BAND] == 1).all()
-    assert weights[0] == weights[-1] == 0
-
-
 def test_wrong_kernels_change_nothing(two_blurs) -> None:
     """Kernels that contradict the image would make stripes of its borders."""
     _, low, _, regions = two_blurs
