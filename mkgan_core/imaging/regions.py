@@ -11,6 +11,7 @@ from mkgan_core.errors import RegionError
 from mkgan_core.importing import importing
 
 UNLIKELY = 0.05  # probability below which a pixel does not belong to a region
+STRIP_ROWS = 256  # high-resolution rows that are blended at a time
 
 
 @dataclass(frozen=True)
@@ -116,12 +117,7 @@ def compose(parts: Sequence[tuple[Region, np.ndarray]], scale: int, feather: flo
     Raises:
         RegionError: if an image does not have the size of its box, or the regions leave gaps.
     """
-    height, width = parts[0][0].mask.shape
-    kind = parts[0][1].dtype
-    blended = feather > 0 or any(region.probability is not None for region, _ in parts)
-    image = np.zeros((height * scale, width * scale, 3), np.float32 if blended else kind)
-    total = np.zeros((*image.shape[:2], 1), np.float32) if blended else None
-    covered = np.zeros((height, width), bool)
+    covered = np.zeros(parts[0][0].mask.shape, bool)
     for region, part in parts:
         top, left, bottom, right = region.box
         expected = ((bottom - top) * scale, (right - left) * scale, 3)
@@ -130,18 +126,34 @@ def compose(parts: Sequence[tuple[Region, np.ndarray]], scale: int, feather: flo
                 f"the enlargement of region '{region.name}' has shape {part.shape}, but its box needs {expected}; "
                 "fix the upscaler"
             )
-        window = np.s_[top * scale : bottom * scale, left * scale : right * scale]
-        if total is None:
-            inside = enlarge_mask(region.mask[top:bottom, left:right], scale)
-            image[window][inside] = part[inside]
-        else:
-            weight = feather_weights(region.shares, scale, feather)[window][..., None]
-            image[window] += weight * part
-            total[window] += weight
         covered |= region.mask
     if not covered.all():
         raise RegionError(f"{(~covered).sum()} pixels belong to no region; make the regions cover the image")
-    if total is None:
-        return image
-    image /= total
-    return image if np.issubdtype(kind, np.floating) else np.round(image).astype(kind)
+    if feather > 0 or any(region.probability is not None for region, _ in parts):
+        return _blended(parts, scale, feather)
+    height, width = covered.shape
+    image = np.zeros((height * scale, width * scale, 3), parts[0][1].dtype)
+    for region, part in parts:
+        top, left, bottom, right = region.box
+        inside = enlarge_mask(region.mask[top:bottom, left:right], scale)
+        image[top * scale : bottom * scale, left * scale : right * scale][inside] = part[inside]
+    return image
+
+
+def _blended(parts: Sequence[tuple[Region, np.ndarray]], scale: int, feather: float) -> np.ndarray:
+    """The mean of the regions' enlargements, weighted by `feather_weights`; in strips, to save memory."""
+    weights = [feather_weights(region.shares, scale, feather) for region, _ in parts]
+    image = np.empty((*weights[0].shape, 3), parts[0][1].dtype)
+    for first in range(0, len(image), STRIP_ROWS):
+        strip = image[first : first + STRIP_ROWS]
+        mean, total = np.zeros(strip.shape, np.float32), np.zeros((*strip.shape[:2], 1), np.float32)
+        for (region, part), weight in zip(parts, weights, strict=True):
+            top, left, bottom, right = (edge * scale for edge in region.box)
+            above, below = max(top, first), min(bottom, first + len(strip))
+            if above < below:
+                place, share = np.s_[above - first : below - first, left:right], weight[above:below, left:right, None]
+                mean[place] += share * part[above - top : below - top]
+                total[place] += share
+        mean /= total
+        strip[:] = mean if np.issubdtype(image.dtype, np.floating) else np.round(mean)
+    return image

@@ -83,7 +83,9 @@ def test_feathering_blends_across_the_border_and_keeps_the_rest() -> None:
     assert set(np.unique(hard)) == {0.0, 1.0}
 
 
-def test_uncertain_regions_are_blended_by_their_probability() -> None:
+@pytest.mark.parametrize("strip", [7, 100])
+def test_uncertain_regions_are_blended_by_their_probability(monkeypatch: pytest.MonkeyPatch, strip: int) -> None:
+    monkeypatch.setattr("mkgan_core.imaging.regions.STRIP_ROWS", strip)
     left = np.arange(SHAPE[1])[None].repeat(SHAPE[0], axis=0) < 15
     chance = np.clip((20 - np.arange(SHAPE[1], dtype=np.float32)) / 10, 0, 1)[None].repeat(SHAPE[0], axis=0)
     regions = [Region("object", left, probability=chance), Region("background", ~left, probability=1 - chance)]
