@@ -131,8 +131,7 @@ def compose(parts: Sequence[tuple[Region, np.ndarray]], scale: int, feather: flo
         raise RegionError(f"{(~covered).sum()} pixels belong to no region; make the regions cover the image")
     if feather > 0 or any(region.probability is not None for region, _ in parts):
         return _blended(parts, scale, feather)
-    height, width = covered.shape
-    image = np.zeros((height * scale, width * scale, 3), parts[0][1].dtype)
+    image = np.zeros((*enlarge_mask(covered, scale).shape, 3), parts[0][1].dtype)
     for region, part in parts:
         top, left, bottom, right = region.box
         inside = enlarge_mask(region.mask[top:bottom, left:right], scale)
