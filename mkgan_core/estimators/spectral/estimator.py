@@ -53,7 +53,7 @@ class Spectral(Estimator[S]):
             found = replace(found, covariance=nearest.drawn(self.settings))
         kernel = self.choose(image, spectrum, found, region, scale, one_of_several=bool(others))
         if others:
-            return replace(kernel, model_error=max(kernel.model_error, self.settings.model_error))
+            return replace(kernel, model_error=max(kernel.model_error, self.settings.region_model_error))
         return kernel
 
     def choose(

@@ -51,8 +51,8 @@ class SpectralSettings:
     """Increase of the excess misfit that raises the odds of the own blur by a factor of e (method.md §6)."""
     merge_below: float = 3.0
     """Two regions are merged if the excess misfit of one blur for both is below this."""
-    model_error: float = 1.5
-    """Of the kernels of several regions (`Kernel.model_error`), which fewer windows determine. With 1.5, 25 photographs
+    region_model_error: float = 1.5
+    """`Kernel.model_error` of one of several regions, which fewer windows determine. With 1.5, 25 photographs
     of kodak24 and bsds20 with two blurs gain 0.65 dB over one kernel; with 1 they gain 0.57, and with 2 0.64."""
 
 

@@ -97,9 +97,9 @@ class Evidence:
         ratio, weights = self._ratio[near], self._weights[near]
         evidence = np.clip(((ratio - outside) ** 2 - (ratio - inside) ** 2) / (2 * variance), -most, most)
         right = WRONG + (1 - 2 * WRONG) / (1 + np.exp((outer - depth)[near] / UNCERTAIN))
-        odds = weights / (weights + POOR) * evidence + np.log(right / (1 - right))
+        log_odds = weights / (weights + POOR) * evidence + np.log(right / (1 - right))
         moved, probability = mask.copy(), certain.copy()
-        moved[near], probability[near] = odds > 0, 1 / (1 + np.exp(-odds / SHARED))
+        moved[near], probability[near] = log_odds > 0, 1 / (1 + np.exp(-log_odds / SHARED))
         moved = remove_small_holes(remove_small_objects(moved, max_size=SPECK - 1), max_size=SPECK - 1)
         return (mask, certain) if moved.all() or not moved.any() else (moved, probability)
 
