@@ -23,7 +23,10 @@ def frequencies(scale: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def response(kernel: np.ndarray, rows: np.ndarray, columns: np.ndarray, scale: int) -> np.ndarray:
-    """Fourier transform of a kernel (K, K) about the convention's centre, complex, at frequencies of any shape."""
+    """Fourier transform of a kernel (K, K) about the convention's centre, complex.
+
+    ``rows`` and ``columns`` are frequencies of any shape. For a grid, (H, 1) and (1, W) take far less time than (H, W).
+    """
     offsets = np.arange(len(kernel)) - kernels.target_centre(len(kernel), scale)
     down, along = (np.exp(-2j * np.pi * part[..., None] * offsets) for part in (rows, columns))
     return np.einsum("...r,rc,...c->...", down, kernel, along, optimize=True)

@@ -71,7 +71,7 @@ def corrections(
             matrix, right = matrix + also, right + towards + also @ weights
         # the weights are normal with deviation 1, and those that would move the centre are 0
         weights = allowed @ np.linalg.solve(allowed @ matrix @ allowed + np.eye(len(changes)), allowed @ right)
-        found = _centred(np.maximum(kernel + np.tensordot(weights, changes, 1), 0), scale)
+        found = kernels.balanced(np.maximum(kernel + np.tensordot(weights, changes, 1), 0), scale)
         yield found
         restoration = Restoration(found, scale, low, NOISE)
         high = restoration.with_data(expected)
@@ -86,17 +86,6 @@ def tapered(mask: np.ndarray) -> np.ndarray:
         return mask
     distance = np.asarray(distance_transform_edt(mask))
     return (1 - np.cos(np.pi * np.clip((distance - INSET) / TAPER, 0, 1))) / 2
-
-
-def _centred(kernel: np.ndarray, scale: int) -> np.ndarray:
-    """Move the centre back where the convention wants it, after negative entries were set to 0; sum 1.
-
-    Multiplies the entries by a linear function, because an interpolation would blur the kernel.
-    """
-    centre = kernels.centre_of_mass(kernel)
-    away = np.moveaxis(np.indices(kernel.shape), 0, -1) - centre
-    slope = np.linalg.solve(kernels.covariance(kernel), kernels.target_centre(len(kernel), scale) - centre)
-    return kernels.normalise(np.maximum(kernel * (1 + away @ slope), 0))
 
 
 def _allowed(changes: np.ndarray) -> np.ndarray:

@@ -95,6 +95,21 @@ def centre(kernel: np.ndarray, scale: int) -> np.ndarray:
     return normalise(shift(kernel, offset, order=3, mode="constant"))
 
 
+def balanced(kernel: np.ndarray, scale: int) -> np.ndarray:
+    """Bring a kernel's centre of mass to where the convention wants it without moving its shape; sum 1.
+
+    Multiplies the entries by a linear function, so unlike `centre` it does not blur the kernel.
+
+    Args:
+        kernel: (K, K), not negative.
+        scale: 2 or 4.
+    """
+    middle = centre_of_mass(kernel)
+    away = np.moveaxis(np.indices(kernel.shape), 0, -1) - middle
+    slope = np.linalg.solve(covariance(kernel), target_centre(len(kernel), scale) - middle)
+    return normalise(np.maximum(kernel * (1 + away @ slope), 0))
+
+
 def convention(kernel: np.ndarray, scale: int) -> str | None:
     """The convention of method.md §1 that a kernel's centre of mass follows, None for none of them (or an even size).
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mkgan_core.estimators.camera_shake.fourier import backward, forward
 from mkgan_core.imaging.aliases import response
 
 NOISE = 0.01  # noise-to-signal ratio of the Wiener filter
@@ -28,13 +29,13 @@ def relative_sparsity(plane: np.ndarray, kernel: np.ndarray, scale: int) -> floa
         it cannot decide, for example because the kernel is symmetric.
     """
     down, along = (np.hanning(side) ** 0.25 for side in plane.shape)
-    image = np.fft.fft2((plane - plane.mean()) * np.outer(down, along))
-    f = [np.fft.fftfreq(side) / scale for side in plane.shape]
-    rows, columns = np.meshgrid(f[0], f[1], indexing="ij")
-    blur = response(kernel, rows, columns, scale).conj()  # degrading is a correlation
+    image = forward((plane - plane.mean()) * np.outer(down, along))
+    rows, columns = np.fft.fftfreq(plane.shape[0]), np.fft.rfftfreq(plane.shape[1])
+    # degrading is a correlation
+    blur = response(kernel, rows[:, None] / scale, columns[None] / scale, scale).conj()
 
     def sparsity(blur: np.ndarray) -> float:
-        sharp = np.real(np.fft.ifft2(image * blur.conj() / (np.abs(blur) ** 2 + NOISE)))[EDGE:-EDGE, EDGE:-EDGE]
+        sharp = backward(image * blur.conj() / (np.abs(blur) ** 2 + NOISE), plane.shape)[EDGE:-EDGE, EDGE:-EDGE]
         steps = (np.diff(sharp, axis=axis) for axis in (0, 1))
         return float(np.mean([np.sqrt(np.abs(step)).mean() ** 2 / np.sqrt((step**2).mean()) for step in steps]))
 

@@ -28,7 +28,7 @@ class CameraShake(Estimator[CameraShakeSettings]):
     """Estimator `camera-shake`, for blurs that are not Gaussian. It needs edges; texture alone misleads it."""
 
     settings_class = CameraShakeSettings
-    version = 5
+    version = 6
     min_side = 96
 
     @override
@@ -44,8 +44,8 @@ class CameraShake(Estimator[CameraShakeSettings]):
     def search(self, image: Image, region: Region, scale: int) -> tuple[np.ndarray, bool]:
         """Estimate the kernel from the edges, and whether they tell it from the same kernel rotated by 180°.
 
-        Of the kernels that different starts lead to, it takes the one whose direction is clearest. `correct` can
-        improve it afterwards.
+        Of the kernels that different starts lead to, each centred in several ways (`centring`), it takes the one whose
+        direction is clearest. `correct` can improve it afterwards.
 
         Args:
             image: (H, W, 3) in [0, 1], low resolution.
@@ -62,6 +62,7 @@ class CameraShake(Estimator[CameraShakeSettings]):
         """
         with importing:
             from mkgan_core.estimators.camera_shake import coarse, refinement
+            from mkgan_core.estimators.camera_shake.centring import centred
             from mkgan_core.estimators.camera_shake.direction import relative_sparsity
 
         settings = self.settings
@@ -83,10 +84,11 @@ class CameraShake(Estimator[CameraShakeSettings]):
             low = coarse.estimate(plane[window], inside[window], jumps, settings)
             fine = kernels.resize_support(coarse.resized(low, scale * len(low) + 1), size)
             found = refinement.refine(plane[refined], inside[refined], fine, scale, settings)
-            kernel = kernels.centre(found, scale)
-            candidates.append((relative_sparsity(plane[judged], kernel, scale), kernel))
-            if kernels.is_gaussian(kernel):  # then all starts find a Gaussian, which `spectral` estimates better
-                break
+            for exponent in settings.exponents:
+                kernel = centred(found, exponent, scale)
+                candidates.append((relative_sparsity(plane[judged], kernel, scale), kernel))
+            if kernels.is_gaussian(kernels.centre(found, scale)):
+                break  # all starts find a Gaussian, which `spectral` estimates better
         least, best = min(candidates, key=lambda candidate: candidate[0])
         return best, least <= settings.decisive
 

@@ -46,7 +46,7 @@ class Auto(Spectral[AutoSettings]):
     """
 
     settings_class = AutoSettings
-    version = 25  # rises with that of `CameraShake`, whose kernels it gives
+    version = 26  # rises with that of `CameraShake`, whose kernels it gives
 
     @override
     def choose(

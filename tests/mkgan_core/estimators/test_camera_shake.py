@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 from scipy.optimize import nnls
 
+from mkgan_core.datasets.kernel_laws import random_motion_kernel
 from mkgan_core.errors import KernelError
 from mkgan_core.estimators.base import Context
 from mkgan_core.estimators.camera_shake import coarse, direction, equations, refinement
+from mkgan_core.estimators.camera_shake.centring import centred
 from mkgan_core.estimators.camera_shake.estimator import CameraShake
 from mkgan_core.estimators.camera_shake.latent import LatentImage
 from mkgan_core.estimators.camera_shake.settings import CameraShakeSettings
@@ -131,16 +135,17 @@ def test_the_candidate_whose_direction_is_clearest_wins(monkeypatch: pytest.Monk
     seen: list[tuple[float, np.ndarray]] = []
 
     def drawn(_plane: np.ndarray, kernel: np.ndarray, _scale: int) -> float:
-        seen.append(([0.98, 0.9, 0.95][len(seen)], kernel))
+        seen.append(([0.98, 0.97, 0.93, 0.9, 0.95, 0.94][len(seen)], kernel))
         return seen[-1][0]
 
     monkeypatch.setattr(direction, "relative_sparsity", drawn)
     starts = ((160, 2e-3), (160, 8e-3), (100, 8e-3), (900, 8e-3))  # the last is the second, as the image is smaller
-    found, decided = CameraShake(CameraShakeSettings(starts=starts)).search(rounded(low), whole(low.shape[:2]), 2)
+    settings = CameraShakeSettings(starts=starts, exponents=(0.9, 0.6))
+    found, decided = CameraShake(settings).search(rounded(low), whole(low.shape[:2]), 2)
     assert decided
-    assert len(seen) == 3
-    assert found is seen[1][1]
-    assert not np.array_equal(seen[0][1], found)
+    assert len(seen) == 3 * 2
+    assert found is seen[3][1]
+    assert not any(np.array_equal(kernel, found) for _, kernel in (seen[1], seen[2]))
 
 
 def test_the_correction_uses_what_else_is_known() -> None:
@@ -170,6 +175,24 @@ def test_a_kernel_is_moved_by_whole_pixels_and_cleaned() -> None:
     moved = coarse.middled(coarse.cleaned(kernel, 0.05, 0.1))
     assert np.array_equal(moved > 0, np.pad(np.ones((3, 3), bool), 3))
     assert moved.sum() == pytest.approx(1)
+
+
+def test_the_centre_of_an_exaggerated_kernel_is_nearer_the_true_one() -> None:
+    true = kernels.centre(gaussian_filter(np.pad(hook(), 4), 0.7), 2)
+    exaggerated = np.maximum(true, 0) ** 1.3
+    at_mass, at_shape = (centred(exaggerated, exponent, 2) for exponent in (1, 1 / 1.3))
+    assert np.square(at_shape - true).sum() < 0.7 * np.square(at_mass - true).sum()
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.3, 1), st.sampled_from([2, 4]))
+def test_a_centred_kernel_follows_the_convention(seed: int, exponent: float, scale: int) -> None:
+    rng = np.random.default_rng(seed)
+    drawn = np.pad(random_motion_kernel(rng, 2), 7)
+    found = centred(np.maximum(drawn, 0) * rng.uniform(0.5, 1, drawn.shape), exponent, scale)
+    assert kernels.fault(found, scale) is None
+    assert found.min() >= 0
+    assert found.sum() == pytest.approx(1)
+    assert np.allclose(kernels.centre_of_mass(found), kernels.target_centre(27, scale), atol=0.05)
 
 
 def test_edges_tell_a_kernel_from_its_mirror_image() -> None:

@@ -65,6 +65,19 @@ def test_centring_ignores_where_the_kernel_was() -> None:
     assert kernels.kernel_psnr(moved, reference, 2) > 45
 
 
+@pytest.mark.parametrize("scale", [2, 4])
+def test_balancing_a_kernel_does_not_move_its_shape(scale: int) -> None:
+    true = np.zeros((21, 21))
+    middle = np.arange(21) - kernels.target_centre(21, scale)
+    true[np.ix_(abs(middle) < 5, abs(middle) < 4)] = 1
+    true = kernels.normalise(true)
+    away = np.indices(true.shape) - kernels.target_centre(21, scale)
+    tilted = kernels.normalise(true * (1 + 0.05 * away[0] - 0.03 * away[1]).clip(0))
+    found = kernels.balanced(tilted, scale)
+    assert np.allclose(kernels.centre_of_mass(found), kernels.target_centre(21, scale), atol=1e-3)
+    assert np.abs(found - true).max() < 0.1 * np.abs(kernels.centre(tilted, scale) - true).max()
+
+
 def test_kernel_psnr_by_hand() -> None:
     truth = kernels.gaussian(np.diag([2.0, 2.0]), 13, 2)
     estimate = kernels.gaussian(np.diag([2.2, 1.9]), 13, 2)
