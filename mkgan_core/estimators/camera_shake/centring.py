@@ -11,10 +11,10 @@ from mkgan_core.imaging import kernels
 def centred(kernel: np.ndarray, exponent: float, scale: int) -> np.ndarray:
     """Centre a kernel on its shape more than on its brightest entries, and raise the faint ones in proportion.
 
-    An image does not show where its kernel lies: a kernel that is moved restores the same image, moved. So its centre
-    is only as good as the shares of bright and faint entries. If the faint end of a long kernel is too faint, the centre
-    of mass is too near the bright end. The power moves it back; then the entries are multiplied by a linear function,
-    so that the kernel's own centre of mass is there too (`kernels.balanced`).
+    An image does not show where its kernel lies: a kernel that is moved restores the same image, moved. So its
+    centre is only as good as the shares of bright and faint entries. If the faint end of a long kernel is too faint,
+    the centre of mass is too near the bright end. The power moves it back; then the entries are multiplied by a
+    linear function, so that the kernel's own centre of mass is there too (`kernels.balanced`).
 
     Args:
         kernel: (K, K), not negative.

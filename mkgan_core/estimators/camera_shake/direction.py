@@ -2,16 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from mkgan_core.estimators.camera_shake.fourier import backward, forward
 from mkgan_core.imaging.aliases import response
 
 NOISE = 0.01  # noise-to-signal ratio of the Wiener filter
+RELATIVE = 4  # power of the relative sparsity in the score (notebook, "Camera shake: several starts")
 EDGE = 24  # width of the border that is left out, in pixels, because the taper changes it
 
 
-def relative_sparsity(plane: np.ndarray, kernel: np.ndarray, scale: int) -> float:
+@dataclass(frozen=True)
+class Sparsity:
+    """How sparse an image's gradients are after sharpening with a kernel; small if they are sparse.
+
+    Attributes:
+        own: with the kernel itself.
+        rotated: with the kernel rotated by 180 degrees.
+    """
+
+    own: float
+    rotated: float
+
+    @property
+    def relative(self) -> float:
+        """Below 1 if the image supports the kernel's direction; about 1 if it cannot decide (symmetric kernels)."""
+        return self.own / self.rotated
+
+    @property
+    def score(self) -> float:
+        """For the choice among kernels; the smaller, the better. The relative sparsity counts most."""
+        return self.relative**RELATIVE * self.own
+
+
+def sparsity(plane: np.ndarray, kernel: np.ndarray, scale: int) -> Sparsity:
     """Compare the gradients of an image sharpened with a kernel and with the rotated kernel.
 
     The image is sharpened by a Wiener filter on the low-resolution grid. The measure is (mean of √|g|)² of the
@@ -23,10 +49,6 @@ def relative_sparsity(plane: np.ndarray, kernel: np.ndarray, scale: int) -> floa
         plane: (H, W) luma, at least 64 pixels along each side.
         kernel: (K, K) by the convention.
         scale: 2 or 4.
-
-    Returns:
-        The kernel's measure over that of the rotated kernel: below 1 if the image supports the kernel, and about 1 if
-        it cannot decide, for example because the kernel is symmetric.
     """
     down, along = (np.hanning(side) ** 0.25 for side in plane.shape)
     image = forward((plane - plane.mean()) * np.outer(down, along))
@@ -34,9 +56,9 @@ def relative_sparsity(plane: np.ndarray, kernel: np.ndarray, scale: int) -> floa
     # degrading is a correlation
     blur = response(kernel, rows[:, None] / scale, columns[None] / scale, scale).conj()
 
-    def sparsity(blur: np.ndarray) -> float:
+    def after(blur: np.ndarray) -> float:
         sharp = backward(image * blur.conj() / (np.abs(blur) ** 2 + NOISE), plane.shape)[EDGE:-EDGE, EDGE:-EDGE]
         steps = (np.diff(sharp, axis=axis) for axis in (0, 1))
         return float(np.mean([np.sqrt(np.abs(step)).mean() ** 2 / np.sqrt((step**2).mean()) for step in steps]))
 
-    return sparsity(blur) / sparsity(blur.conj())
+    return Sparsity(after(blur), after(blur.conj()))

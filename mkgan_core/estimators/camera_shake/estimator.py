@@ -44,8 +44,8 @@ class CameraShake(Estimator[CameraShakeSettings]):
     def search(self, image: Image, region: Region, scale: int) -> tuple[np.ndarray, bool]:
         """Estimate the kernel from the edges, and whether they tell it from the same kernel rotated by 180°.
 
-        Of the kernels that different starts lead to, each centred in several ways (`centring`), it takes the one whose
-        direction is clearest. `correct` can improve it afterwards.
+        Of the kernels that different starts lead to, each centred in two ways (`centring`), it takes the one with the
+        best score (`direction.Sparsity`). `correct` can improve it afterwards.
 
         Args:
             image: (H, W, 3) in [0, 1], low resolution.
@@ -63,7 +63,7 @@ class CameraShake(Estimator[CameraShakeSettings]):
         with importing:
             from mkgan_core.estimators.camera_shake import coarse, refinement
             from mkgan_core.estimators.camera_shake.centring import centred
-            from mkgan_core.estimators.camera_shake.direction import relative_sparsity
+            from mkgan_core.estimators.camera_shake.direction import sparsity
 
         settings = self.settings
         top, left, bottom, right = Region(region.name, region.sure).box
@@ -86,11 +86,11 @@ class CameraShake(Estimator[CameraShakeSettings]):
             found = refinement.refine(plane[refined], inside[refined], fine, scale, settings)
             for exponent in settings.exponents:
                 kernel = centred(found, exponent, scale)
-                candidates.append((relative_sparsity(plane[judged], kernel, scale), kernel))
+                candidates.append((sparsity(plane[judged], kernel, scale), kernel))
             if kernels.is_gaussian(kernels.centre(found, scale)):
                 break  # all starts find a Gaussian, which `spectral` estimates better
-        least, best = min(candidates, key=lambda candidate: candidate[0])
-        return best, least <= settings.decisive
+        best, kernel = min(candidates, key=lambda candidate: candidate[0].score)
+        return kernel, best.relative <= settings.decisive
 
     def correct(
         self, image: Image, region: Region, kernel: np.ndarray, scale: int, other: Evidence | None = None

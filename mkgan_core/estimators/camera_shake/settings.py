@@ -18,10 +18,10 @@ class CameraShakeSettings:
     starts: tuple[tuple[int, float], ...] = ((1024, 2e-3), (1024, 4e-3), (1024, 8e-3), (400, 4e-3))
     """For each candidate kernel, the side of the window with the most structure, which is used if the image is larger;
     and the initial penalty at each level for a pixel whose gradient is not zero, relative to squared errors on [0, 1].
-    The best candidate is the one with the smallest relative sparsity (`direction`)."""
-    exponents: tuple[float, ...] = (0.9, 0.8, 0.7, 0.6)
-    """Each start's kernel is centred with each of these exponents (`centring`), which gives as many candidates. They are
-    all below 1 because the estimates exaggerate bright entries."""
+    The candidate with the best score is used (`direction.Sparsity`)."""
+    exponents: tuple[float, ...] = (0.8, 0.6)
+    """Each start's kernel is centred with each of these exponents (`centring`), which gives as many candidates. They
+    are below 1 because the estimates exaggerate bright entries."""
     fading: float = 1.1
     """Factor by which the penalty is divided after each round."""
     ridge: float = 2.0

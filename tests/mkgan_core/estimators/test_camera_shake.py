@@ -134,11 +134,11 @@ def test_the_candidate_whose_direction_is_clearest_wins(monkeypatch: pytest.Monk
     low = degrade(shapes(320, 3), hook(), 2)
     seen: list[tuple[float, np.ndarray]] = []
 
-    def drawn(_plane: np.ndarray, kernel: np.ndarray, _scale: int) -> float:
+    def drawn(_plane: np.ndarray, kernel: np.ndarray, _scale: int) -> direction.Sparsity:
         seen.append(([0.98, 0.97, 0.93, 0.9, 0.95, 0.94][len(seen)], kernel))
-        return seen[-1][0]
+        return direction.Sparsity(0.3, 0.3 / seen[-1][0])
 
-    monkeypatch.setattr(direction, "relative_sparsity", drawn)
+    monkeypatch.setattr(direction, "sparsity", drawn)
     starts = ((160, 2e-3), (160, 8e-3), (100, 8e-3), (900, 8e-3))  # the last is the second, as the image is smaller
     settings = CameraShakeSettings(starts=starts, exponents=(0.9, 0.6))
     found, decided = CameraShake(settings).search(rounded(low), whole(low.shape[:2]), 2)
@@ -198,11 +198,12 @@ def test_a_centred_kernel_follows_the_convention(seed: int, exponent: float, sca
 def test_edges_tell_a_kernel_from_its_mirror_image() -> None:
     low = degrade(shapes(480, 5), hook(), 2)[..., 0]
     turned = kernels.centre(hook()[::-1, ::-1], 2)
-    sparser = direction.relative_sparsity(low, hook(), 2)
-    assert sparser < 0.97
-    assert direction.relative_sparsity(low, turned, 2) > 1 / 0.97
+    upright = direction.sparsity(low, hook(), 2)
+    assert upright.relative < 0.97
+    assert direction.sparsity(low, turned, 2).relative > 1 / 0.97
+    assert upright.score < direction.sparsity(low, turned, 2).score
     symmetric = kernels.gaussian(np.diag([4.0, 2.0]), 19, 2)
-    assert direction.relative_sparsity(low, symmetric, 2) == pytest.approx(1, abs=1e-3)
+    assert direction.sparsity(low, symmetric, 2).relative == pytest.approx(1, abs=1e-3)
 
 
 def test_a_kernel_that_the_edges_do_not_speak_for_is_refused() -> None:
