@@ -32,6 +32,6 @@ def centred(kernel: np.ndarray, exponent: float, scale: int) -> np.ndarray:
         >>> [round(float(centred(estimate, exponent, 2)[:, 11:].sum()), 2) for exponent in (1, 0.8, 0.5)]
         [0.64, 0.62, 0.58]
     """
-    kernel = kernels.normalise(kernel)
+    kernel = np.maximum(kernels.centre(kernel, scale), 0)  # the shift also smooths single bright pixels
     offset = kernels.target_centre(len(kernel), scale) - kernels.centre_of_mass(kernel**exponent)
     return kernels.balanced(np.maximum(shift(kernel, offset, order=3), 0), scale)
