@@ -17,7 +17,7 @@ def centred(kernel: np.ndarray, exponent: float, scale: int) -> np.ndarray:
     linear function, so that the kernel's own centre of mass is there too (`kernels.balanced`).
 
     Args:
-        kernel: (K, K), not negative.
+        kernel: (K, K); negative entries count as 0.
         exponent: power of the entries whose centre of mass is the centre; below 1, the faint ones count more.
         scale: 2 or 4.
 
@@ -32,6 +32,6 @@ def centred(kernel: np.ndarray, exponent: float, scale: int) -> np.ndarray:
         >>> [round(float(centred(estimate, exponent, 2)[:, 11:].sum()), 2) for exponent in (1, 0.8, 0.5)]
         [0.64, 0.62, 0.58]
     """
-    kernel = np.maximum(kernels.centre(kernel, scale), 0)  # the shift also smooths single bright pixels
+    kernel = np.maximum(kernel, 0)
     offset = kernels.target_centre(len(kernel), scale) - kernels.centre_of_mass(kernel**exponent)
     return kernels.balanced(np.maximum(shift(kernel, offset, order=3), 0), scale)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from typing_extensions import override
@@ -24,6 +24,21 @@ if TYPE_CHECKING:
 SEARCHING = 0.7  # the search's approximate share of the work, for the progress bar
 
 
+class Found(NamedTuple):
+    """What `CameraShake.search` finds.
+
+    Attributes:
+        kernel: (K, K) by the convention, centred on its shape (`centring`).
+        plain: the same kernel, centred by mass and otherwise as the edges show it.
+        decided: whether its direction is known; False if sharpening with the rotated kernel makes the gradients almost
+            as sparse.
+    """
+
+    kernel: np.ndarray
+    plain: np.ndarray
+    decided: bool
+
+
 class CameraShake(Estimator[CameraShakeSettings]):
     """Estimator `camera-shake`, for blurs that are not Gaussian. It needs edges; texture alone misleads it."""
 
@@ -33,15 +48,15 @@ class CameraShake(Estimator[CameraShakeSettings]):
 
     @override
     def estimate(self, image: Image, region: Region, scale: int, context: Context) -> Kernel:
-        kernel, decided = self.search(image, region, scale)
-        if not decided:
+        found = self.search(image, region, scale)
+        if not found.decided:
             raise KernelError(
                 f"the edges of {region.subject} do not tell the estimated kernel from its mirror image",
                 "use auto or spectral",
             )
-        return Kernel(self.correct(image, region, kernel, scale), model_error=self.settings.model_error)
+        return Kernel(self.correct(image, region, found.kernel, scale), model_error=self.settings.model_error)
 
-    def search(self, image: Image, region: Region, scale: int) -> tuple[np.ndarray, bool]:
+    def search(self, image: Image, region: Region, scale: int) -> Found:
         """Estimate the kernel from the edges, and whether they tell it from the same kernel rotated by 180°.
 
         Of the kernels that different starts lead to, each centred in two ways (`centring`), it takes the one with the
@@ -51,10 +66,6 @@ class CameraShake(Estimator[CameraShakeSettings]):
             image: (H, W, 3) in [0, 1], low resolution.
             region: the region whose blur is estimated.
             scale: 2 or 4.
-
-        Returns:
-            The kernel, (K, K) by the convention, and whether its direction is known: False if sharpening with the
-            rotated kernel makes the gradients almost as sparse.
 
         Raises:
             KernelError: if the region is too small, or has no edges.
@@ -83,14 +94,14 @@ class CameraShake(Estimator[CameraShakeSettings]):
             window = _window(plane, inside, side)
             low = coarse.estimate(plane[window], inside[window], jumps, settings)
             fine = kernels.resize_support(coarse.resized(low, scale * len(low) + 1), size)
-            found = refinement.refine(plane[refined], inside[refined], fine, scale, settings)
+            plain = kernels.centre(refinement.refine(plane[refined], inside[refined], fine, scale, settings), scale)
             for exponent in settings.exponents:
-                kernel = centred(found, exponent, scale)
-                candidates.append((sparsity(plane[judged], kernel, scale), kernel))
-            if kernels.is_gaussian(kernels.centre(found, scale)):
-                break  # all starts find a Gaussian, which `spectral` estimates better
-        best, kernel = min(candidates, key=lambda candidate: candidate[0].score)
-        return kernel, best.relative <= settings.decisive
+                kernel = centred(plain, exponent, scale)
+                candidates.append((sparsity(plane[judged], kernel, scale), kernel, plain))
+            if kernels.is_gaussian(plain):  # then all starts find a Gaussian, which `spectral` estimates better
+                break
+        best, kernel, plain = min(candidates, key=lambda candidate: candidate[0].score)
+        return Found(kernel, plain, best.relative <= settings.decisive)
 
     def correct(
         self, image: Image, region: Region, kernel: np.ndarray, scale: int, other: Evidence | None = None

@@ -10,7 +10,7 @@ import numpy as np
 from typing_extensions import override
 
 from mkgan_core.errors import KernelError
-from mkgan_core.estimators.camera_shake.estimator import CameraShake
+from mkgan_core.estimators.camera_shake.estimator import CameraShake, Found
 from mkgan_core.estimators.spectral.estimator import Spectral, blur_of
 from mkgan_core.estimators.spectral.settings import AutoSettings
 from mkgan_core.imaging import kernels, reductions
@@ -46,7 +46,7 @@ class Auto(Spectral[AutoSettings]):
     """
 
     settings_class = AutoSettings
-    version = 26  # rises with that of `CameraShake`, whose kernels it gives
+    version = 27  # rises with that of `CameraShake`, whose kernels it gives
 
     @override
     def choose(
@@ -75,12 +75,12 @@ class Auto(Spectral[AutoSettings]):
         wrong = testable and excess_growth(image, blur_of(fit, scale), mean, scale) > settings.most_growth
         if scale == 2 and (wrong or least >= settings.shake_from):
             shaken = _shaken(image, region, scale)
-            # judged before the correction, which uses the spectrum
-            if shaken is not None and explanation.misfit(shaken) <= settings.shake_share * least:
+            # judged as the edges show it: the correction uses the spectrum, and the other centre changes entries
+            if shaken is not None and explanation.misfit(shaken.plain) <= settings.shake_share * least:
                 evidence = partial(explanation.equations, weight=settings.shake_spectrum)
                 estimator = CameraShake()
                 return Kernel(
-                    estimator.correct(image, region, shaken, scale, evidence),
+                    estimator.correct(image, region, shaken.kernel, scale, evidence),
                     why="the blur has a shape of its own, as when the camera moved",
                     model_error=estimator.settings.model_error,
                 )
@@ -94,10 +94,10 @@ class Auto(Spectral[AutoSettings]):
         return found
 
 
-def _shaken(image: Image, region: Region, scale: int) -> np.ndarray | None:
+def _shaken(image: Image, region: Region, scale: int) -> Found | None:
     """A kernel of any shape; None if there is none, if its direction is not known, or if a Gaussian would do."""
     try:
-        found, decided = CameraShake().search(image, region, scale)
+        found = CameraShake().search(image, region, scale)
     except KernelError:
         return None
-    return found if decided and not kernels.is_gaussian(found) else None
+    return found if found.decided and not kernels.is_gaussian(found.plain) else None

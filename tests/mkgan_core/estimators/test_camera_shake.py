@@ -141,11 +141,12 @@ def test_the_candidate_whose_direction_is_clearest_wins(monkeypatch: pytest.Monk
     monkeypatch.setattr(direction, "sparsity", drawn)
     starts = ((160, 2e-3), (160, 8e-3), (100, 8e-3), (900, 8e-3))  # the last is the second, as the image is smaller
     settings = CameraShakeSettings(starts=starts, exponents=(0.9, 0.6))
-    found, decided = CameraShake(settings).search(rounded(low), whole(low.shape[:2]), 2)
-    assert decided
+    found = CameraShake(settings).search(rounded(low), whole(low.shape[:2]), 2)
+    assert found.decided
     assert len(seen) == 3 * 2
-    assert found is seen[3][1]
-    assert not any(np.array_equal(kernel, found) for _, kernel in (seen[1], seen[2]))
+    assert found.kernel is seen[3][1]
+    assert np.array_equal(centred(found.plain, 0.6, 2), found.kernel)
+    assert not any(np.array_equal(kernel, found.kernel) for _, kernel in (seen[1], seen[2]))
 
 
 def test_the_correction_uses_what_else_is_known() -> None:
