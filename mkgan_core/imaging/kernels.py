@@ -106,7 +106,8 @@ def balanced(kernel: np.ndarray, scale: int) -> np.ndarray:
     """
     middle = centre_of_mass(kernel)
     away = np.moveaxis(np.indices(kernel.shape), 0, -1) - middle
-    slope = np.linalg.solve(covariance(kernel), target_centre(len(kernel), scale) - middle)
+    spread = covariance(kernel) + 1e-9 * np.eye(2)  # a single pixel has no extent
+    slope = np.linalg.solve(spread, target_centre(len(kernel), scale) - middle)
     return normalise(np.maximum(kernel * (1 + away @ slope), 0))
 
 

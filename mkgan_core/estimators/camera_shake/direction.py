@@ -1,4 +1,4 @@
-"""Distinguishes a kernel from the same kernel rotated by 180°, which the power spectrum cannot do."""
+"""How well an image supports a kernel, and whether in this direction, which the power spectrum does not show."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mkgan_core.estimators.camera_shake.fourier import backward, forward
 from mkgan_core.imaging.aliases import response
 
 NOISE = 0.01  # noise-to-signal ratio of the Wiener filter
-RELATIVE = 4  # power of the relative sparsity in the score (notebook, "Camera shake: several starts")
+RELATIVE = 4  # power of the relative sparsity in the score (notebook, "Camera shake: where the centre is")
 EDGE = 24  # width of the border that is left out, in pixels, because the taper changes it
 
 

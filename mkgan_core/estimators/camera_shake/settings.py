@@ -16,7 +16,7 @@ class CameraShakeSettings:
     rounds: int = 5
     """Number of updates of latent image and kernel at each level."""
     starts: tuple[tuple[int, float], ...] = ((1024, 2e-3), (1024, 4e-3), (1024, 8e-3), (400, 4e-3))
-    """For each candidate kernel, the side of the window with the most structure, which is used if the image is larger;
+    """For each start, the side of the window with the most structure, which is used if the image is larger;
     and the initial penalty at each level for a pixel whose gradient is not zero, relative to squared errors on [0, 1].
     The candidate with the best score is used (`direction.Sparsity`)."""
     exponents: tuple[float, ...] = (0.8, 0.6)

@@ -79,6 +79,12 @@ def test_balancing_a_kernel_does_not_move_its_shape(scale: int) -> None:
     assert np.abs(found - true).max() < 0.2 * true.max()
 
 
+def test_a_kernel_without_extent_cannot_be_balanced_and_stays() -> None:
+    point = np.zeros((9, 9))
+    point[2, 6] = 1
+    assert np.array_equal(kernels.balanced(point, 2), point)
+
+
 def test_kernel_psnr_by_hand() -> None:
     truth = kernels.gaussian(np.diag([2.0, 2.0]), 13, 2)
     estimate = kernels.gaussian(np.diag([2.2, 1.9]), 13, 2)
