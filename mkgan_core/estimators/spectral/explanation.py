@@ -47,7 +47,8 @@ class Explanation:
         parts = self._image(fitted.x)
         total = self._power(fitted.x, np.abs(blur) ** 2)
         steep = softening(np.log(total) - model.measured, self._settings.robustness)
-        slopes = [(parts * 2 * np.real(blur.conj() * self._response(change))).sum(axis=0) for change in changes]
+        weighted, phases = 2 * parts * blur.conj(), self._phases(len(kernel))
+        slopes = [np.real(weighted * _response(change, phases)).sum(axis=0) for change in changes]
         rows = np.zeros((len(fitted.fun), len(changes)))
         rows[: len(steep)] = (np.array(slopes) / total * steep).T
         explained, _ = np.linalg.qr(fitted.jac)  # what the parameters can explain is no evidence for a change
@@ -55,10 +56,12 @@ class Explanation:
         return weight * rows.T @ rows, -weight * rows.T @ fitted.fun
 
     def _response(self, kernel: np.ndarray) -> np.ndarray:
-        """The kernel's frequency response at each alias of each used frequency."""
-        taps = np.arange(len(kernel))
-        rows, columns = (np.exp(-2j * np.pi * w[..., None] * taps) for w in self._model.w)
-        return np.einsum("anr,rc,anc->an", rows, kernel, columns, optimize=True)
+        return _response(kernel, self._phases(len(kernel)))
+
+    def _phases(self, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """The response to each row and to each column of a kernel, both (size, aliases, frequencies)."""
+        rows, columns = (np.exp(-2j * np.pi * np.multiply.outer(np.arange(size), w)) for w in self._model.w)
+        return rows, columns
 
     def _image(self, p: np.ndarray) -> np.ndarray:
         amplitude, slope, b, c = p[:4]
@@ -80,3 +83,9 @@ class Explanation:
         start = np.array([0, *self._centre, 0.2])
         start[0] = -np.median(residuals(start)[: len(model.measured)])
         return least_squares(residuals, start, x_scale="jac", max_nfev=50)
+
+
+def _response(kernel: np.ndarray, phases: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """The kernel's frequency response (aliases, frequencies), fast if most of its entries are 0."""
+    rows, columns = np.nonzero(kernel)
+    return np.einsum("k,kan,kan->an", kernel[rows, columns], phases[0][rows], phases[1][columns])
