@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ from mkgan_core.importing import importing
 from mkgan_core.machine.progress import counted
 
 if TYPE_CHECKING:
+    from mkgan_core.estimators.camera_shake.direction import Sparsity
     from mkgan_core.imaging.correction import Evidence
 
 SEARCHING = 0.7  # the search's approximate share of the work, for the progress bar
@@ -29,7 +31,7 @@ class Found(NamedTuple):
 
     Attributes:
         kernel: (K, K) by the convention, centred on its shape (`centring`).
-        plain: the same kernel, centred by mass and otherwise as the edges show it.
+        plain: this kernel as the edges alone show it, centred by mass.
         decided: whether its direction is known; False if sharpening with the rotated kernel makes the gradients almost
             as sparse.
     """
@@ -39,11 +41,21 @@ class Found(NamedTuple):
     decided: bool
 
 
+class _Candidate(NamedTuple):
+    kernel: np.ndarray
+    plain: np.ndarray  # as in `Found`
+    sparsity: Sparsity
+
+
+def _score(candidate: _Candidate) -> float:
+    return candidate.sparsity.score
+
+
 class CameraShake(Estimator[CameraShakeSettings]):
     """Estimator `camera-shake`, for blurs that are not Gaussian. It needs edges; texture alone misleads it."""
 
     settings_class = CameraShakeSettings
-    version = 6
+    version = 7
     min_side = 96
 
     @override
@@ -56,16 +68,18 @@ class CameraShake(Estimator[CameraShakeSettings]):
             )
         return Kernel(self.correct(image, region, found.kernel, scale), model_error=self.settings.model_error)
 
-    def search(self, image: Image, region: Region, scale: int) -> Found:
+    def search(self, image: Image, region: Region, scale: int, other: Evidence | None = None) -> Found:
         """Estimate the kernel from the edges, and whether they tell it from the same kernel rotated by 180°.
 
         Of the kernels that different starts lead to, each centred in two ways (`centring`), it takes the one with the
-        best score (`direction.Sparsity`). `correct` can improve it afterwards.
+        best score (`direction.Sparsity`). With other evidence, it also refines the best starts' kernels again, with
+        both. `correct` can improve the result afterwards.
 
         Args:
             image: (H, W, 3) in [0, 1], low resolution.
             region: the region whose blur is estimated.
             scale: 2 or 4.
+            other: what else is known of the kernel, such as the spectrum.
 
         Raises:
             KernelError: if the region is too small, or has no edges.
@@ -73,7 +87,7 @@ class CameraShake(Estimator[CameraShakeSettings]):
         """
         with importing:
             from mkgan_core.estimators.camera_shake import coarse, refinement
-            from mkgan_core.estimators.camera_shake.centring import centred
+            from mkgan_core.estimators.camera_shake.centring import centred, distance
             from mkgan_core.estimators.camera_shake.direction import sparsity
 
         settings = self.settings
@@ -86,22 +100,37 @@ class CameraShake(Estimator[CameraShakeSettings]):
         plane = (luma(part) / 255).astype(np.float32)
         refined, judged = (_window(plane, inside, side) for side in (settings.window, settings.judged))
         size = scale // 2 * (settings.size - 1) + 1
-        candidates = []
-        # different starts find different kernels, because the problem has many local minima
-        starts = list(dict.fromkeys((min(side, max(plane.shape)), jumps) for side, jumps in settings.starts))
-        for number in counted(len(starts), 0, SEARCHING):
-            side, jumps = starts[number]
+
+        def from_start(side: int, jumps: float) -> np.ndarray:
             window = _window(plane, inside, side)
             low = coarse.estimate(plane[window], inside[window], jumps, settings)
             fine = kernels.resize_support(coarse.resized(low, scale * len(low) + 1), size)
-            plain = kernels.centre(refinement.refine(plane[refined], inside[refined], fine, scale, settings), scale)
-            for exponent in settings.exponents:
-                kernel = centred(plain, exponent, scale)
-                candidates.append((sparsity(plane[judged], kernel, scale), kernel, plain))
+            return kernels.centre(refinement.refine(plane[refined], inside[refined], fine, scale, settings), scale)
+
+        def judge(kernel: np.ndarray, plain: np.ndarray) -> _Candidate:
+            moved = (centred(kernel, exponent, scale) for exponent in settings.exponents)
+            each = [_Candidate(kernel, plain, sparsity(plane[judged], kernel, scale)) for kernel in moved]
+            return min(each, key=_score)
+
+        # different starts find different kernels, because the problem has many local minima
+        starts = list(dict.fromkeys((min(side, max(plane.shape)), jumps) for side, jumps in settings.starts))
+        candidates = []
+        for number in counted(len(starts), 0, SEARCHING):
+            plain = from_start(*starts[number])
+            candidates.append(judge(plain, plain))
             if kernels.is_gaussian(plain):  # then all starts find a Gaussian, which `spectral` estimates better
+                other = None
                 break
-        best, kernel, plain = min(candidates, key=lambda candidate: candidate[0].score)
-        return Found(kernel, plain, best.relative <= settings.decisive)
+        if other is not None:
+            again = replace(settings, steps=settings.steps_again, dust=settings.dust_again)
+            for first in sorted(candidates, key=_score)[: settings.again]:
+                kernel = refinement.refine(plane[refined], inside[refined], first.plain, scale, again, other)
+                second = judge(kernels.centre(kernel, scale), first.plain)
+                # power alone does not show where a kernel's entries are; it may move a bright end away from the others
+                if distance(first.kernel, second.kernel) <= settings.most_moved:
+                    candidates.append(second)
+        best = min(candidates, key=_score)
+        return Found(best.kernel, best.plain, best.sparsity.relative <= settings.decisive)
 
     def correct(
         self, image: Image, region: Region, kernel: np.ndarray, scale: int, other: Evidence | None = None
@@ -127,17 +156,11 @@ class CameraShake(Estimator[CameraShakeSettings]):
         if scale != 2 or not examine(image).clean:
             return kernel
         with importing:
-            from scipy.ndimage import maximum_filter
-
+            from mkgan_core.estimators.camera_shake.refinement import entry_changes
             from mkgan_core.imaging.correction import corrections, tapered
             from mkgan_core.imaging.total_variation import luma as luma_of
 
-        settings = self.settings
-        largest = maximum_filter(kernel, 3)
-        entries = np.nonzero(largest > settings.dust * kernel.max())
-        sizes = settings.spread * (kernel + largest)[entries] / 2
-        changes = np.zeros((len(sizes), *kernel.shape))
-        changes[np.arange(len(sizes)), *entries] = sizes
+        settings, changes = self.settings, entry_changes(kernel, self.settings)
         window = _window((luma(image) / 255).astype(np.float32), region.sure, settings.judged)
         low, inside = luma_of(images.to_tensor(image[window])), tapered(region.sure)[window]
         rounds = corrections(

@@ -41,6 +41,14 @@ class CameraShakeSettings:
     kernel's equations, because the image hardly shows details finer than the low-resolution grid."""
     dust: float = 0.02
     """As ``floor``, but on the high-resolution grid."""
+    again: int = 2
+    """Number of starts, the best ones, whose kernels are refined again with other evidence, if there is any."""
+    steps_again: int = 8
+    """As ``steps``, with other evidence."""
+    dust_again: float = 0.05
+    """As ``dust``, with other evidence."""
+    most_moved: float = 1.0
+    """A kernel refined again is not used if it moved by more than this, in high-resolution pixels."""
     spread: float = 0.3
     """Expected correction of an entry, relative to the mean of the entry and its largest neighbour."""
     corrections: int = 4
