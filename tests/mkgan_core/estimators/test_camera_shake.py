@@ -7,17 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
+from scipy.ndimage import shift as moved
 from scipy.optimize import nnls
 
 from mkgan_core.datasets.kernel_laws import random_motion_kernel
 from mkgan_core.errors import KernelError
 from mkgan_core.estimators.base import Context
 from mkgan_core.estimators.camera_shake import coarse, direction, equations, refinement
-from mkgan_core.estimators.camera_shake.centring import centred
+from mkgan_core.estimators.camera_shake.centring import centred, distance
 from mkgan_core.estimators.camera_shake.estimator import CameraShake
 from mkgan_core.estimators.camera_shake.latent import LatentImage
 from mkgan_core.estimators.camera_shake.settings import CameraShakeSettings
 from mkgan_core.imaging import kernels
+from mkgan_core.imaging.correction import Evidence
 from mkgan_core.imaging.degradation import degrade
 from mkgan_core.imaging.kernels import similarity
 from mkgan_core.imaging.regions import Region, whole
@@ -112,6 +114,46 @@ def test_the_refinement_stays_near_the_truth() -> None:
     start = np.maximum(kernels.resize_support(hook(), 27), 0)
     found = refinement.refine(low, np.ones(low.shape, bool), start / start.sum(), 2, CameraShake().settings)
     assert similarity(found, hook()) > 0.9
+
+
+def towards(true: np.ndarray, weight: float) -> Evidence:
+    """Evidence for a kernel: the squared distance from it."""
+
+    def equations(kernel: np.ndarray, changes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        rows = changes.reshape(len(changes), -1)
+        return weight * rows @ rows.T, weight * rows @ (true - kernel).ravel()
+
+    return equations
+
+
+def test_the_refinement_follows_other_evidence_too() -> None:
+    low = degrade(shapes(480, 5), hook(), 2)[..., 0]
+    mask, true, settings = np.ones(low.shape, bool), kernels.resize_support(hook(), 27), CameraShake().settings
+    start = kernels.normalise(gaussian_filter(np.maximum(true, 0), 1.5))
+    alone, less, more = (
+        refinement.refine(low, mask, start, 2, settings, other)
+        for other in (None, towards(true, 1e3), towards(true, 1e6))
+    )
+    errors = [np.square(found - true).sum() for found in (alone, less, more)]
+    assert errors[2] < errors[1] < errors[0]
+
+
+def test_only_entries_with_a_bright_neighbour_change() -> None:
+    kernel = np.zeros((9, 9))
+    kernel[4, 4], kernel[4, 5], kernel[0, 0] = 0.9, 0.3, 0.001
+    changes = refinement.entry_changes(kernel, CameraShakeSettings(dust=0.01, spread=0.5))
+    assert all(np.count_nonzero(change) == 1 for change in changes)
+    total = changes.sum(axis=0)
+    assert total[4, 4] == pytest.approx(0.5 * 0.9)
+    assert total[4, 5] == pytest.approx(0.5 * 0.6)
+    assert np.count_nonzero(total) == 12  # two neighbouring entries and those around them
+    assert not total[:3].any()
+
+
+@pytest.mark.parametrize("shift", [(0.0, 0.0), (1.0, 0.0), (-2.0, 1.5)])
+def test_distance_is_how_far_a_kernel_was_moved(shift: tuple[float, float]) -> None:
+    kernel = kernels.resize_support(hook(), 27)
+    assert distance(kernel, moved(kernel, shift, order=3)) == pytest.approx(np.hypot(*shift), abs=0.1)
 
 
 @pytest.mark.parametrize("whole_image", [True, False])
@@ -224,3 +266,25 @@ def test_an_image_without_edges_is_refused() -> None:
 def test_a_small_region_is_refused() -> None:
     with pytest.raises(KernelError, match="smaller"):
         CameraShake().estimate(shapes(64, 0), whole((64, 64)), 2, Context())
+
+
+@pytest.mark.parametrize(("most_moved", "used"), [(1.0, True), (-1.0, False)])
+def test_with_other_evidence_the_best_start_is_refined_again(
+    monkeypatch: pytest.MonkeyPatch, most_moved: float, used: bool
+) -> None:
+    low = rounded(degrade(shapes(320, 3), hook(), 2))
+    seen: list[np.ndarray] = []
+
+    def drawn(_plane: np.ndarray, kernel: np.ndarray, _scale: int) -> direction.Sparsity:
+        seen.append(kernel)
+        return direction.Sparsity((0.5, 0.4, 0.3)[len(seen) - 1], 0.6)
+
+    monkeypatch.setattr(direction, "sparsity", drawn)
+    settings = CameraShakeSettings(
+        starts=((160, 8e-3), (160, 4e-3)), exponents=(0.8,), again=1, steps_again=2, most_moved=most_moved
+    )
+    other = towards(kernels.resize_support(hook(), 27), 1e4)
+    found = CameraShake(settings).search(low, whole(low.shape[:2]), 2, other)
+    assert len(seen) == 3
+    assert found.kernel is seen[2 if used else 1]
+    assert np.array_equal(centred(found.plain, 0.8, 2), seen[1])  # the better one's, as the edges alone show it
