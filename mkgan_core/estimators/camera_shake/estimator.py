@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from typing_extensions import override
@@ -12,7 +13,7 @@ from mkgan_core.errors import KernelError
 from mkgan_core.estimators.base import Context, Estimator
 from mkgan_core.estimators.camera_shake.settings import CameraShakeSettings
 from mkgan_core.imaging import images, kernels
-from mkgan_core.imaging.images import Image, gradients, luma
+from mkgan_core.imaging.images import Image, luma
 from mkgan_core.imaging.kernels import Kernel
 from mkgan_core.imaging.recording import examine
 from mkgan_core.imaging.regions import Region
@@ -20,35 +21,27 @@ from mkgan_core.importing import importing
 from mkgan_core.machine.progress import counted
 
 if TYPE_CHECKING:
-    from mkgan_core.estimators.camera_shake.direction import Sparsity
+    from mkgan_core.estimators.camera_shake.candidates import Candidate, Candidates
     from mkgan_core.imaging.correction import Evidence
 
-SEARCHING = 0.7  # the search's approximate share of the work, for the progress bar
+# Approximate shares of the work until the end of the search and of the first correction, for the progress bar
+SEARCHING, CORRECTING = 0.6, 0.8
 
 
-class Found(NamedTuple):
+@dataclass(frozen=True)
+class Found:
     """What `CameraShake.search` finds.
 
     Attributes:
-        kernel: (K, K) by the convention, centred on its shape (`centring`).
-        plain: this kernel as the edges alone show it, centred by mass.
-        decided: whether its direction is known; False if sharpening with the rotated kernel makes the gradients almost
-            as sparse.
+        best: the best candidate of each start, the best start first.
+        decided: whether the first one's direction is known; False if sharpening with the rotated kernel makes the
+            gradients almost as sparse.
+        candidates: makes further ones.
     """
 
-    kernel: np.ndarray
-    plain: np.ndarray
+    best: Sequence[Candidate]
     decided: bool
-
-
-class _Candidate(NamedTuple):
-    kernel: np.ndarray
-    plain: np.ndarray  # as in `Found`
-    sparsity: Sparsity
-
-
-def _score(candidate: _Candidate) -> float:
-    return candidate.sparsity.score
+    candidates: Candidates
 
 
 class CameraShake(Estimator[CameraShakeSettings]):
@@ -66,29 +59,25 @@ class CameraShake(Estimator[CameraShakeSettings]):
                 f"the edges of {region.subject} do not tell the estimated kernel from its mirror image",
                 "use auto or spectral",
             )
-        return Kernel(self.correct(image, region, found.kernel, scale), model_error=self.settings.model_error)
+        return Kernel(self.correct(image, region, found, scale), model_error=self.settings.model_error)
 
-    def search(self, image: Image, region: Region, scale: int, other: Evidence | None = None) -> Found:
+    def search(self, image: Image, region: Region, scale: int) -> Found:
         """Estimate the kernel from the edges, and whether they tell it from the same kernel rotated by 180°.
 
-        Of the kernels that different starts lead to, each centred in two ways (`centring`), it takes the one with the
-        best score (`direction.Sparsity`). With other evidence, it also refines the best starts' kernels again, with
-        both. `correct` can improve the result afterwards.
+        Different starts lead to different kernels, each of which is centred in two ways (`centring`). The best has the
+        best score (`direction.Sparsity`). `correct` can improve it afterwards.
 
         Args:
             image: (H, W, 3) in [0, 1], low resolution.
             region: the region whose blur is estimated.
             scale: 2 or 4.
-            other: what else is known of the kernel, such as the spectrum.
 
         Raises:
             KernelError: if the region is too small, or has no edges.
             Stopped: between two rounds, if the run is being stopped.
         """
         with importing:
-            from mkgan_core.estimators.camera_shake import coarse, refinement
-            from mkgan_core.estimators.camera_shake.centring import centred, distance
-            from mkgan_core.estimators.camera_shake.direction import sparsity
+            from mkgan_core.estimators.camera_shake.candidates import Candidates
 
         settings = self.settings
         top, left, bottom, right = Region(region.name, region.sure).box
@@ -98,52 +87,31 @@ class CameraShake(Estimator[CameraShakeSettings]):
                 f"{region.subject} is smaller than {self.min_side} pixels", "use spectral, or a larger region"
             )
         plane = (luma(part) / 255).astype(np.float32)
-        refined, judged = (_window(plane, inside, side) for side in (settings.window, settings.judged))
-        size = scale // 2 * (settings.size - 1) + 1
-
-        def from_start(side: int, jumps: float) -> np.ndarray:
-            window = _window(plane, inside, side)
-            low = coarse.estimate(plane[window], inside[window], jumps, settings)
-            fine = kernels.resize_support(coarse.resized(low, scale * len(low) + 1), size)
-            return kernels.centre(refinement.refine(plane[refined], inside[refined], fine, scale, settings), scale)
-
-        def judge(kernel: np.ndarray, plain: np.ndarray) -> _Candidate:
-            moved = (centred(kernel, exponent, scale) for exponent in settings.exponents)
-            each = [_Candidate(kernel, plain, sparsity(plane[judged], kernel, scale)) for kernel in moved]
-            return min(each, key=_score)
-
+        candidates, found = Candidates(plane, inside, scale, settings), []
         # different starts find different kernels, because the problem has many local minima
         starts = list(dict.fromkeys((min(side, max(plane.shape)), jumps) for side, jumps in settings.starts))
-        candidates = []
         for number in counted(len(starts), 0, SEARCHING):
-            plain = from_start(*starts[number])
-            candidates.append(judge(plain, plain))
-            if kernels.is_gaussian(plain):  # then all starts find a Gaussian, which `spectral` estimates better
-                other = None
+            found.append(candidates.from_edges(*starts[number]))
+            if kernels.is_gaussian(found[-1].plain):  # then all starts find one, which `spectral` estimates better
                 break
-        if other is not None:
-            again = replace(settings, steps=settings.steps_again, dust=settings.dust_again)
-            for first in sorted(candidates, key=_score)[: settings.again]:
-                kernel = refinement.refine(plane[refined], inside[refined], first.plain, scale, again, other)
-                second = judge(kernels.centre(kernel, scale), first.plain)
-                # power alone does not show where a kernel's entries are; it may move a bright end away from the others
-                if distance(first.kernel, second.kernel) <= settings.most_moved:
-                    candidates.append(second)
-        best = min(candidates, key=_score)
-        return Found(best.kernel, best.plain, best.sparsity.relative <= settings.decisive)
+        found.sort(key=lambda candidate: candidate.score)
+        return Found(found, found[0].sparsity.relative <= settings.decisive, candidates)
 
     def correct(
-        self, image: Image, region: Region, kernel: np.ndarray, scale: int, other: Evidence | None = None
+        self, image: Image, region: Region, found: Found, scale: int, other: Evidence | None = None
     ) -> np.ndarray:
-        """Correct each of a kernel's entries by the image that it restores.
+        """Correct each entry of the best kernel by the image that it restores.
 
         Not at x4, where a kernel has too many entries, and not with noise or compression, which leave edges of their
         own.
 
+        With other evidence, it also refines the kernels of the best starts again, with both. The best of these replaces
+        the first one if its score is better, also after the correction.
+
         Args:
             image: (H, W, 3) in [0, 1], low resolution.
             region: the region with this blur.
-            kernel: (K, K), as `search` estimates it.
+            found: as `search` returns it.
             scale: 2 or 4.
             other: what else is known of the kernel, such as the spectrum.
 
@@ -153,38 +121,54 @@ class CameraShake(Estimator[CameraShakeSettings]):
         Raises:
             Stopped: between two rounds, if the run is being stopped.
         """
+        first = found.best[0]
         if scale != 2 or not examine(image).clean:
+            return first.kernel
+        kernel = self.corrected(image, region, first.kernel, other, (SEARCHING, CORRECTING if other else 1))
+        if other is None:
             return kernel
+        refined = [found.candidates.again(start, other) for start in found.best[: self.settings.again]]
+        better = [second for second in refined if second and second.score < self.settings.better * first.score]
+        if not better:
+            return kernel
+        second = min(better, key=lambda candidate: candidate.score).kernel
+        return min(kernel, self.corrected(image, region, second, other, (CORRECTING, 1)), key=found.candidates.score)
+
+    def corrected(
+        self,
+        image: Image,
+        region: Region,
+        kernel: np.ndarray,
+        other: Evidence | None = None,
+        span: tuple[float, float] = (SEARCHING, 1),
+    ) -> np.ndarray:
+        """Correct each entry of a kernel by the image that it restores at x2.
+
+        Args:
+            image: (H, W, 3) in [0, 1], low resolution.
+            region: the region with this blur.
+            kernel: (K, K) by the convention.
+            other: what else is known of the kernel, such as the spectrum.
+            span: where this begins and ends in the progress of the whole estimate, 0 to 1.
+
+        Returns:
+            (K, K) by the convention.
+
+        Raises:
+            Stopped: between two rounds, if the run is being stopped.
+        """
         with importing:
+            from mkgan_core.estimators.camera_shake.candidates import best_window
             from mkgan_core.estimators.camera_shake.refinement import entry_changes
             from mkgan_core.imaging.correction import corrections, tapered
             from mkgan_core.imaging.total_variation import luma as luma_of
 
         settings, changes = self.settings, entry_changes(kernel, self.settings)
-        window = _window((luma(image) / 255).astype(np.float32), region.sure, settings.judged)
+        window = best_window((luma(image) / 255).astype(np.float32), region.sure, settings.judged)
         low, inside = luma_of(images.to_tensor(image[window])), tapered(region.sure)[window]
         rounds = corrections(
-            kernel, changes, low, inside, scale, rounds=settings.corrections, evidence=settings.evidence, other=other
+            kernel, changes, low, inside, 2, rounds=settings.corrections, evidence=settings.evidence, other=other
         )
-        for _, found in zip(counted(settings.corrections, SEARCHING), rounds, strict=False):
+        for _, found in zip(counted(settings.corrections, *span), rounds, strict=False):
             kernel = found
         return kernel
-
-
-def _window(plane: np.ndarray, inside: np.ndarray, side: int) -> tuple[slice, slice]:
-    """The rows and columns of the window, of at most this side, that best shows the blur in all directions.
-
-    It has the largest minimum eigenvalue of the structure tensor, the sum of the gradients' outer products (Harris and
-    Stephens 1988), because edges of a single direction do not show the blur along them.
-    """
-    height, width = (min(side, length) for length in plane.shape)
-    down, along = (part * inside for part in gradients(plane))
-
-    def sums(product: np.ndarray) -> np.ndarray:
-        total = np.pad(product.cumsum(0, dtype=np.float64).cumsum(1), ((1, 0), (1, 0)))
-        return total[height:, width:] - total[:-height, width:] - total[height:, :-width] + total[:-height, :-width]
-
-    rows, both, columns = sums(down**2), sums(down * along), sums(along**2)
-    smaller = rows + columns - np.hypot(rows - columns, 2 * both)
-    top, left = np.unravel_index(smaller.argmax(), smaller.shape)
-    return slice(int(top), int(top) + height), slice(int(left), int(left) + width)

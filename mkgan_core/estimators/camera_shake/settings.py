@@ -49,6 +49,8 @@ class CameraShakeSettings:
     """As ``dust``, with other evidence."""
     most_moved: float = 1.0
     """A kernel refined again is not used if it moved by more than this, in high-resolution pixels."""
+    better: float = 0.99
+    """Its score must be below this share of the first one's."""
     spread: float = 0.3
     """Expected correction of an entry, relative to the mean of the entry and its largest neighbour."""
     corrections: int = 4

@@ -23,7 +23,6 @@ from mkgan_core.importing import importing
 if TYPE_CHECKING:
     from mkgan_core.estimators.spectral.fit import Fit
     from mkgan_core.estimators.spectral.spectrum import Spectrum
-    from mkgan_core.imaging.correction import Evidence
 
 
 class Auto(Spectral[AutoSettings]):
@@ -38,8 +37,8 @@ class Auto(Spectral[AutoSettings]):
     A Gaussian that explains the spectrum can still be wrong, as after motion blur. Then restoring the image with it
     increases the variation more than expected (`excess_growth`).
 
-    If the misfit is large, or the Gaussian fails that test, `CameraShake` estimates a kernel from the edges. What it
-    finds without the spectrum, the spectrum can judge; then the spectrum helps to refine and correct it. At x2, a
+    If the misfit is large, or the Gaussian fails that test, `CameraShake` estimates a kernel from the edges. It does
+    not use the spectrum, which can therefore judge the result, and then helps to refine and correct it. At x2, a
     Gaussian gets the asymmetric part that the edges show (`with_asymmetry`).
 
     If the spectrum does not determine the blur, the estimate is refused. A region then gets the whole image's kernel,
@@ -75,13 +74,13 @@ class Auto(Spectral[AutoSettings]):
         testable = gaussian and clean and not one_of_several
         wrong = testable and excess_growth(image, blur_of(fit, scale), mean, scale) > settings.most_growth
         if scale == 2 and (wrong or least >= settings.shake_from):
-            evidence = partial(explanation.equations, weight=settings.shake_spectrum)
-            shaken = _shaken(image, region, scale, evidence)
-            # judged as the edges alone show it: the rest uses the spectrum, and another centre changes entries
-            if shaken is not None and explanation.misfit(shaken.plain) <= settings.shake_share * least:
+            shaken = _shaken(image, region, scale)
+            # judged as the edges alone show it: the correction uses the spectrum, and another centre changes entries
+            if shaken is not None and explanation.misfit(shaken.best[0].plain) <= settings.shake_share * least:
+                evidence = partial(explanation.equations, weight=settings.shake_spectrum)
                 estimator = CameraShake()
                 return Kernel(
-                    estimator.correct(image, region, shaken.kernel, scale, evidence),
+                    estimator.correct(image, region, shaken, scale, evidence),
                     why="the blur has a shape of its own, as when the camera moved",
                     model_error=estimator.settings.model_error,
                 )
@@ -95,10 +94,10 @@ class Auto(Spectral[AutoSettings]):
         return found
 
 
-def _shaken(image: Image, region: Region, scale: int, evidence: Evidence) -> Found | None:
+def _shaken(image: Image, region: Region, scale: int) -> Found | None:
     """A kernel of any shape; None if there is none, if its direction is not known, or if a Gaussian would do."""
     try:
-        found = CameraShake().search(image, region, scale, evidence)
+        found = CameraShake().search(image, region, scale)
     except KernelError:
         return None
-    return found if found.decided and not kernels.is_gaussian(found.plain) else None
+    return found if found.decided and not kernels.is_gaussian(found.best[0].plain) else None

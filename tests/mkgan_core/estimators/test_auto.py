@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image as Pillow
@@ -91,7 +93,7 @@ def test_it_finds_a_blur_with_a_shape_of_its_own() -> None:
 def test_a_shape_whose_direction_is_not_known_is_no_gaussian_either(monkeypatch: pytest.MonkeyPatch) -> None:
     """The Gaussian would do harm; a mean of programs' kernels hardly changes the picture."""
     search = CameraShake.search
-    monkeypatch.setattr(CameraShake, "search", lambda *arguments: search(*arguments)._replace(decided=False))
+    monkeypatch.setattr(CameraShake, "search", lambda *arguments: replace(search(*arguments), decided=False))
     low = rounded(degrade(shapes(640, 3), hook(), 2))
     found = parts.build("estimator", "auto", "fast").estimate(low, whole(low.shape[:2]), 2, Context(seed=0)).array
     programs = np.stack([kernel.ravel() for kernel in usual(2).values()], axis=1)

@@ -13,9 +13,10 @@ from scipy.optimize import nnls
 from mkgan_core.datasets.kernel_laws import random_motion_kernel
 from mkgan_core.errors import KernelError
 from mkgan_core.estimators.base import Context
-from mkgan_core.estimators.camera_shake import coarse, direction, equations, refinement
+from mkgan_core.estimators.camera_shake import candidates, coarse, direction, equations, refinement
+from mkgan_core.estimators.camera_shake.candidates import Candidate, Candidates
 from mkgan_core.estimators.camera_shake.centring import centred, distance
-from mkgan_core.estimators.camera_shake.estimator import CameraShake
+from mkgan_core.estimators.camera_shake.estimator import CameraShake, Found
 from mkgan_core.estimators.camera_shake.latent import LatentImage
 from mkgan_core.estimators.camera_shake.settings import CameraShakeSettings
 from mkgan_core.imaging import kernels
@@ -165,7 +166,7 @@ def test_the_correction_sharpens_a_kernel_that_is_too_wide(whole_image: bool) ->
         mask[:, :100] = False
         low = np.where(mask[..., None], low, degrade(picture, kernels.bicubic(2), 2))
     wide = kernels.centre(gaussian_filter(np.pad(hook(), 4), 0.7), 2)
-    found = CameraShake().correct(rounded(low), Region("object", mask), wide, 2)
+    found = CameraShake().corrected(rounded(low), Region("object", mask), wide)
     assert kernels.fault(found, 2) is None
     assert kernels.centre_of_mass(found) == pytest.approx(kernels.target_centre(len(wide), 2), abs=1e-6)
     true = kernels.resize_support(hook(), len(wide))
@@ -181,15 +182,17 @@ def test_the_candidate_with_the_best_score_wins(monkeypatch: pytest.MonkeyPatch)
         seen.append(kernel)
         return direction.Sparsity(own[len(seen) - 1], own[len(seen) - 1] / relative[len(seen) - 1])
 
-    monkeypatch.setattr(direction, "sparsity", drawn)
+    monkeypatch.setattr(candidates, "sparsity", drawn)
     starts = ((160, 2e-3), (160, 8e-3), (100, 8e-3), (900, 8e-3))  # the last is the second, as the image is smaller
     settings = CameraShakeSettings(starts=starts, exponents=(0.9, 0.6))
     found = CameraShake(settings).search(rounded(low), whole(low.shape[:2]), 2)
     assert found.decided
     assert len(seen) == 3 * 2
-    assert found.kernel is seen[3]  # the last one's direction is clearer, but its gradients are less sparse
-    assert np.array_equal(centred(found.plain, 0.6, 2), found.kernel)
-    assert not any(np.array_equal(kernel, found.kernel) for kernel in (seen[1], seen[2]))
+    best = found.best[0]
+    assert best.kernel is seen[3]  # the last one's direction is clearer, but its gradients are less sparse
+    assert np.array_equal(centred(best.plain, 0.6, 2), best.kernel)
+    assert not any(np.array_equal(kernel, best.kernel) for kernel in (seen[1], seen[2]))
+    assert [candidate.score for candidate in found.best] == sorted(candidate.score for candidate in found.best)
 
 
 def test_the_correction_uses_what_else_is_known() -> None:
@@ -202,7 +205,7 @@ def test_the_correction_uses_what_else_is_known() -> None:
         return rows @ rows.T, rows @ (1e4 * (true - kernel)).ravel()
 
     image, region = rounded(low), whole(low.shape[:2])
-    alone, helped = (CameraShake().correct(image, region, wide, 2, other) for other in (None, known))
+    alone, helped = (CameraShake().corrected(image, region, wide, other) for other in (None, known))
     assert np.square(helped - true).sum() < 0.3 * np.square(alone - true).sum()
 
 
@@ -210,7 +213,9 @@ def test_the_correction_leaves_a_kernel_with_noise_and_at_x4_as_it_is() -> None:
     low, kernel = degrade(shapes(480, 5), hook(), 2), hook()
     noisy = low + 0.04 * np.random.default_rng(0).standard_normal(low.shape)
     for image, scale in ((noisy, 2), (low, 4)):
-        assert CameraShake().correct(rounded(image), whole(low.shape[:2]), kernel, scale) is kernel
+        made = Candidates(image[..., 0], np.ones(low.shape[:2], bool), scale, CameraShakeSettings())
+        found = Found([Candidate(kernel, kernel, direction.Sparsity(1, 2))], True, made)
+        assert CameraShake().correct(rounded(image), whole(low.shape[:2]), found, scale) is kernel
 
 
 def test_a_kernel_is_moved_by_whole_pixels_and_cleaned() -> None:
@@ -268,23 +273,36 @@ def test_a_small_region_is_refused() -> None:
         CameraShake().estimate(shapes(64, 0), whole((64, 64)), 2, Context())
 
 
-@pytest.mark.parametrize(("most_moved", "used"), [(1.0, True), (-1.0, False)])
+@pytest.mark.parametrize(
+    ("own", "most_moved", "used"),
+    [
+        ((0.5, 0.4, 0.3, 0.38, 0.37), 1.0, "second"),
+        ((0.5, 0.4, 0.3, 0.38, 0.39), 1.0, "first"),  # not better any more after the correction
+        ((0.5, 0.4, 0.399, 0.38, 0.37), 1.0, "first"),  # hardly better before it
+        ((0.5, 0.4, 0.3, 0.38, 0.37), -1.0, "first"),  # elsewhere
+    ],
+)
 def test_with_other_evidence_the_best_start_is_refined_again(
-    monkeypatch: pytest.MonkeyPatch, most_moved: float, used: bool
+    monkeypatch: pytest.MonkeyPatch, own: tuple[float, ...], most_moved: float, used: str
 ) -> None:
+    """The sparsities are those of two starts, of the second one refined again, and of both corrected kernels."""
     low = rounded(degrade(shapes(320, 3), hook(), 2))
     seen: list[np.ndarray] = []
 
     def drawn(_plane: np.ndarray, kernel: np.ndarray, _scale: int) -> direction.Sparsity:
         seen.append(kernel)
-        return direction.Sparsity((0.5, 0.4, 0.3)[len(seen) - 1], 0.6)
+        return direction.Sparsity(own[len(seen) - 1], own[len(seen) - 1])  # the score is the sparsity
 
-    monkeypatch.setattr(direction, "sparsity", drawn)
-    settings = CameraShakeSettings(
-        starts=((160, 8e-3), (160, 4e-3)), exponents=(0.8,), again=1, steps_again=2, most_moved=most_moved
+    monkeypatch.setattr(candidates, "sparsity", drawn)
+    corrected: list[np.ndarray] = []
+    monkeypatch.setattr(
+        CameraShake, "corrected", lambda *arguments: corrected.append(arguments[3]) or arguments[3].copy()
     )
+    starts = ((160, 8e-3), (160, 4e-3))
+    settings = CameraShakeSettings(starts=starts, exponents=(0.8,), again=1, steps_again=2, most_moved=most_moved)
+    part, region = CameraShake(settings), whole(low.shape[:2])
     other = towards(kernels.resize_support(hook(), 27), 1e4)
-    found = CameraShake(settings).search(low, whole(low.shape[:2]), 2, other)
-    assert len(seen) == 3
-    assert found.kernel is seen[2 if used else 1]
-    assert np.array_equal(centred(found.plain, 0.8, 2), seen[1])  # the better one's, as the edges alone show it
+    kernel = part.correct(low, region, part.search(low, region, 2), 2, other)
+    assert corrected[0] is seen[1]  # the second start's
+    assert np.array_equal(kernel, seen[2] if used == "second" else seen[1])
+    assert len(corrected) == 1 + (len(seen) == 5)
