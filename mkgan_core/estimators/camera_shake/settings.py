@@ -44,13 +44,14 @@ class CameraShakeSettings:
     again: int = 2
     """Number of starts, the best ones, whose kernels are refined again with other evidence, if there is any."""
     steps_again: int = 8
-    """As ``steps``, with other evidence."""
+    """As ``steps``, for these."""
     dust_again: float = 0.05
-    """As ``dust``, with other evidence."""
+    """As ``dust``, for these."""
     most_moved: float = 1.0
-    """A kernel refined again is not used if it moved by more than this, in high-resolution pixels."""
+    """Such a kernel is not used if it moved by more than this, in high-resolution pixels. Without this limit, 12
+    photographs of kodak24 with Levin's kernels lose 0.2 dB instead of gaining 0.3."""
     better: float = 0.99
-    """Its score must be below this share of the first one's."""
+    """It is used only if its score is below this share of the best kernel's by edges alone."""
     spread: float = 0.3
     """Expected correction of an entry, relative to the mean of the entry and its largest neighbour."""
     corrections: int = 4
