@@ -27,10 +27,8 @@ class LatentImage:
         self.spectrum = forward(self.image)
         shape = self.image.shape
         rows, columns = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None]
-        # differences with the neighbour below and to the right
-        self.down = (np.exp(2j * np.pi * rows) - 1).astype(np.complex64)
-        self.along = (np.exp(2j * np.pi * columns) - 1).astype(np.complex64)
-        self.steepness = np.abs(self.down) ** 2 + np.abs(self.along) ** 2
+        # power of the differences with the neighbours below and to the right
+        self.steepness = (4 * np.sin(np.pi * rows) ** 2 + 4 * np.sin(np.pi * columns) ** 2).astype(np.float32)
 
     def before(self, kernel: np.ndarray, price: float) -> np.ndarray:
         """Estimate the latent image.
@@ -49,11 +47,11 @@ class LatentImage:
         explained, power = transform * self.spectrum, np.abs(transform) ** 2
         latent, weight = self.image, 2 * price
         while weight < _LAST_WEIGHT:
-            spectrum = forward(latent)
-            down, along = backward(spectrum * self.down, shape), backward(spectrum * self.along, shape)
+            # differences with the neighbour below and to the right
+            down, along = (np.roll(latent, -1, axis) - latent for axis in (0, 1))
             flat = down**2 + along**2 < price / weight
             down[flat] = along[flat] = 0
-            wanted = self.down.conj() * forward(down) + self.along.conj() * forward(along)
+            wanted = forward(np.roll(down, 1, 0) - down + np.roll(along, 1, 1) - along)  # the adjoint of both
             latent = backward((explained + weight * wanted) / (power + weight * self.steepness), shape)
             weight *= 2
         return latent[: self.size[0], : self.size[1]]
