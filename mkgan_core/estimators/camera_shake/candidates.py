@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mkgan_core.estimators.camera_shake import coarse
-from mkgan_core.estimators.camera_shake.centring import centred, distance
+from mkgan_core.estimators.camera_shake.centring import centred
+from mkgan_core.estimators.camera_shake.descent import sparsest
 from mkgan_core.estimators.camera_shake.direction import Sparsity, sparsity
 from mkgan_core.estimators.camera_shake.refinement import refine
 from mkgan_core.estimators.camera_shake.settings import CameraShakeSettings
@@ -59,31 +60,17 @@ class Candidates:
         window = best_window(self._plane, self._inside, side)
         low = coarse.estimate(self._plane[window], self._inside[window], jumps, settings)
         fine = coarse.resized(low, scale * len(low) + 1)
-        return self._refine(kernels.resize_support(fine, scale // 2 * (settings.size - 1) + 1), settings)
-
-    def again(self, first: Candidate, other: Evidence) -> Candidate | None:
-        """Refine a candidate with other evidence, too; None if it then lies elsewhere."""
-        settings = self._settings
-        second = self._refine(
-            first.plain, replace(settings, steps=settings.steps_again, dust=settings.dust_again), other
-        )
-        # power does not show where entries are, so an end may become too bright, and displace the centre
-        return second if distance(first.kernel, second.kernel) <= settings.most_moved else None
-
-    def score(self, kernel: np.ndarray) -> float:
-        """Of any kernel (K, K) by the convention."""
-        return self._sparsity(kernel).score
-
-    def _refine(self, start: np.ndarray, settings: CameraShakeSettings, other: Evidence | None = None) -> Candidate:
-        window, scale = self._refined, self._scale
-        found = refine(self._plane[window], self._inside[window], start, scale, settings, other)
+        start = kernels.resize_support(fine, scale // 2 * (settings.size - 1) + 1)
+        found = refine(self._plane[self._refined], self._inside[self._refined], start, scale, settings)
         plain = kernels.centre(found, scale)
         moved = (centred(plain, exponent, scale) for exponent in settings.exponents)
-        each = (Candidate(kernel, plain, self._sparsity(kernel)) for kernel in moved)
+        judged = self._plane[self._judged]
+        each = (Candidate(kernel, plain, sparsity(judged, kernel, scale)) for kernel in moved)
         return min(each, key=lambda candidate: candidate.score)
 
-    def _sparsity(self, kernel: np.ndarray) -> Sparsity:
-        return sparsity(self._plane[self._judged], kernel, self._scale)
+    def sparsest(self, first: Candidate, other: Evidence) -> np.ndarray:
+        """The kernel (K, K) to which a descent from a candidate leads with other evidence (`descent`)."""
+        return sparsest(self._plane[self._judged], first.plain, self._scale, self._settings, other)
 
 
 def best_window(plane: np.ndarray, inside: np.ndarray, side: int) -> tuple[slice, slice]:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from scipy.ndimage import shift
 
 from mkgan_core.imaging import kernels
-from mkgan_core.importing import importing
 
 
 def centred(kernel: np.ndarray, exponent: float, scale: int) -> np.ndarray:
@@ -38,13 +35,3 @@ def centred(kernel: np.ndarray, exponent: float, scale: int) -> np.ndarray:
     kernel = np.maximum(kernel, 0)
     offset = kernels.target_centre(len(kernel), scale) - kernels.centre_of_mass(kernel**exponent)
     return kernels.balanced(np.maximum(shift(kernel, offset, order=3), 0), scale)
-
-
-def distance(kernel: np.ndarray, other: np.ndarray) -> float:
-    """Pixels by which a kernel (K, K) must be moved to agree best with another."""
-    with importing:
-        from skimage.registration import phase_cross_correlation
-
-    register: Any = phase_cross_correlation  # its type stub does not allow normalization=None
-    moved, _, _ = register(kernel, other, upsample_factor=10, normalization=None)
-    return float(np.hypot(*moved))

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from mkgan_core.estimators.camera_shake.candidates import Candidate, Candidates
     from mkgan_core.imaging.correction import Evidence
 
-# Approximate shares of the work until the end of the search and of the first correction, for the progress bar
-SEARCHING, CORRECTING = 0.6, 0.8
+SEARCHING = 0.8  # the search's approximate share of the work, for the progress bar
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class CameraShake(Estimator[CameraShakeSettings]):
     """Estimator `camera-shake`, for blurs that are not Gaussian. It needs edges; texture alone misleads it."""
 
     settings_class = CameraShakeSettings
-    version = 7
+    version = 8
     min_side = 96
 
     @override
@@ -105,8 +104,7 @@ class CameraShake(Estimator[CameraShakeSettings]):
         Not at x4, where a kernel has too many entries, and not with noise or compression, which leave edges of their
         own.
 
-        With other evidence, it also refines the kernels of the best starts again, with both. The best of these replaces
-        the first one if its score is better, also after the correction.
+        With other evidence, it first descends from the best kernel to one that explains both (`descent`).
 
         Args:
             image: (H, W, 3) in [0, 1], low resolution.
@@ -124,15 +122,8 @@ class CameraShake(Estimator[CameraShakeSettings]):
         first = found.best[0]
         if scale != 2 or not examine(image).clean:
             return first.kernel
-        kernel = self.corrected(image, region, first.kernel, other, (SEARCHING, CORRECTING if other else 1))
-        if other is None:
-            return kernel
-        refined = [found.candidates.again(start, other) for start in found.best[: self.settings.again]]
-        better = [second for second in refined if second and second.score < self.settings.better * first.score]
-        if not better:
-            return kernel
-        second = min(better, key=lambda candidate: candidate.score).kernel
-        return min(kernel, self.corrected(image, region, second, other, (CORRECTING, 1)), key=found.candidates.score)
+        kernel = first.kernel if other is None else found.candidates.sparsest(first, other)
+        return self.corrected(image, region, kernel, other)
 
     def corrected(
         self,
@@ -140,7 +131,6 @@ class CameraShake(Estimator[CameraShakeSettings]):
         region: Region,
         kernel: np.ndarray,
         other: Evidence | None = None,
-        span: tuple[float, float] = (SEARCHING, 1),
     ) -> np.ndarray:
         """Correct each entry of a kernel by the image that it restores at x2.
 
@@ -149,7 +139,6 @@ class CameraShake(Estimator[CameraShakeSettings]):
             region: the region with this blur.
             kernel: (K, K) by the convention.
             other: what else is known of the kernel, such as the spectrum.
-            span: where this begins and ends in the progress of the whole estimate, 0 to 1.
 
         Returns:
             (K, K) by the convention.
@@ -169,6 +158,6 @@ class CameraShake(Estimator[CameraShakeSettings]):
         rounds = corrections(
             kernel, changes, low, inside, 2, rounds=settings.corrections, evidence=settings.evidence, other=other
         )
-        for _, found in zip(counted(settings.corrections, *span), rounds, strict=False):
+        for _, found in zip(counted(settings.corrections, SEARCHING, 1), rounds, strict=False):
             kernel = found
         return kernel

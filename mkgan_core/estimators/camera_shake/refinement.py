@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from scipy.ndimage import maximum_filter
 
 from mkgan_core.estimators.camera_shake.equations import Equations, differences, equations, not_negative
 from mkgan_core.estimators.camera_shake.fourier import backward, forward, good_side
 from mkgan_core.estimators.camera_shake.settings import CameraShakeSettings
-from mkgan_core.imaging import kernels
 from mkgan_core.machine.progress import check
-
-if TYPE_CHECKING:
-    from mkgan_core.imaging.correction import Evidence
 
 _SEARCH = 8  # steps of conjugate gradients per round
 _START = 1e-4  # initial variance of a gradient
@@ -134,12 +128,7 @@ def _summed_kernel(kernel: np.ndarray, axis: int, scale: int) -> np.ndarray:
 
 
 def refine(
-    plane: np.ndarray,
-    mask: np.ndarray,
-    kernel: np.ndarray,
-    scale: int,
-    settings: CameraShakeSettings,
-    other: Evidence | None = None,
+    plane: np.ndarray, mask: np.ndarray, kernel: np.ndarray, scale: int, settings: CameraShakeSettings
 ) -> np.ndarray:
     """Improve a kernel on the high-resolution grid by variational Bayes.
 
@@ -152,8 +141,6 @@ def refine(
         kernel: (K, K), K odd, the initial estimate.
         scale: 2 or 4.
         settings: of the estimator.
-        other: what else is known of the kernel, such as the spectrum; after each round except the last, the kernel
-            changes towards it.
 
     Returns:
         (K, K), sum 1, not centred.
@@ -165,7 +152,7 @@ def refine(
     size = len(kernel)
     smooth = differences(size)
     gradients = [_Gradient(plane.astype(np.float32), mask, axis, size, scale) for axis in (0, 1)]
-    for step in range(settings.steps):
+    for _ in range(settings.steps):
         check()
         first, second = (gradient.update(kernel, settings.noise) for gradient in gradients)
         system = first + second
@@ -174,19 +161,9 @@ def refine(
         solution = np.where(solution < settings.dust * solution.max(), 0, solution)
         total = float(solution.sum())
         kernel = solution / total
-        if other is not None and step < settings.steps - 1:
-            kernel = _towards(other, kernel, settings)
         for gradient in gradients:
             gradient.rescale(total)
     return kernel
-
-
-def _towards(other: Evidence, kernel: np.ndarray, settings: CameraShakeSettings) -> np.ndarray:
-    """The most likely kernel by the other evidence, if each entry's change is normal."""
-    changes = entry_changes(kernel, settings)
-    matrix, right = other(kernel, changes)
-    weights = np.linalg.solve(matrix + np.eye(len(changes)), right)
-    return kernels.normalise(np.maximum(kernel + np.tensordot(weights, changes, 1), 0))
 
 
 def entry_changes(kernel: np.ndarray, settings: CameraShakeSettings) -> np.ndarray:

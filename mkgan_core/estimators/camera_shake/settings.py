@@ -41,21 +41,16 @@ class CameraShakeSettings:
     kernel's equations, because the image hardly shows details finer than the low-resolution grid."""
     dust: float = 0.02
     """As ``floor``, but on the high-resolution grid."""
-    again: int = 2
-    """Number of starts, the best ones, whose kernels are refined again with other evidence, if there is any."""
-    steps_again: int = 8
-    """As ``steps``, for these."""
-    dust_again: float = 0.05
-    """As ``dust``, for these."""
-    most_moved: float = 1.0
-    """Such a kernel is not used if it moved by more than this, in high-resolution pixels. Without this limit, 12
-    photographs of kodak24 with Levin's kernels lose 0.2 dB instead of gaining 0.3."""
-    better: float = 0.99
-    """It is used only if its score is below this share of the best kernel's by edges alone."""
+    descent: int = 60
+    """Steps of the descent with other evidence (`descent`)."""
+    sparse: float = 1500.0
+    """Weight of the logarithm of the score in it, relative to the other evidence."""
+    stay: float = 450.0
+    """Weight of the squared changes in it, relative to the entries."""
     spread: float = 0.3
     """Expected correction of an entry, relative to the mean of the entry and its largest neighbour."""
-    corrections: int = 4
-    """Rounds of the correction. Twice as many gain 0.05 dB with the spectrum; without it, two do as well as four."""
+    corrections: int = 2
+    """Rounds of the correction."""
     evidence: float = 0.03
     """Weight of a pixel in the correction."""
     model_error: float = 4.0

@@ -46,7 +46,7 @@ class Auto(Spectral[AutoSettings]):
     """
 
     settings_class = AutoSettings
-    version = 28  # rises with that of `CameraShake`, whose kernels it gives
+    version = 29  # rises with that of `CameraShake`, whose kernels it gives
 
     @override
     def choose(
@@ -75,9 +75,10 @@ class Auto(Spectral[AutoSettings]):
         wrong = testable and excess_growth(image, blur_of(fit, scale), mean, scale) > settings.most_growth
         if scale == 2 and (wrong or least >= settings.shake_from):
             shaken = _shaken(image, region, scale)
-            # judged as the edges alone show it: the correction uses the spectrum, and another centre changes entries
-            if shaken is not None and explanation.misfit(shaken.best[0].plain) <= settings.shake_share * least:
-                evidence = partial(explanation.equations, weight=settings.shake_spectrum)
+            # judged as the edges alone show it, because afterwards it is adapted to the spectrum
+            misfit = explanation.misfit(shaken.best[0].plain) if shaken else np.inf
+            if shaken and misfit <= settings.shake_share * least:
+                evidence = partial(explanation.equations, weight=settings.shake_spectrum / misfit)
                 estimator = CameraShake()
                 return Kernel(
                     estimator.correct(image, region, shaken, scale, evidence),

@@ -7,21 +7,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
-from scipy.ndimage import shift as moved
 from scipy.optimize import nnls
 
 from mkgan_core.datasets.kernel_laws import random_motion_kernel
+from mkgan_core.datasets.layout import ImageSpec, load_high
 from mkgan_core.errors import KernelError
 from mkgan_core.estimators.base import Context
-from mkgan_core.estimators.camera_shake import candidates, coarse, direction, equations, refinement
+from mkgan_core.estimators.camera_shake import candidates, coarse, descent, direction, equations, refinement
 from mkgan_core.estimators.camera_shake.candidates import Candidate, Candidates
-from mkgan_core.estimators.camera_shake.centring import centred, distance
+from mkgan_core.estimators.camera_shake.centring import centred
 from mkgan_core.estimators.camera_shake.estimator import CameraShake, Found
 from mkgan_core.estimators.camera_shake.latent import LatentImage
 from mkgan_core.estimators.camera_shake.settings import CameraShakeSettings
 from mkgan_core.imaging import kernels
 from mkgan_core.imaging.correction import Evidence
 from mkgan_core.imaging.degradation import degrade
+from mkgan_core.imaging.images import luma
 from mkgan_core.imaging.kernels import similarity
 from mkgan_core.imaging.regions import Region, whole
 from mkgan_core.machine.progress import listening
@@ -127,16 +128,48 @@ def towards(true: np.ndarray, weight: float) -> Evidence:
     return equations
 
 
-def test_the_refinement_follows_other_evidence_too() -> None:
+def spectrum(true: np.ndarray) -> Evidence:
+    """Evidence for the logarithm of the power of a kernel's Fourier transform, which does not show the phases."""
+
+    def power(transform: np.ndarray) -> np.ndarray:
+        return np.abs(transform) ** 2 + 1e-3
+
+    def equations(kernel: np.ndarray, changes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        transform = np.fft.rfft2(kernel)
+        slopes = 2 * np.real(transform.conj() * np.fft.rfft2(changes)) / power(transform)
+        slopes, away = slopes.reshape(len(changes), -1), np.log(power(np.fft.rfft2(true)) / power(transform)).ravel()
+        return 30 * slopes @ slopes.T, 30 * slopes @ away
+
+    return equations
+
+
+def test_the_descent_follows_other_evidence() -> None:
     low = degrade(shapes(480, 5), hook(), 2)[..., 0]
-    mask, true, settings = np.ones(low.shape, bool), kernels.resize_support(hook(), 27), CameraShake().settings
-    start = kernels.normalise(gaussian_filter(np.maximum(true, 0), 1.5))
-    alone, less, more = (
-        refinement.refine(low, mask, start, 2, settings, other)
-        for other in (None, towards(true, 1e3), towards(true, 1e6))
+    true = kernels.resize_support(hook(), 27)
+    start = kernels.centre(gaussian_filter(true, 1.2), 2)
+    less, more = (
+        descent.sparsest(low, start, 2, CameraShakeSettings(sparse=0), towards(true, weight)) for weight in (1e4, 1e7)
     )
-    errors = [np.square(found - true).sum() for found in (alone, less, more)]
-    assert errors[2] < errors[1] < errors[0]
+    assert kernels.fault(more, 2) is None
+    errors = [np.square(found - true).sum() for found in (start, less, more)]
+    assert errors[1] < 0.9 * errors[0]
+    assert errors[2] < 0.1 * errors[0]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_edges_find_the_phases_of_a_spectrum(coffee: ImageSpec, seed: int) -> None:
+    """The start is as near to the rotated kernel as to the true one, and so is what the spectrum alone finds."""
+    drawn = random_motion_kernel(np.random.default_rng(seed), 2, 19)
+    true = kernels.resize_support(kernels.centre(kernels.normalise(np.maximum(drawn, 0)), 2), 27)
+    rotated = kernels.centre(true[::-1, ::-1], 2)
+    start = kernels.normalise(np.maximum(true + rotated, 0))
+    plane = (luma(rounded(degrade(load_high(coffee), true, 2))) / 255).astype(np.float32)
+    alone, both = (
+        descent.sparsest(plane, start, 2, CameraShakeSettings(sparse=sparse), spectrum(true)) for sparse in (0, 1500)
+    )
+    assert similarity(alone, true) == pytest.approx(similarity(alone, rotated), abs=0.01)
+    assert similarity(both, true) > 0.97
+    assert similarity(both, rotated) < 0.93
 
 
 def test_only_entries_with_a_bright_neighbour_change() -> None:
@@ -149,12 +182,6 @@ def test_only_entries_with_a_bright_neighbour_change() -> None:
     assert total[4, 5] == pytest.approx(0.5 * 0.6)
     assert np.count_nonzero(total) == 12  # two neighbouring entries and those around them
     assert not total[:3].any()
-
-
-@pytest.mark.parametrize("shift", [(0.0, 0.0), (1.0, 0.0), (-2.0, 1.5)])
-def test_distance_is_how_far_a_kernel_was_moved(shift: tuple[float, float]) -> None:
-    kernel = kernels.resize_support(hook(), 27)
-    assert distance(kernel, moved(kernel, shift, order=3)) == pytest.approx(np.hypot(*shift), abs=0.1)
 
 
 @pytest.mark.parametrize("whole_image", [True, False])
@@ -273,36 +300,12 @@ def test_a_small_region_is_refused() -> None:
         CameraShake().estimate(shapes(64, 0), whole((64, 64)), 2, Context())
 
 
-@pytest.mark.parametrize(
-    ("own", "most_moved", "used"),
-    [
-        ((0.5, 0.4, 0.3, 0.38, 0.37), 1.0, "second"),
-        ((0.5, 0.4, 0.3, 0.38, 0.39), 1.0, "first"),  # not better any more after the correction
-        ((0.5, 0.4, 0.399, 0.38, 0.37), 1.0, "first"),  # hardly better before it
-        ((0.5, 0.4, 0.3, 0.38, 0.37), -1.0, "first"),  # elsewhere
-    ],
-)
-def test_with_other_evidence_the_best_start_is_refined_again(
-    monkeypatch: pytest.MonkeyPatch, own: tuple[float, ...], most_moved: float, used: str
-) -> None:
-    """The sparsities are those of two starts, of the second one refined again, and of both corrected kernels."""
+def test_other_evidence_moves_the_best_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     low = rounded(degrade(shapes(320, 3), hook(), 2))
-    seen: list[np.ndarray] = []
-
-    def drawn(_plane: np.ndarray, kernel: np.ndarray, _scale: int) -> direction.Sparsity:
-        seen.append(kernel)
-        return direction.Sparsity(own[len(seen) - 1], own[len(seen) - 1])  # the score is the sparsity
-
-    monkeypatch.setattr(candidates, "sparsity", drawn)
-    corrected: list[np.ndarray] = []
-    monkeypatch.setattr(
-        CameraShake, "corrected", lambda *arguments: corrected.append(arguments[3]) or arguments[3].copy()
-    )
-    starts = ((160, 8e-3), (160, 4e-3))
-    settings = CameraShakeSettings(starts=starts, exponents=(0.8,), again=1, steps_again=2, most_moved=most_moved)
-    part, region = CameraShake(settings), whole(low.shape[:2])
-    other = towards(kernels.resize_support(hook(), 27), 1e4)
-    kernel = part.correct(low, region, part.search(low, region, 2), 2, other)
-    assert corrected[0] is seen[1]  # the second start's
-    assert np.array_equal(kernel, seen[2] if used == "second" else seen[1])
-    assert len(corrected) == 1 + (len(seen) == 5)
+    part, region = CameraShake(CameraShakeSettings(starts=((160, 8e-3), (160, 4e-3)), descent=5)), whole(low.shape[:2])
+    monkeypatch.setattr(CameraShake, "corrected", lambda *arguments: arguments[3])
+    found, true = part.search(low, region, 2), kernels.resize_support(hook(), 27)
+    best = found.best[0]
+    assert part.correct(low, region, found, 2) is best.kernel
+    near = part.correct(low, region, found, 2, towards(true, 1e7))
+    assert np.square(near - true).sum() < np.square(best.plain - true).sum()
