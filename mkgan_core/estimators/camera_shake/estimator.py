@@ -35,7 +35,7 @@ class Found:
         best: the best candidate of each start, the best start first.
         decided: whether the first one's direction is known; False if sharpening with the rotated kernel makes the
             gradients almost as sparse.
-        candidates: makes further ones.
+        candidates: what made them; it can improve them with other evidence.
     """
 
     best: Sequence[Candidate]

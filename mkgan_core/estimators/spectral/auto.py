@@ -38,7 +38,7 @@ class Auto(Spectral[AutoSettings]):
     increases the variation more than expected (`excess_growth`).
 
     If the misfit is large, or the Gaussian fails that test, `CameraShake` estimates a kernel from the edges. It does
-    not use the spectrum, which can therefore judge the result, and then helps to refine and correct it. At x2, a
+    not use the spectrum, which can therefore judge the result, and then helps to improve it. At x2, a
     Gaussian gets the asymmetric part that the edges show (`with_asymmetry`).
 
     If the spectrum does not determine the blur, the estimate is refused. A region then gets the whole image's kernel,
