@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,13 +31,13 @@ class Found:
     """What `CameraShake.search` finds.
 
     Attributes:
-        best: the best candidate of each start, the best start first.
-        decided: whether the first one's direction is known; False if sharpening with the rotated kernel makes the
+        best: the candidate with the best score.
+        decided: whether its direction is known; False if sharpening with the rotated kernel makes the
             gradients almost as sparse.
         candidates: what made them; it can improve them with other evidence.
     """
 
-    best: Sequence[Candidate]
+    best: Candidate
     decided: bool
     candidates: Candidates
 
@@ -93,8 +92,8 @@ class CameraShake(Estimator[CameraShakeSettings]):
             found.append(candidates.from_edges(*starts[number]))
             if kernels.is_gaussian(found[-1].plain):  # then all starts find one, which `spectral` estimates better
                 break
-        found.sort(key=lambda candidate: candidate.score)
-        return Found(found, found[0].sparsity.relative <= settings.decisive, candidates)
+        best = min(found, key=lambda candidate: candidate.score)
+        return Found(best, best.sparsity.relative <= settings.decisive, candidates)
 
     def correct(
         self, image: Image, region: Region, found: Found, scale: int, other: Evidence | None = None
@@ -119,10 +118,9 @@ class CameraShake(Estimator[CameraShakeSettings]):
         Raises:
             Stopped: between two rounds, if the run is being stopped.
         """
-        first = found.best[0]
         if scale != 2 or not examine(image).clean:
-            return first.kernel
-        kernel = first.kernel if other is None else found.candidates.sparsest(first, other)
+            return found.best.kernel
+        kernel = found.best.kernel if other is None else found.candidates.sparsest(found.best, other)
         return self.corrected(image, region, kernel, other)
 
     def corrected(

@@ -76,8 +76,7 @@ class Auto(Spectral[AutoSettings]):
         if scale == 2 and (wrong or least >= settings.shake_from):
             shaken = _shaken(image, region, scale)
             # judged as the edges alone show it, because afterwards it is adapted to the spectrum
-            misfit = explanation.misfit(shaken.best[0].plain) if shaken else np.inf
-            if shaken and misfit <= settings.shake_share * least:
+            if shaken and (misfit := explanation.misfit(shaken.best.plain)) <= settings.shake_share * least:
                 evidence = partial(explanation.equations, weight=settings.shake_spectrum / misfit)
                 estimator = CameraShake()
                 return Kernel(
@@ -101,4 +100,4 @@ def _shaken(image: Image, region: Region, scale: int) -> Found | None:
         found = CameraShake().search(image, region, scale)
     except KernelError:
         return None
-    return found if found.decided and not kernels.is_gaussian(found.best[0].plain) else None
+    return found if found.decided and not kernels.is_gaussian(found.best.plain) else None
