@@ -59,9 +59,7 @@ def measure(image: Image, region: Region, settings: SpectralSettings) -> Spectru
         return sliding_window_view(plane, (side, side))[::step, ::step].reshape(-1, side, side)
 
     if min(image.shape[:2]) < side:
-        raise KernelError(
-            f"{region.subject} is smaller than a window of {side} pixels", "use bicubic, or a larger image"
-        )
+        raise KernelError(f"the image is smaller than a window of {side} pixels", "use bicubic, or a larger image")
     # windows that contain another region, with another blur, would cause most of the error
     inside = np.einsum("nij,ij->n", windows(region.sure), taper**2) >= settings.fill * (taper**2).sum()
     powers, variances, elsewhere = [], [], []

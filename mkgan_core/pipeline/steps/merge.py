@@ -65,7 +65,8 @@ class MergeJob(Job[SegmentRecord]):
         corrections = {"objects": objects} if objects else {}
         after = part.merge(load_low(self.spec), before, self.spec.scale, **corrections)
         known = {region.mask.tobytes(): entry for region, entry in zip(before, self.regions, strict=True)}
-        note = f"{len(before)} regions, {len(after)} different blur(s)" if len(after) < len(before) else None
+        joined = f"{len(before)} regions joined into {len(after)}, because their blurs do not differ measurably"
+        note = joined if len(after) < len(before) else None
         entries = [
             (known.get(region.mask.tobytes()) if region.core is None else None)
             or save_region(store, self.spec, region, self)

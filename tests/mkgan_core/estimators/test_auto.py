@@ -115,26 +115,22 @@ def test_beside_another_blur_and_with_noise_less_speaks_for_a_program(
 ) -> None:
     """``lead``: by how much the Gaussian explains the spectrum better than any program's kernel; then who wins."""
     monkeypatch.setattr(growth, "excess_growth", lambda *arguments: 0.0)
-    low = degrade(power_law((256, 256), 2.8, 1), kernels.gaussian(1.5 * np.eye(2), 13, 2), 2)
-    low = rounded(low + np.random.default_rng(2).normal(0, noise / 255, low.shape).astype(np.float32))
-    auto = Auto(AutoSettings(shake_from=1e6))
-    spectrum = measure(low, whole((128, 128)), auto.settings)
-    explanation = Explanation(spectrum, 2, auto.settings)
-    programs = [explanation.misfit(kernel) for kernel in usual(2).values()]
-    gaussian = Fit(2.5 * np.eye(2), 0.1, min(programs) - lead)
     for one_of_several, wins in ((False, alone), (True, beside)):
-        kernel = auto.choose(low, spectrum, gaussian, whole((128, 128)), 2, one_of_several=one_of_several)
-        assert (kernel.why is None) == wins
+        assert _wins(noise, lead, one_of_several=one_of_several) == wins
 
 
 def test_noise_needs_a_certain_gaussian() -> None:
+    assert _wins(20, 8, uncertainty=0.1)
+    assert not _wins(20, 8, uncertainty=0.45)
+
+
+def _wins(noise: float, lead: float, *, uncertainty: float = 0.1, one_of_several: bool = False) -> bool:
+    """Whether `auto` takes a Gaussian that explains a noisy spectrum better than any program's kernel by ``lead``."""
     low = degrade(power_law((256, 256), 2.8, 1), kernels.gaussian(1.5 * np.eye(2), 13, 2), 2)
-    low = rounded(low + np.random.default_rng(2).normal(0, 20 / 255, low.shape).astype(np.float32))
-    auto = Auto(AutoSettings(shake_from=1e6))
-    spectrum = measure(low, whole((128, 128)), auto.settings)
+    low = rounded(low + np.random.default_rng(2).normal(0, noise / 255, low.shape).astype(np.float32))
+    region, auto = whole((128, 128)), Auto(AutoSettings(shake_from=1e6))
+    spectrum = measure(low, region, auto.settings)
     explanation = Explanation(spectrum, 2, auto.settings)
-    programs = [explanation.misfit(kernel) for kernel in usual(2).values()]
-    for uncertainty in (0.1, 0.45):
-        gaussian = Fit(2.5 * np.eye(2), uncertainty, min(programs) - 8)
-        kernel = auto.choose(low, spectrum, gaussian, whole((128, 128)), 2, one_of_several=False)
-        assert (kernel.why is None) == (uncertainty < auto.settings.certain)
+    least = min(explanation.misfit(kernel) for kernel in usual(2).values())
+    gaussian = Fit(2.5 * np.eye(2), uncertainty, least - lead)
+    return auto.choose(low, spectrum, gaussian, region, 2, one_of_several=one_of_several).why is None
