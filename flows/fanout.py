@@ -88,6 +88,7 @@ class Fanout:
     def __init__(self, on_step: Callable[[str, float], None], places: int) -> None:
         self._on_step, self._places = on_step, places
         self._steps: dict[str, _Step] = {}
+        self._damaged: set[str] = set()  # keys of forgotten steps (`_forget`) that have not succeeded since
         self._queued: deque[_Step] = deque()
         self._checked: deque[_Step] = deque()  # lookups in progress, in order
         self._training = self._running = 0
@@ -96,7 +97,7 @@ class Fanout:
     @property
     def submitted(self) -> int:
         """Number of steps so far, each counted once."""
-        return len(self._steps)
+        return len(self._steps.keys() | self._damaged)
 
     @property
     def records(self) -> list[str]:
@@ -106,7 +107,7 @@ class Fanout:
     @property
     def failed(self) -> int:
         """Number of failed steps."""
-        return sum(step.fault is not None for step in self._steps.values())
+        return len(self._damaged.union(key for key, step in self._steps.items() if step.fault is not None))
 
     def run(self, walks: Sequence[Walk[T]], on_result: Callable[[T], None] = lambda _: None) -> list[T]:
         """Run walks until all steps have finished; return their results in the same order.
@@ -227,7 +228,9 @@ class Fanout:
     def _close(self, step: _Step, state: str, record: Record | None = None, fault: Exception | None = None) -> None:
         """End a step: resume the walks that wait for it, and start steps that wait for its place."""
         step.record, step.fault = record, fault
+        self._damaged.discard(step.job.key)
         if isinstance(fault, ArtifactError):
+            self._damaged.add(step.job.key)
             self._forget(step)
         self._on_step(state, record["seconds"] if record else 0.0)
         waiting, step.waiting = step.waiting, []

@@ -10,7 +10,7 @@ An image is
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -128,7 +128,7 @@ def super_resolve(
     *,
     preset: str = "fast",
     seed: int = 0,
-    masks: Sequence[Any] = (),
+    masks: Any = (),
     real: bool = False,
     per_object: bool = False,
     feather: float = 0.0,
@@ -145,7 +145,8 @@ def super_resolve(
         method: a name such as ``auto+zssr``, ``kernelgan+zssr``, ``multi-spectral+zssr`` or ``bicubic``.
         preset: ``fast``, ``best`` or ``paper``.
         seed: random seed; the same seed on the same machine gives the same image.
-        masks: one mask per object, (H, W) arrays or paths, true or white on the object; they replace the segmenter.
+        masks: one mask per object, (H, W) arrays or paths, true or white on the object; they replace the segmenter. A
+            single mask needs no list.
         real: whether the image is a noisy photograph.
         per_object: whether each detected object becomes its own region; otherwise their union is one region.
         feather: standard deviation in enlarged pixels over which regions are blended, up to 256; 0 for hard borders.
@@ -166,9 +167,9 @@ def super_resolve(
     """
     seed = check_seed(seed)
     feather = check_feather(feather)
-    chosen = parse(method) if isinstance(method, str) else method
-    if len(masks):
-        chosen = replace(chosen, segmenter="mask")
+    chosen, masks = method if isinstance(method, Method) else parse(method), _each(masks)
+    if masks:
+        chosen = replace(chosen, segmenter="mask", segmenter_changes=())
     if real:
         chosen = chosen.for_real_images()
     if per_object:
@@ -229,7 +230,7 @@ def estimate_kernels(
     estimator: str = "auto",
     scale: int = 2,
     *,
-    masks: Sequence[Any] = (),
+    masks: Any = (),
     preset: str = "fast",
     seed: int = 0,
     device: str = "auto",
@@ -242,7 +243,8 @@ def estimate_kernels(
         RegionError: for a mask that does not have the image's size.
     """
     seed = check_seed(seed)
-    chosen = Method(f"{estimator} kernel", "mask" if len(masks) else "whole", estimator, "bicubic")
+    masks = _each(masks)
+    chosen = Method(f"{estimator} kernel", "mask" if masks else "whole", estimator, "bicubic")
     with _prepared(image, chosen, scale, masks, preset, device) as (store, photo, common):
         check_size(chosen, photo.spec.image, photo.spec.shape)
         result = walk.run(walk.estimate(photo.spec, chosen, seed, common), strict=True)
@@ -254,7 +256,7 @@ def segment(
     image: Any,
     segmenter: str = "auto",
     *,
-    masks: Sequence[Any] = (),
+    masks: Any = (),
     preset: str = "fast",
     per_object: bool = False,
     device: str = "auto",
@@ -291,7 +293,7 @@ def segment(
     chosen = Method(name, name, None, "bicubic")
     if per_object:
         chosen = chosen.per_object()
-    with _prepared(image, chosen, 2, masks, preset, device) as (store, photo, common):
+    with _prepared(image, chosen, 2, _each(masks), preset, device) as (store, photo, common):
         job = SegmentJob(photo.spec, **common, segmenter=name, changes=chosen.segmenter_changes)
         record = walk.run(walk.one_step(job), strict=True)
         notes = "; ".join([*photo.notes, *([record["note"]] if record["note"] else [])]) or None
@@ -308,6 +310,14 @@ def list_methods() -> list[str]:
     return list(NAMED_METHODS)
 
 
+def _each(masks: Any) -> list[Any]:
+    """The masks of an argument, which may also be a single one, or None."""
+    if masks is None:
+        return []
+    single = isinstance(masks, str | PathLike) or getattr(masks, "ndim", 3) == 2 or not isinstance(masks, Iterable)
+    return [masks] if single else list(masks)
+
+
 @contextmanager
 def _prepared(
     image: Any, method: Method, scale: int, masks: Sequence[Any], preset: str, device: str
@@ -318,7 +328,7 @@ def _prepared(
     if preset not in parts.PRESETS:
         raise ConfigError(f"unknown preset '{preset}'; choose {', '.join(parts.PRESETS)}")
     check_device(device)
-    check_single_image(method, with_masks=len(masks) > 0)
+    check_single_image(method, with_masks=bool(masks))
     with scratch() as store:
         photo = describe(image, int(scale), masks, store)
         check_fits(photo.spec.image, photo.spec.shape, int(scale), photo.spec.depth)

@@ -15,10 +15,11 @@ from mkgan_core.datasets.file_names import PICTURES as OF_DATA_SETS
 from mkgan_core.datasets.file_names import check_name
 from mkgan_core.errors import DatasetError, MkganError, StorageError
 from mkgan_core.machine.secrets import hide
-from mkgan_core.machine.storage import Store
+from mkgan_core.machine.storage import Store, reason
 
 T = TypeVar("T")
-PICTURES = (*OF_DATA_SETS, ".gif", ".ppm", ".pgm", ".pnm")
+UNREADABLE = (".avif", ".heic", ".heif", ".jp2", ".jxl", ".tga")  # listed too, so that an error says so
+PICTURES = (*OF_DATA_SETS, ".gif", ".ppm", ".pgm", ".pnm", *UNREADABLE)
 WEB = ("http", "https")
 MAGIC = re.compile(r"[*?\[]")
 MAGIC_ON_THE_WEB = re.compile(r"[*\[]")  # a question mark begins a query
@@ -100,6 +101,8 @@ def _expand(given: str, recursive: bool, leave_out: str) -> list[Input]:
     Raises:
         MkganError: if there are none, with a remedy.
     """
+    if not given:
+        raise DatasetError("the name of an image is empty; name an image file, a folder or a glob")
     place = Store(given if "://" in given else os.path.expanduser(given), patient=False)
     kind = _kind(place, given)
     if kind == "file":
@@ -124,6 +127,8 @@ def _pick(place: Store, given: str, folder: str | None, depth: int | None, leave
         endings = posixpath.splitext(place.root)[1].lower()
         endings = PICTURES if not endings or MAGIC.search(endings) else (endings,)  # a suffix in the glob wins
     else:
+        if place.local:  # `find` takes a folder that cannot be read for empty
+            _read(given, lambda: os.listdir(folder))
         entries = _read(given, lambda: place.fs.find(place.root, maxdepth=depth, detail=True))
         top, endings = folder, PICTURES
     found = []
@@ -162,4 +167,5 @@ def _read(given: str, look: Callable[[], T]) -> T:
     try:
         return look()
     except Exception as fault:
-        raise StorageError(f"cannot read {given}: {fault}; name a file or URL that this machine can read") from fault
+        why = reason(fault)
+        raise StorageError(f"cannot read {given}: {why}; name a file or URL that this machine can read") from fault

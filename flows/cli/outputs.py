@@ -13,7 +13,7 @@ from mkgan_core.datasets.file_names import check_name
 from mkgan_core.errors import ConfigError, StorageError
 from mkgan_core.imaging.encoders import SUFFIXES, Format, format_of
 from mkgan_core.machine.secrets import hide, mask
-from mkgan_core.machine.storage import Store
+from mkgan_core.machine.storage import Store, reason
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,32 @@ class Folder:
     def shown(self, name: str) -> str:
         """The path or URL of a file in it, as the user would type it."""
         return self.store.uri_of(name) if "://" in self.given else posixpath.join(self.given, name)
+
+    def check_writable(self) -> None:
+        """Check that files can be written; creates the folder.
+
+        Raises:
+            StorageError: if they cannot.
+        """
+        if self.store.local and os.path.lexists(self.store.root) and not os.path.isdir(self.store.root):
+            raise StorageError(f"cannot write into {hide(self.given)}: it is not a folder; choose another one")
+        try:
+            self.store.check_writable()
+        except StorageError as fault:
+            why = mask(reason(fault.__cause__ or fault))
+            raise StorageError(f"cannot write to {hide(self.given)} ({why}); choose another folder") from fault
+
+    def save(self, files: Sequence[tuple[str, bytes]], policy: Policy) -> list[str]:
+        """Write files, given by name and content; return their paths or URLs as the user would type them.
+
+        Raises:
+            ConfigError: before the first is written, if one exists that the policy does not replace.
+        """
+        if not (policy.overwrite or policy.skip_existing):
+            _refuse_existing([self.shown(name) for name, _ in files if self.store.exists(name)])
+        for name, data in files:
+            self.store.write(name, data)
+        return [self.shown(name) for name, _ in files]
 
 
 @dataclass(frozen=True)
@@ -60,21 +86,19 @@ class Policy:
             raise ConfigError("--overwrite and --skip-existing exclude each other; give only one of them")
 
 
-def open_folder(given: str) -> Folder:
-    """Open a folder for results, and check that it is writable.
+def folder_at(given: str) -> Folder:
+    """The folder for results at a path or URL.
 
     Raises:
-        StorageError: if it is not.
+        ConfigError: for an empty name, and for ``memory://``, which ends with the command.
         DatasetError: for a name that a terminal cannot show on one line.
     """
     check_name(hide(given))
-    store = Store(given if "://" in given else os.path.expanduser(given), patient=False)
-    try:
-        store.check_writable()
-    except StorageError as fault:
-        why = mask(str(fault.__cause__ or fault))
-        raise StorageError(f"cannot write to {hide(given)} ({why}); choose another folder with --out") from fault
-    return Folder(given, store)
+    if not given:
+        raise ConfigError("the name of the folder for results is empty; give a folder or URL")
+    if given.startswith("memory:"):
+        raise ConfigError(f"results in {given} would be lost when the command ends; give a folder or another URL")
+    return Folder(given, Store(given if "://" in given else os.path.expanduser(given), patient=False))
 
 
 def targets(
@@ -104,10 +128,15 @@ def targets(
                 raise ConfigError(f"the result of {one.address} would replace the input {hit.address}; change --out")
         blocked += [folder.shown(name) for name in present]
         planned.append(Target(one, stem, present if policy.skip_existing else ()))
-    if blocked and not (policy.overwrite or policy.skip_existing):
-        others = f" (and {len(blocked) - 1} more)" if len(blocked) > 1 else ""
-        raise ConfigError(f"{blocked[0]} exists{others}; add --overwrite to replace it, or --skip-existing to keep it")
+    if not (policy.overwrite or policy.skip_existing):
+        _refuse_existing(blocked)
     return planned
+
+
+def _refuse_existing(names: Sequence[str]) -> None:
+    if names:
+        others = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+        raise ConfigError(f"{names[0]} exists{others}; add --overwrite to replace it, or --skip-existing to keep it")
 
 
 def picture_format(output: str | None, wanted: str | None, quality: int | None) -> Format:
@@ -115,13 +144,15 @@ def picture_format(output: str | None, wanted: str | None, quality: int | None) 
 
     Raises:
         ConfigError: if they are unknown or contradict each other.
+        DatasetError: for a name that a terminal cannot show on one line.
 
     Example:
         >>> picture_format("large.JPG", None, 90), picture_format(None, "webp", None), picture_format(None, None, None)
         ('jpg', 'webp', 'png')
     """
+    check_name(hide(output or ""))
     try:
-        given = format_of(output) if output else None
+        given = None if output is None else format_of(output)
     except ConfigError as fault:
         raise ConfigError(f"-o {output}: {fault}") from fault
     chosen = SUFFIXES.get(f".{wanted.lower()}") if wanted else given or "png"

@@ -99,20 +99,23 @@ def upscale(
     trust.trust_weights(trust_weights)
     limit_memory(max_memory)
     chosen = parse(method)
+    policy = outputs.Policy(overwrite, skip_existing)
     ending = outputs.picture_format(output, format, quality)
-    place, name = split_file(output) if output else (out, None)
+    photo_html.check(html, policy)
+    place, name = (out, None) if output is None else split_file(output)
     folder, planned, faults = _plan(
         images,
         place,
         lambda stem: [name or f"{stem}_x{scale}.{ending}"],
-        outputs.Policy(overwrite, skip_existing),
+        policy,
         recursive,
         only_one=output,
     )
     display = Display(quiet, verbose)
-    segmenter = "mask" if mask else chosen.segmenter
-    if segmenter != "whole":
-        display.line(f"segmenter: {segmenter}")
+    if mask and chosen.segmenter not in ("whole", "mask"):
+        display.line(f"segmenter: mask, because masks were given; {chosen.segmenter} is not used")
+    elif mask or chosen.segmenter != "whole":
+        display.line(f"segmenter: {'mask' if mask else chosen.segmenter}")
 
     def enlarge(target: Target) -> None:
         start = time.perf_counter()
@@ -184,8 +187,8 @@ def segment(
         display.line(f"{target.source.stem}, {name}: {shares}")
         if found.note:
             display.line(f"{target.source.stem}: {found.note}")
-        for written in files.save_masks(folder.store, target.stem, address, found.regions, scale):
-            display.line(folder.shown(written))
+        for written in folder.save(files.masks(target.stem, address, found.regions, scale), policy):
+            display.line(written)
 
     _each(planned, faults, separate, display, folder)
 
@@ -209,9 +212,12 @@ def estimate(
     """Estimate the blur kernel of images. Writes it, or one per masked region, as .npy, .mat and .png."""
     from flows.cli import files, outputs
     from mkgan_core import estimate_kernels
+    from mkgan_core.segmenters.base import object_names
+
+    objects = object_names(len(mask or ()))
 
     def results(stem: str) -> list[str]:
-        return [f"{stem}{region}_x{scale}_kernel.npy" for region in ("", "_background", "_object")]
+        return [f"{files.kernel_name(stem, region, scale)}.npy" for region in ("whole", "background", *objects)]
 
     policy = outputs.Policy(overwrite, skip_existing)
     folder, planned, faults = _plan(images, out, results, policy, recursive)
@@ -222,10 +228,8 @@ def estimate(
         found = estimate_kernels(address, estimator, scale, masks=mask or (), preset=preset, seed=seed)
         for note in found.notes:
             display.line(f"{target.source.stem}: {note}")
-        for region, kernel in zip(found.regions, found.kernels, strict=True):
-            suffix = "" if region.name == "whole" else f"_{region.name}"
-            for written in files.save_kernel(folder.store, f"{target.stem}{suffix}_x{scale}_kernel", kernel):
-                display.line(folder.shown(written))
+        for written in folder.save(files.kernels(target.stem, found.regions, found.kernels, scale), policy):
+            display.line(written)
 
     _each(planned, faults, find, display, folder)
 
@@ -241,10 +245,12 @@ def _plan(
     """The output folder, the images with their output names, and an error for each argument that names no image."""
     from flows.cli import inputs, outputs
 
-    folder = outputs.open_folder(out)
+    folder = outputs.folder_at(out)
     sources, faults = inputs.find(images, recursive=recursive, leave_out=folder.store.uri)
     if only_one and len(sources) > 1:
         raise ConfigError(f"-o {only_one} names one file for {len(sources)} images; use --out FOLDER instead")
+    if sources:  # otherwise, no empty folder
+        folder.check_writable()
     return folder, outputs.targets(sources, folder, results, policy), faults
 
 

@@ -7,9 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from mkgan_core.errors import ConfigError
+
 if TYPE_CHECKING:
     from flows.cli.display import Display
     from flows.cli.inputs import Input
+    from flows.cli.outputs import Policy
     from mkgan_core import SuperResolution
 
 
@@ -17,6 +20,22 @@ class Show(Protocol):
     """Adds an enlarged image to the page, with the seconds that it took."""
 
     def __call__(self, source: Input, result: SuperResolution, seconds: float) -> None: ...
+
+
+def check(file: Path | None, policy: Policy) -> None:
+    """Check, before anything is enlarged, that the page can be written.
+
+    Raises:
+        StorageError: if it cannot.
+        ConfigError: if it exists. With ``--skip-existing`` it is replaced, because the command continues another.
+    """
+    if file is None:
+        return
+    from mkgan_core.reports import html
+
+    html.check_place(file)
+    if file.exists() and not (policy.overwrite or policy.skip_existing):
+        raise ConfigError(f"{file} exists; add --overwrite to replace it, or choose another place with --html")
 
 
 @contextmanager
@@ -30,19 +49,14 @@ def page(file: Path | None, count: int, method: str, preset: str, seed: int, dis
         preset: settings of its parts.
         seed: random seed.
         display: prints where the page is.
-
-    Raises:
-        StorageError: before anything is enlarged, if the file cannot be written.
     """
     if file is None:
         yield lambda source, result, seconds: None
         return
     from mkgan_core.datasets.layout import open_file
     from mkgan_core.imaging import pictures
-    from mkgan_core.reports import html
     from mkgan_core.reports.photo_page import Enlarged, PhotoPage
 
-    html.check_place(file)
     made = PhotoPage(count)
 
     def show(source: Input, result: SuperResolution, seconds: float) -> None:

@@ -54,12 +54,13 @@ def runs(limit: Limit = 20, store: StoreUri = None) -> None:
 
 def export(run: RunName, folder: ExportFolder, store: StoreUri = None, overwrite: Overwrite = False) -> None:
     """Write a run's images as DIR/<method>/<image>.png, and its tables as CSV, Markdown and LaTeX."""
-    from flows.cli.outputs import open_folder
+    from flows.cli.outputs import folder_at
     from mkgan_core.reports.export import export as write
     from mkgan_core.reports.runs import open_run
 
     opened = open_run(run, store or default_store())
-    out = open_folder(folder)
+    out = folder_at(folder)
+    out.check_writable()
     if out.store.list("") and not overwrite:
         raise ConfigError(f"{folder} is not empty; name a new folder, or give --overwrite")
     done, console = write(opened, out.store), make_console()

@@ -25,7 +25,7 @@ from mkgan_core.datasets.file_names import (
     object_region,
     stem,
 )
-from mkgan_core.errors import DatasetError, StorageError
+from mkgan_core.errors import ArtifactError, DatasetError, StorageError
 from mkgan_core.imaging import images, kernel_files
 from mkgan_core.machine.places import split_file
 from mkgan_core.machine.secrets import hide
@@ -233,9 +233,13 @@ def read_reference(reference: FileRef) -> bytes:
 
     Raises:
         DatasetError: if it is gone or has changed.
+        StorageError: if its place cannot be reached.
     """
     folder, name = split_file(reference.uri)
-    data = Store(folder).read(name)
+    try:
+        data = Store(folder).read(name)
+    except ArtifactError as fault:  # not an artifact: no step can create it again
+        raise DatasetError(f"{reference.uri} is gone; put it back, and start the run again") from fault
     if sha256(data) != reference.sha256:
         raise DatasetError(f"{reference.uri} changed during the run; start the run again")
     return data

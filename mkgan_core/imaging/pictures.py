@@ -145,10 +145,11 @@ def check_range(values: np.ndarray, name: str) -> None:
     Raises:
         DatasetError: naming the range, if they are not.
     """
-    if values.size and not (values.min() >= 0 and values.max() <= 1):  # also true of NaN
-        raise DatasetError(
-            f"{name} has values from {values.min():.3g} to {values.max():.3g}; scale them to finite values in [0, 1]"
-        )
+    wrong = values.size - int(np.isfinite(values).sum())
+    if wrong:
+        raise DatasetError(f"{name} has {wrong} values that are infinite or NaN; replace them by values in [0, 1]")
+    if values.size and not (values.min() >= 0 and values.max() <= 1):
+        raise DatasetError(f"{name} has values from {values.min():.7g} to {values.max():.7g}; scale them to [0, 1]")
 
 
 def _check_size(shape: tuple[int, int], name: str) -> None:

@@ -56,16 +56,27 @@ class Batcher(Generic[P, R]):
 
     def _lead(self) -> None:
         """Solve batches until no caller waits; the leader's own problem is in the first."""
-        while True:
-            deadline = time.monotonic() + self.wait_s
-            while len(self._queue) < self.limit and time.monotonic() < deadline:
-                time.sleep(self.wait_s / 20)
+        batch: list[_Entry[P, R]] = []
+        try:
+            while True:
+                deadline = time.monotonic() + self.wait_s
+                while len(self._queue) < self.limit and time.monotonic() < deadline:
+                    time.sleep(self.wait_s / 20)
+                with self._lock:
+                    batch, self._queue = self._queue[: self.limit], self._queue[self.limit :]
+                self._solve(batch)
+                with self._lock:
+                    if not self._queue:
+                        self._led = False
+                        return
+        except BaseException as fault:  # Ctrl-C while waiting; the next caller must be able to lead
             with self._lock:
-                batch, self._queue = self._queue[: self.limit], self._queue[self.limit :]
-                if not batch:
-                    self._led = False
-                    return
-            self._solve(batch)
+                left, self._queue, self._led = [*batch, *self._queue], [], False
+            for entry in left:
+                if not entry.done.is_set():
+                    entry.error = fault
+                    entry.done.set()
+            raise
 
     def _solve(self, batch: Sequence[_Entry[P, R]]) -> None:
         """Solve a batch; if memory runs out, solve its halves one after the other."""

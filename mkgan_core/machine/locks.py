@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from mkgan_core.machine import progress
 
@@ -40,6 +40,7 @@ def locked(path: str) -> Iterator[None]:
         break
     try:
         yield
-        os.unlink(path)  # those who wait for it, or create a new one, will find the work done
+        with suppress(FileNotFoundError):  # `mkgan store prune` removes old ones
+            os.unlink(path)  # those who wait for it, or create a new one, will find the work done
     finally:
         lock.release()

@@ -80,7 +80,7 @@ class Store:
         import fsspec
 
         self.uri = secrets.hide(uri)
-        with _faults(f"cannot open the store {self.uri}"):
+        with _faults(f"cannot open {self.uri}"):
             opened = secrets.reveal(self.uri)
             if secrets.is_masked(opened):
                 raise StorageError(
@@ -124,7 +124,7 @@ class Store:
         with _faults(f"cannot read {name} in {self.uri}"):
             path = self.path(name)
             if self.local and not stat.S_ISREG(os.stat(path).st_mode):  # reading a pipe would never end
-                raise ArtifactError(f"{self._shown(name)} is not a regular file; replace or remove it")
+                raise ArtifactError(f"{self._shown(name)} is not a regular file")
             return self.fs.cat_file(path)
 
     def fetch(self, file: StoredFile) -> bytes:
@@ -158,7 +158,7 @@ class Store:
 
     def write(self, name: str, data: bytes) -> str:
         """Write a file atomically, even in case of a power cut; return its URI."""
-        with _faults(f"cannot write to the store {self.uri}", "; choose another place with --store"):
+        with _faults(f"cannot write {self._shown(name)}", "; free or mend this place, or choose another"):
             path = self.path(name)
             if self.atomic:
                 self.fs.pipe_file(path, data)
@@ -170,7 +170,7 @@ class Store:
         """Write under a temporary name, then rename."""
         folder = posixpath.dirname(path)
         self._make_folder(folder)
-        temporary = f"{path}.{uuid.uuid4().hex}{PART}"
+        temporary = posixpath.join(folder, f".{uuid.uuid4().hex}{PART}")  # a name may already have the longest length
         try:
             with self.fs.open(temporary, "wb") as file:
                 file.write(data)
@@ -273,6 +273,16 @@ def scratch() -> Iterator[Store]:
             store.fs.rm(store.root, recursive=True)
 
 
+def reason(fault: BaseException) -> str:
+    """What an exception says, without error numbers and the names of temporary files.
+
+    Example:
+        >>> reason(OSError(28, "No space left on device", "/x/.7f3a.part")), reason(TimeoutError())
+        ('No space left on device', 'TimeoutError')
+    """
+    return (isinstance(fault, OSError) and fault.strerror) or str(fault) or type(fault).__name__
+
+
 @contextmanager
 def _faults(what: str, remedy: str = "") -> Iterator[None]:
     """Turn any exception into a StorageError: file systems raise many kinds, not only OSError."""
@@ -282,7 +292,7 @@ def _faults(what: str, remedy: str = "") -> Iterator[None]:
         raise
     except Exception as fault:
         kind = ArtifactError if isinstance(fault, FileNotFoundError) else StorageError
-        text = str(fault) or type(fault).__name__
+        text = reason(fault)
         shown = secrets.mask(text)
         # a traceback would print the password in the cause
         raise kind(f"{what}: {shown}{remedy}") from (fault if shown == text else None)

@@ -59,7 +59,7 @@ def available(family: str) -> list[Path]:
     for place in _named():
         with _readable(place):
             if not place.exists():
-                raise WeightsError(f"MKGAN_WEIGHTS names {place}, which does not exist; correct or unset it")
+                raise WeightsError(f"--weights or MKGAN_WEIGHTS names {place}, which does not exist; correct it")
             if place.is_dir() and not place.name.endswith(YOLO_ENDINGS):
                 found.extend(_in_folder(place, family))
             elif family in _families_of(place):
@@ -181,7 +181,9 @@ def _families_of(path: Path) -> list[str]:
     if path.name.endswith(YOLO_ENDINGS):
         return ["yolo"]
     known = ", ".join(pattern for patterns in FAMILIES.values() for pattern in patterns)
-    raise WeightsError(f"MKGAN_WEIGHTS names {path}, a file of unknown kind; rename it like one of {known}")
+    raise WeightsError(
+        f"--weights or MKGAN_WEIGHTS names {path}, a file of unknown kind; rename it like one of {known}"
+    )
 
 
 def _in_folder(folder: Path, family: str) -> list[Path]:

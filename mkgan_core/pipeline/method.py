@@ -86,7 +86,7 @@ class Method:
         """
         changes = parts.part_class("upscaler", self.upscaler).real_images
         if changes is None:
-            raise ConfigError(f"--real: upscaler '{self.upscaler}' has no setting for real images; use zssr")
+            raise ConfigError(f"upscaler '{self.upscaler}' has no settings for real, noisy images; use zssr")
         return replace(self, upscaler_changes=tuple(changes.items()))
 
     @property
@@ -102,7 +102,7 @@ class Method:
         """
         if not self.tells_objects_apart:
             raise ConfigError(
-                f"--per-object: segmenter '{self.segmenter}' does not separate objects; "
+                f"segmenter '{self.segmenter}' cannot make one region per object; "
                 "use yolo-seg, yolo-sam or yolo-grabcut"
             )
         return replace(self, segmenter_changes=(("per_object", True),))
@@ -155,6 +155,8 @@ def parse(name: str) -> Method:
         Method(name='given/spectral+zssr', segmenter='given', estimator='spectral', upscaler='zssr', \
 segmenter_changes=(), upscaler_changes=(), feather=0.0)
     """
+    if not isinstance(name, str):
+        raise ConfigError(f"method {name!r}: give its name, such as '{DEFAULT_METHOD}'")
     segmenter, slash, rest = name.rpartition("/")
     if not slash:
         segmenter = "whole"
@@ -215,9 +217,9 @@ def check_single_image(method: Method, *, with_masks: bool = False) -> None:
     if parts.part_class("segmenter", method.segmenter).needs_masks != with_masks:
         if with_masks:
             raise ConfigError(
-                f"segmenter '{method.segmenter}' uses no masks; leave out --mask, or use segmenter 'mask'"
+                f"segmenter '{method.segmenter}' uses no masks; leave the masks out, or use segmenter 'mask'"
             )
-        raise ConfigError(f"segmenter '{method.segmenter}' needs masks; add --mask, or choose another segmenter")
+        raise ConfigError(f"segmenter '{method.segmenter}' needs masks; give one per object, or choose another")
     for kind, name, _ in method.parts:
         parts.check_ready(kind, name)
     if method.estimator and parts.part_class("estimator", method.estimator).needs_truth:

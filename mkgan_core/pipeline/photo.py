@@ -151,6 +151,8 @@ def _from_array(image: Any) -> tuple[Picture, Form]:
         raise DatasetError(
             f"the image, a {type(image).__name__}, is not an array ({fault}); give (H, W) or (H, W, C)"
         ) from fault
+    if array.ndim == 0:
+        raise DatasetError(f"the image is a {type(image).__name__}; give a path or URL, a Pillow image or an array")
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 2, 3, 4)) or not array.size:
         raise DatasetError(f"the image has shape {array.shape}; give (H, W) or (H, W, C) with 1 to 4 channels")
     kind = array.dtype.newbyteorder("=")

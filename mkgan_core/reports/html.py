@@ -11,6 +11,7 @@ from mkgan_core.errors import StorageError
 from mkgan_core.machine.storage import Store
 
 TEMPLATES = Path(__file__).parent / "templates"
+ENDINGS = (".html", ".htm")
 
 
 def fill(template: str, **values: Any) -> str:
@@ -39,9 +40,11 @@ def check_place(file: Path) -> None:
     mistyped.
 
     Raises:
-        StorageError: if the path is a folder, a pipe or a device, if its grandparent folder does not exist, or if it
-            cannot be written.
+        StorageError: if the path does not end with .html or .htm, is a folder, a pipe or a device, if its grandparent
+            folder does not exist, or if it cannot be written.
     """
+    if file.suffix.lower() not in ENDINGS:  # it may be a photo
+        raise StorageError(f"cannot write a page to {file}; choose a name that ends with .html")
     folder = file.absolute().parent
     there = folder if folder.is_dir() else folder.parent
     fault = None

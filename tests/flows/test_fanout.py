@@ -13,6 +13,7 @@ from prefect.states import Completed, Pending, State
 
 from flows import fanout
 from flows.fanout import Fanout
+from mkgan_core.errors import ArtifactError
 from mkgan_core.machine import progress
 from mkgan_core.pipeline.walk import StepFailed, Walk, one_step
 
@@ -115,6 +116,18 @@ def test_a_fault_is_raised_inside_the_walk_and_counted(tasks: Tasks) -> None:
     driver = Fanout(lambda *_: None, places=1)
     assert driver.run([steps(job("a"), job("b"))]) == [["a: ValueError: no luck", DONE]]
     assert driver.failed == 1
+
+
+def test_a_step_whose_files_are_damaged_counts_as_failed_until_it_succeeds(tasks: Tasks) -> None:
+    damaged = [Future(Completed(), ArtifactError("damaged")) for _ in range(3)]
+    tasks.futures = damaged[:2]  # at the first try and at the second
+    driver = Fanout(lambda *_: None, places=1)
+    driver.run([steps(job("a"), job("a"))])
+    assert (driver.failed, driver.submitted) == (1, 1)
+    tasks.futures = damaged[2:]  # only at the first
+    driver = Fanout(lambda *_: None, places=1)
+    driver.run([steps(job("a"), job("a"))])
+    assert (driver.failed, driver.submitted) == (0, 1)
 
 
 def test_trainings_beyond_the_places_wait_here(tasks: Tasks) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -42,6 +43,20 @@ def addresses(*given: str, **options: bool) -> list[str]:
 def test_a_folder_means_its_pictures_in_natural_order(folder: Path) -> None:
     assert addresses("in") == ["in/[1].png", "in/b.jpg", "in/film.gif", "in/im_2.PNG", "in/im_13.png"]
     assert addresses(str(folder))[1] == str(folder / "b.jpg")
+
+
+def test_what_cannot_be_read_is_not_passed_over(folder: Path) -> None:
+    (folder / "phone.HEIC").touch()
+    assert "in/phone.HEIC" in addresses("in")
+
+
+def test_a_folder_that_cannot_be_read_is_not_empty(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(*_: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(os, "listdir", denied)
+    _, (fault,) = find(["in"])
+    assert os.strerror(errno.EACCES) in str(fault)
 
 
 def test_subfolders_on_request_and_where_they_are(folder: Path) -> None:

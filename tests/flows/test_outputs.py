@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.cli.inputs import Input
-from flows.cli.outputs import Policy, open_folder, picture_format, stems, targets
+from flows.cli.outputs import Policy, folder_at, picture_format, stems, targets
 from mkgan_core.errors import ConfigError, StorageError
 
 
@@ -51,7 +51,7 @@ def test_no_two_inputs_share_a_name(paths: list[str]) -> None:
 
 def plan(folder: Path, *paths: str, **policy: bool):
     found = [Input(path, (folder / path).as_uri()) for path in paths]
-    return targets(found, open_folder(str(folder)), lambda stem: [f"{stem}_x2.png"], Policy(**policy))
+    return targets(found, folder_at(str(folder)), lambda stem: [f"{stem}_x2.png"], Policy(**policy))
 
 
 def test_results_that_exist_are_kept(tmp_path: Path) -> None:
@@ -107,11 +107,28 @@ def test_formats_that_cannot_be(output: str | None, wanted: str | None, quality:
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StorageError, match="--out"):
-        open_folder(str(tmp_path / "file"))
+    with pytest.raises(StorageError, match="file"):
+        folder_at(str(tmp_path / "file")).check_writable()
 
 
 def test_places_are_shown_as_they_were_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert open_folder("here").shown("a.png") == "here/a.png"
-    assert open_folder("memory://there").shown("a.png") == "memory:///there/a.png"
+    assert folder_at("here").shown("a.png") == "here/a.png"
+    assert folder_at("file:///there").shown("a.png") == "file:///there/a.png"
+
+
+@pytest.mark.parametrize("place", ["", "memory://x"])
+def test_places_where_results_would_be_lost(place: str) -> None:
+    with pytest.raises(ConfigError):
+        folder_at(place)
+
+
+def test_no_file_is_replaced_unasked(tmp_path: Path) -> None:
+    """Not even if the file that tells that an image was done is missing."""
+    (tmp_path / "b").write_text("mine")
+    files = [("a", b"new"), ("b", b"new")]
+    with pytest.raises(ConfigError, match="exists"):
+        folder_at(str(tmp_path)).save(files, Policy())
+    assert not (tmp_path / "a").exists()
+    folder_at(str(tmp_path)).save(files, Policy(overwrite=True))
+    assert [(tmp_path / name).read_text() for name in "ab"] == ["new", "new"]

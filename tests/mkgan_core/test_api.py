@@ -105,6 +105,8 @@ def test_masks_make_regions(picture: np.ndarray, tmp_path: Path) -> None:
         assert [(region.name, region.area) for region in result.regions] == [("object", 6720), ("background", 4800)]
         assert len(result.kernels) == 2
     assert np.array_equal(results[0].image, results[1].image)
+    alone = super_resolve(picture, method="yolo-seg-objects/bicubic+bicubic", masks=mask)  # replaces the segmenter
+    assert [region.name for region in alone.regions] == ["object", "background"]
     found = estimate_kernels(picture, "bicubic", masks=[mask])
     assert [region.name for region in found.regions] == ["object", "background"]
     assert len(found.kernels) == 2
@@ -254,21 +256,25 @@ def replaced(array: np.ndarray, value: float) -> np.ndarray:
 @pytest.mark.parametrize(
     ("change", "fault", "datum"),
     [
-        ({"image": replaced(np.zeros((64, 64, 3)), np.nan)}, DatasetError, "nan"),
+        ({"image": replaced(np.zeros((64, 64, 3)), np.nan)}, DatasetError, "NaN"),
         ({"image": np.full((64, 64, 3), 200.0)}, DatasetError, "200"),
         ({"image": np.zeros((64, 64, 3), np.int32)}, DatasetError, "int32"),
         ({"image": np.zeros((64, 64, 5), np.uint8)}, DatasetError, r"64, 64, 5"),
         ({"image": np.zeros((0, 64, 3), np.uint8)}, DatasetError, r"0, 64, 3"),
         ({"image": np.zeros((0, 0), np.uint8)}, DatasetError, r"0, 0"),
         ({"image": "nowhere/photo.png"}, MkganError, "photo.png"),
+        ({"image": None}, DatasetError, "NoneType"),
         ({"method": "zzsr"}, ConfigError, "zzsr"),
+        ({"method": None}, ConfigError, "None"),
         ({"method": "ground-truth+zssr"}, ConfigError, "ground-truth"),
-        ({"method": "given/bicubic+zssr"}, ConfigError, "--mask"),
+        ({"method": "given/bicubic+zssr"}, ConfigError, "mask"),
         ({"method": "bicubic", "real": True}, ConfigError, "bicubic"),
         ({"per_object": True}, ConfigError, "whole"),
         ({"scale": 3}, ConfigError, "3"),
         ({"preset": "slow"}, ConfigError, "slow"),
         ({"masks": [np.zeros((9, 9), bool)]}, RegionError, r"9, 9"),
+        ({"masks": np.zeros((9, 9), bool)}, RegionError, r"9, 9"),
+        ({"masks": "nowhere/mask.png"}, MkganError, "mask.png"),
         ({"masks": [np.zeros((9, 9, 3), bool)]}, RegionError, r"9, 9, 3"),
     ],
 )
@@ -288,8 +294,8 @@ def test_bad_input_is_named(change: dict[str, Any], fault: type[Exception], datu
         (lambda image: estimate_kernel(image[:40], "kernelgan"), DatasetError, "64x40"),
         (lambda image: estimate_kernels(image, "bicubic", masks=[np.zeros((9, 9), bool)]), RegionError, r"9, 9"),
         (lambda image: segment(image, "edgs"), ConfigError, "edgs"),
-        (lambda image: segment(image, "mask"), ConfigError, "--mask"),
-        (lambda image: segment(image, "edges", masks=[image[..., 0] > 0]), ConfigError, "--mask"),
+        (lambda image: segment(image, "mask"), ConfigError, "mask"),
+        (lambda image: segment(image, "edges", masks=[image[..., 0] > 0]), ConfigError, "mask"),
         (lambda image: segment(image, "yolo"), WeightsError, r"yolov8n\.pt"),
     ],
 )

@@ -68,9 +68,11 @@ class Candidates:
         each = (Candidate(kernel, plain, sparsity(judged, kernel, scale)) for kernel in moved)
         return min(each, key=lambda candidate: candidate.score)
 
-    def sparsest(self, first: Candidate, other: Evidence) -> np.ndarray:
-        """The kernel (K, K) to which a descent from a candidate leads with other evidence (`descent`)."""
-        return sparsest(self._plane[self._judged], first.plain, self._scale, self._settings, other)
+    def sparsest(self, first: Candidate, other: Evidence) -> Candidate:
+        """The candidate to which a descent from another leads with other evidence (`descent`)."""
+        judged = self._plane[self._judged]
+        kernel = sparsest(judged, first.plain, self._scale, self._settings, other)
+        return Candidate(kernel, kernel, sparsity(judged, kernel, self._scale))
 
 
 def best_window(plane: np.ndarray, inside: np.ndarray, side: int) -> tuple[slice, slice]:

@@ -23,15 +23,24 @@ class Sparsity:
     Attributes:
         own: with the kernel itself.
         rotated: with the kernel rotated by 180 degrees.
+        pixels: number of pixels of the image.
     """
 
     own: float
     rotated: float
+    pixels: int
 
     @property
     def relative(self) -> float:
         """Below 1 if the image supports the kernel's direction; about 1 if it cannot decide (symmetric kernels)."""
         return self.own / self.rotated
+
+    @property
+    def evidence(self) -> float:
+        """How clearly the image supports the kernel's direction: the share by which the kernel is better than the
+        rotated one, times the square root of the number of pixels, because chance differences shrink by it.
+        """
+        return (1 - self.relative) * self.pixels**0.5
 
     @property
     def score(self) -> float:
@@ -89,4 +98,4 @@ def sparsity(plane: np.ndarray, kernel: np.ndarray, scale: int) -> Sparsity:
         scale: 2 or 4.
     """
     own, rotated = Sharpening(plane, len(kernel), scale)(torch.from_numpy(kernel))
-    return Sparsity(float(own), float(rotated))
+    return Sparsity(float(own), float(rotated), plane.size)

@@ -57,13 +57,17 @@ class CameraShake(Estimator[CameraShakeSettings]):
                 f"the edges of {region.subject} do not tell the estimated kernel from its mirror image",
                 "use auto or spectral",
             )
-        return Kernel(self.correct(image, region, found, scale), model_error=self.settings.model_error)
+        kernel = found.best.kernel
+        # not at x4, where a kernel has too many entries; noise and compression leave edges of their own
+        if scale == 2 and examine(image).clean:
+            kernel = self.corrected(image, region, kernel)
+        return Kernel(kernel, model_error=self.settings.model_error)
 
     def search(self, image: Image, region: Region, scale: int) -> Found:
         """Estimate the kernel from the edges, and whether they tell it from the same kernel rotated by 180°.
 
         Different starts lead to different kernels, each of which is centred in two ways (`centring`). The best has the
-        best score (`direction.Sparsity`). `correct` can improve it afterwards.
+        best score (`direction.Sparsity`). `Candidates.sparsest` and `corrected` can improve it afterwards.
 
         Args:
             image: (H, W, 3) in [0, 1], low resolution.
@@ -94,34 +98,6 @@ class CameraShake(Estimator[CameraShakeSettings]):
                 break
         best = min(found, key=lambda candidate: candidate.score)
         return Found(best, best.sparsity.relative <= settings.decisive, candidates)
-
-    def correct(
-        self, image: Image, region: Region, found: Found, scale: int, other: Evidence | None = None
-    ) -> np.ndarray:
-        """Correct each entry of the best kernel by the image that it restores.
-
-        Not at x4, where a kernel has too many entries, and not with noise or compression, which leave edges of their
-        own.
-
-        With other evidence, it first descends from the best kernel to one that explains both (`descent`).
-
-        Args:
-            image: (H, W, 3) in [0, 1], low resolution.
-            region: the region with this blur.
-            found: as `search` returns it.
-            scale: 2 or 4.
-            other: what else is known of the kernel, such as the spectrum.
-
-        Returns:
-            (K, K) by the convention.
-
-        Raises:
-            Stopped: between two rounds, if the run is being stopped.
-        """
-        if scale != 2 or not examine(image).clean:
-            return found.best.kernel
-        kernel = found.best.kernel if other is None else found.candidates.sparsest(found.best, other)
-        return self.corrected(image, region, kernel, other)
 
     def corrected(
         self,

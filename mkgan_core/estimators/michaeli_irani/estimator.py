@@ -35,7 +35,7 @@ class MichaeliIrani(Estimator[MichaeliIraniSettings]):
         half = rounds.estimate(image, region, self.settings, context.seed, context.device)
         if not np.isfinite(half).all() or half.sum() <= 0:
             raise KernelError(
-                f"no patch of region '{region.name}' recurs in it at half the size", "use spectral or kernelgan"
+                f"no patch of {region.subject} recurs in it at half the size", "use spectral or kernelgan"
             )
         kernel = Kernel.from_half(kernels.centre(half, 2), scale, self.settings.model_error)
         plausibility.check(kernel.array, image, region, scale)

@@ -43,10 +43,10 @@ def estimate(image: Image, region: Region, settings: MichaeliIraniSettings, seed
     # every pixel of the downscaled image is the inner product of the kernel and a window of the image
     padded = F.pad(picture[None, None], (size // 2,) * 4, mode="reflect")
     windows = padded[0, 0].unfold(0, size, SCALE).unfold(1, size, SCALE)  # (h, w, size, size)
-    places = _candidates(structure, mask, windows.shape[:2], settings)
+    places = _candidates(structure, mask, windows.shape[:2], settings).to(device)
     if len(places) <= settings.neighbours:
         raise KernelError(
-            f"region '{region.name}' has too few patches to compare "
+            f"{region.subject} has too few patches to compare "
             f"({len(places)}, more than {settings.neighbours} are needed)",
             "use bicubic, or a larger region",
         )
@@ -101,7 +101,8 @@ def _solve(
     size, patch = settings.size, settings.patch
     system = queries.new_zeros(size**2, size**2)
     right = queries.new_zeros(size**2)
-    offsets = torch.cartesian_prod(torch.arange(patch), torch.arange(patch))  # in the order of a flattened patch
+    across = torch.arange(patch, device=queries.device)
+    offsets = torch.cartesian_prod(across, across)  # in the order of a flattened patch
     for first in range(0, len(queries), CHUNK):
         part = slice(first, first + CHUNK)
         pixels = places[part].unsqueeze(2) + offsets  # (n, neighbours, 25, 2)
@@ -111,10 +112,10 @@ def _solve(
         flat = (rows * root).reshape(-1, size**2)
         system += flat.T @ flat
         right += flat.T @ (queries[part][:, None, :, None] * root).expand(-1, rows.shape[1], -1, -1).reshape(-1)
-    difference = torch.diff(torch.eye(size, device=queries.device), dim=0)
-    smooth = torch.kron(difference.T @ difference, torch.eye(size)) + torch.kron(
-        torch.eye(size), difference.T @ difference
-    )
+    identity = torch.eye(size, device=queries.device)
+    difference = torch.diff(identity, dim=0)
+    squared = difference.T @ difference
+    smooth = torch.kron(squared, identity) + torch.kron(identity, squared)
     system += settings.smoothness * system.diagonal().mean() * smooth
     kernel = torch.linalg.solve(system.double(), right.double()).clamp(min=0).reshape(size, size)
     return (kernel / kernel.sum()).to(queries)

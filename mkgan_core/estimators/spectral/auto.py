@@ -10,7 +10,7 @@ import numpy as np
 from typing_extensions import override
 
 from mkgan_core.errors import KernelError
-from mkgan_core.estimators.camera_shake.estimator import CameraShake, Found
+from mkgan_core.estimators.camera_shake.estimator import CameraShake
 from mkgan_core.estimators.spectral.estimator import Spectral, blur_of
 from mkgan_core.estimators.spectral.settings import AutoSettings
 from mkgan_core.imaging import kernels, reductions
@@ -21,6 +21,7 @@ from mkgan_core.imaging.regions import Region
 from mkgan_core.importing import importing
 
 if TYPE_CHECKING:
+    from mkgan_core.estimators.spectral.explanation import Explanation
     from mkgan_core.estimators.spectral.fit import Fit
     from mkgan_core.estimators.spectral.spectrum import Spectrum
 
@@ -46,7 +47,7 @@ class Auto(Spectral[AutoSettings]):
     """
 
     settings_class = AutoSettings
-    version = 29  # rises with that of `CameraShake`, whose kernels it gives
+    version = 30  # rises with that of `CameraShake`, whose kernels it gives
 
     @override
     def choose(
@@ -74,16 +75,9 @@ class Auto(Spectral[AutoSettings]):
         testable = gaussian and clean and not one_of_several
         wrong = testable and excess_growth(image, blur_of(fit, scale), mean, scale) > settings.most_growth
         if scale == 2 and (wrong or least >= settings.shake_from):
-            shaken = _shaken(image, region, scale)
-            # judged as the edges alone show it, because afterwards it is adapted to the spectrum
-            if shaken and (misfit := explanation.misfit(shaken.best.plain)) <= settings.shake_share * least:
-                evidence = partial(explanation.equations, weight=settings.shake_spectrum / misfit)
-                estimator = CameraShake()
-                return Kernel(
-                    estimator.correct(image, region, shaken, scale, evidence),
-                    why="the blur has a shape of its own, as when the camera moved",
-                    model_error=estimator.settings.model_error,
-                )
+            shaken = self._shaken(image, region, explanation, least)
+            if shaken:
+                return shaken
         if wrong or not gaussian:
             sharp = not wrong and least <= settings.usual_misfit
             return Kernel(mean, why="the photo is already sharp" if sharp else "no simple blur explains the photo")
@@ -93,11 +87,33 @@ class Auto(Spectral[AutoSettings]):
             return replace(found, array=with_asymmetry(found.array, image, region.sure, scale))
         return found
 
+    def _shaken(self, image: Image, region: Region, explanation: Explanation, least: float) -> Kernel | None:
+        """A kernel of any shape at x2; None if there is none, or if too little speaks for it.
 
-def _shaken(image: Image, region: Region, scale: int) -> Found | None:
-    """A kernel of any shape; None if there is none, if its direction is not known, or if a Gaussian would do."""
-    try:
-        found = CameraShake().search(image, region, scale)
-    except KernelError:
-        return None
-    return found if found.decided and not kernels.is_gaussian(found.best.plain) else None
+        Args:
+            image: (H, W, 3) in [0, 1], low resolution.
+            region: the region with this blur.
+            explanation: of its spectrum.
+            least: the smallest misfit of other kernels.
+        """
+        estimator, settings = CameraShake(), self.settings
+        try:
+            found = estimator.search(image, region, 2)
+        except KernelError:
+            return None
+        if not found.decided or kernels.is_gaussian(found.best.plain):
+            return None
+        misfit = explanation.misfit(found.best.plain)
+        spectrum = partial(explanation.equations, weight=settings.shake_spectrum / misfit)
+        improved = found.candidates.sparsest(found.best, spectrum)
+        clean = examine(image).clean
+        needed = settings.shake_evident if clean else settings.shake_evident_in_noise
+        evident = improved.sparsity.evidence >= needed
+        # the misfit of the first kernel, as the edges alone show it, because the other is adapted to the spectrum
+        if misfit > least or not (evident or (clean and misfit <= settings.shake_share * least)):
+            return None
+        return Kernel(
+            estimator.corrected(image, region, improved.kernel, spectrum),
+            why="the blur has a shape of its own, as when the camera moved",
+            model_error=estimator.settings.model_error,
+        )

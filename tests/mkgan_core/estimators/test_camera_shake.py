@@ -207,7 +207,7 @@ def test_the_candidate_with_the_best_score_wins(monkeypatch: pytest.MonkeyPatch)
 
     def drawn(_plane: np.ndarray, kernel: np.ndarray, _scale: int) -> direction.Sparsity:
         seen.append(kernel)
-        return direction.Sparsity(own[len(seen) - 1], own[len(seen) - 1] / relative[len(seen) - 1])
+        return direction.Sparsity(own[len(seen) - 1], own[len(seen) - 1] / relative[len(seen) - 1], 1)
 
     monkeypatch.setattr(candidates, "sparsity", drawn)
     starts = ((160, 2e-3), (160, 8e-3), (100, 8e-3), (900, 8e-3))  # the last is the second, as the image is smaller
@@ -235,13 +235,14 @@ def test_the_correction_uses_what_else_is_known() -> None:
     assert np.square(helped - true).sum() < 0.3 * np.square(alone - true).sum()
 
 
-def test_the_correction_leaves_a_kernel_with_noise_and_at_x4_as_it_is() -> None:
+def test_a_kernel_is_not_corrected_with_noise_and_at_x4(monkeypatch: pytest.MonkeyPatch) -> None:
     low, kernel = degrade(shapes(480, 5), hook(), 2), hook()
     noisy = low + 0.04 * np.random.default_rng(0).standard_normal(low.shape)
     for image, scale in ((noisy, 2), (low, 4)):
         made = Candidates(image[..., 0], np.ones(low.shape[:2], bool), scale, CameraShakeSettings())
-        found = Found(Candidate(kernel, kernel, direction.Sparsity(1, 2)), True, made)
-        assert CameraShake().correct(rounded(image), whole(low.shape[:2]), found, scale) is kernel
+        found = Found(Candidate(kernel, kernel, direction.Sparsity(1, 2, 1)), True, made)
+        monkeypatch.setattr(CameraShake, "search", lambda *_, found=found: found)
+        assert CameraShake().estimate(rounded(image), whole(low.shape[:2]), scale, Context()).array is kernel
 
 
 def test_a_kernel_is_moved_by_whole_pixels_and_cleaned() -> None:
@@ -299,12 +300,9 @@ def test_a_small_region_is_refused() -> None:
         CameraShake().estimate(shapes(64, 0), whole((64, 64)), 2, Context())
 
 
-def test_other_evidence_moves_the_best_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_evidence_moves_the_best_kernel() -> None:
     low = rounded(degrade(shapes(320, 3), hook(), 2))
     part, region = CameraShake(CameraShakeSettings(starts=((160, 8e-3), (160, 4e-3)), descent=5)), whole(low.shape[:2])
-    monkeypatch.setattr(CameraShake, "corrected", lambda *arguments: arguments[3])
     found, true = part.search(low, region, 2), kernels.resize_support(hook(), 27)
-    best = found.best
-    assert part.correct(low, region, found, 2) is best.kernel
-    near = part.correct(low, region, found, 2, towards(true, 1e7))
-    assert np.square(near - true).sum() < np.square(best.plain - true).sum()
+    near = found.candidates.sparsest(found.best, towards(true, 1e7))
+    assert np.square(near.kernel - true).sum() < np.square(found.best.plain - true).sum()

@@ -41,6 +41,21 @@ def test_the_faults_of_a_batch_reach_its_callers_only() -> None:
             futures[3].result()
 
 
+def test_after_an_interruption_the_next_call_is_solved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while the caller waits for others; they fail with it."""
+    batcher = Batcher(lambda problems: list(problems), limit=2, wait_s=0.2)
+    waits = time.sleep
+
+    def interrupted(_: float) -> None:
+        monkeypatch.setattr(time, "sleep", waits)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        batcher(1)
+    assert batcher(2) == 2
+
+
 def test_a_batch_that_does_not_fit_is_halved() -> None:
     solved = []
 
