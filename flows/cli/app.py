@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
+from typing import Annotated
 
 import typer
 
@@ -26,6 +28,23 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mkgan {importlib.metadata.version('mkgan')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="print the version")
+    ] = False,
+) -> None:
+    pass
+
+
 for command in (photo.upscale, photo.segment, photo.estimate, methods.methods):
     app.command()(command)
 if all(importlib.util.find_spec(package) for package in PIPELINE):

@@ -23,10 +23,12 @@ class Folder:
     Attributes:
         given: the path or URL as the user typed it.
         store: access to its files.
+        option: the option or argument that names it, for messages.
     """
 
     given: str
     store: Store
+    option: str = "--out"
 
     def shown(self, name: str) -> str:
         """The path or URL of a file in it, as the user would type it."""
@@ -39,12 +41,14 @@ class Folder:
             StorageError: if they cannot.
         """
         if self.store.local and os.path.lexists(self.store.root) and not os.path.isdir(self.store.root):
-            raise StorageError(f"cannot write into {hide(self.given)}: it is not a folder; choose another one")
+            raise StorageError(
+                f"cannot write into {hide(self.given)}: it is not a folder; choose another {self.option}"
+            )
         try:
             self.store.check_writable()
         except StorageError as fault:
             why = mask(reason(fault.__cause__ or fault))
-            raise StorageError(f"cannot write to {hide(self.given)} ({why}); choose another folder") from fault
+            raise StorageError(f"cannot write to {hide(self.given)} ({why}); choose another {self.option}") from fault
 
     def save(self, files: Sequence[tuple[str, bytes]], policy: Policy) -> list[str]:
         """Write files, given by name and content; return their paths or URLs as the user would type them.
@@ -86,7 +90,7 @@ class Policy:
             raise ConfigError("--overwrite and --skip-existing exclude each other; give only one of them")
 
 
-def folder_at(given: str) -> Folder:
+def folder_at(given: str, option: str = "--out") -> Folder:
     """The folder for results at a path or URL.
 
     Raises:
@@ -95,10 +99,13 @@ def folder_at(given: str) -> Folder:
     """
     check_name(hide(given))
     if not given:
-        raise ConfigError("the name of the folder for results is empty; give a folder or URL")
+        raise ConfigError(f"{option} is empty; give a folder or URL")
     if given.startswith("memory:"):
-        raise ConfigError(f"results in {given} would be lost when the command ends; give a folder or another URL")
-    return Folder(given, Store(given if "://" in given else os.path.expanduser(given), patient=False))
+        raise ConfigError(
+            f"{option} {given}: the results would be lost when the command ends; give a folder or another URL"
+        )
+    place = given if "://" in given else os.path.expanduser(given)
+    return Folder(given, Store(place, patient=False, option=option), option)
 
 
 def targets(

@@ -93,6 +93,7 @@ def upscale(
     """Enlarge images. Writes each as <name>_x<scale>.png, or a single image to the file given with -o."""
     from flows.cli import outputs, photo_html
     from mkgan_core import super_resolve
+    from mkgan_core.imaging.encoders import losses
     from mkgan_core.pipeline.method import parse
 
     add_weights(weights)
@@ -139,7 +140,7 @@ def upscale(
         sizes = f"{width}x{height} -> {scale * width}x{scale * height}"
         seconds = time.perf_counter() - start
         display.line(f"{target.source.name} {sizes}: {result.summary}, {seconds:.1f} s")
-        for note in result.notes:
+        for note in (*result.notes, *losses(result.picture, ending)):
             if note not in result.summary:
                 display.line(f"note: {note}")
         display.line(f"written: {folder.shown(written)}")

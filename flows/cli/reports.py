@@ -59,7 +59,7 @@ def export(run: RunName, folder: ExportFolder, store: StoreUri = None, overwrite
     from mkgan_core.reports.runs import open_run
 
     opened = open_run(run, store or default_store())
-    out = folder_at(folder)
+    out = folder_at(folder, "DIR")
     out.check_writable()
     if out.store.list("") and not overwrite:
         raise ConfigError(f"{folder} is not empty; name a new folder, or give --overwrite")

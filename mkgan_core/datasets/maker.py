@@ -119,7 +119,7 @@ class DatasetMaker:
         try:
             self.source = Store(photographs)
             self.photographs = self._photographs()
-            self.target = Store(out)
+            self.target = Store(out, option="folder for the data set")
             self._check_target()
             self.target.check_writable()
         except StorageError as fault:

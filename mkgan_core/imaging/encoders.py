@@ -84,6 +84,22 @@ def encode(picture: Picture, format: str = "png", quality: int | None = None) ->
     return _jpg(picture, quality or JPEG_QUALITY) if format == "jpg" else _webp(picture, quality)
 
 
+def losses(picture: Picture, format: str) -> list[str]:
+    """What `encode` loses of an image's pixels in a format, as notes.
+
+    Example:
+        >>> losses(Picture(np.zeros((2, 3, 4), np.uint16)), "jpg")
+        ['jpg files have no transparency; the image was put on white', 'jpg files have 8 bits; the image had 16']
+    """
+    lost = []
+    if format == "jpg" and picture.alpha is not None:
+        lost.append("jpg files have no transparency; the image was put on white")
+    bits = {"png": 16, "tif": 32}.get(format, 8)
+    if (had := picture.pixels.dtype.itemsize * 8) > bits:
+        lost.append(f"{format} files have {bits} bits; the image had {had}")
+    return lost
+
+
 def _png(picture: Picture) -> bytes:
     if picture.pixels.dtype == np.uint8:
         if not (picture.profile or picture.exif or picture.dpi):

@@ -71,14 +71,16 @@ class Store:
         uri: the place.
         patient: whether to wait a minute for a store that does not answer; otherwise a few seconds, for checks before a
             run.
+        option: the option or argument by which the user chose the place, for messages.
 
     Raises:
         StorageError: from every method, if the place cannot be reached, read or written.
     """
 
-    def __init__(self, uri: str, *, patient: bool = True) -> None:
+    def __init__(self, uri: str, *, patient: bool = True, option: str = "--store") -> None:
         import fsspec
 
+        self._option = option
         self.uri = secrets.hide(uri)
         with _faults(f"cannot open {self.uri}"):
             opened = secrets.reveal(self.uri)
@@ -158,7 +160,7 @@ class Store:
 
     def write(self, name: str, data: bytes) -> str:
         """Write a file atomically, even in case of a power cut; return its URI."""
-        with _faults(f"cannot write {self._shown(name)}", "; free or mend this place, or choose another"):
+        with _faults(f"cannot write {self._shown(name)}", f"; choose another {self._option}"):
             path = self.path(name)
             if self.atomic:
                 self.fs.pipe_file(path, data)

@@ -86,7 +86,7 @@ class Method:
         """
         changes = parts.part_class("upscaler", self.upscaler).real_images
         if changes is None:
-            raise ConfigError(f"upscaler '{self.upscaler}' has no settings for real, noisy images; use zssr")
+            raise ConfigError(f"upscaler '{self.upscaler}' has no settings for real, noisy images (--real); use zssr")
         return replace(self, upscaler_changes=tuple(changes.items()))
 
     @property
@@ -102,7 +102,7 @@ class Method:
         """
         if not self.tells_objects_apart:
             raise ConfigError(
-                f"segmenter '{self.segmenter}' cannot make one region per object; "
+                f"segmenter '{self.segmenter}' cannot make one region per object (--per-object); "
                 "use yolo-seg, yolo-sam or yolo-grabcut"
             )
         return replace(self, segmenter_changes=(("per_object", True),))
@@ -217,9 +217,11 @@ def check_single_image(method: Method, *, with_masks: bool = False) -> None:
     if parts.part_class("segmenter", method.segmenter).needs_masks != with_masks:
         if with_masks:
             raise ConfigError(
-                f"segmenter '{method.segmenter}' uses no masks; leave the masks out, or use segmenter 'mask'"
+                f"segmenter '{method.segmenter}' uses no masks; leave out --mask, or use segmenter 'mask'"
             )
-        raise ConfigError(f"segmenter '{method.segmenter}' needs masks; give one per object, or choose another")
+        raise ConfigError(
+            f"segmenter '{method.segmenter}' needs masks; give one per object (--mask), or choose another"
+        )
     for kind, name, _ in method.parts:
         parts.check_ready(kind, name)
     if method.estimator and parts.part_class("estimator", method.estimator).needs_truth:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import Result
 from PIL import Image
 from typer.testing import CliRunner
 
 from flows.cli.app import app
-from mkgan_core.errors import StorageError
+from mkgan_core.errors import ConfigError, StorageError
 
 
 @pytest.fixture
@@ -20,9 +21,9 @@ def folder(picture: np.ndarray, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def upscale(folder: Path, page: Path, *images: Path) -> object:
+def upscale(folder: Path, page: Path, *images: Path, more: tuple[str, ...] = ()) -> Result:
     command = ["upscale", *map(str, images), "--method", "bicubic", "--out", str(folder / "out"), "--html", str(page)]
-    return CliRunner().invoke(app, command)
+    return CliRunner().invoke(app, [*command, *more])
 
 
 def test_the_page_shows_what_was_enlarged(folder: Path) -> None:
@@ -42,4 +43,20 @@ def test_a_page_that_cannot_be_written_is_refused_first(folder: Path) -> None:
         done = upscale(folder, folder / place, folder / "a.png")
         assert isinstance(done.exception, StorageError)
         assert str(folder / place) in str(done.exception)
-    assert [path for path in sorted(folder.rglob("*")) if path != folder / "out"] == before
+    assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize(("name", "fault"), [("a.png", StorageError), ("page.html", ConfigError)])
+def test_no_file_is_replaced_unasked(folder: Path, name: str, fault: type[Exception]) -> None:
+    (folder / "page.html").write_text("mine")
+    before = (folder / name).read_bytes()
+    assert isinstance(upscale(folder, folder / name, folder / "a.png").exception, fault)
+    assert (folder / name).read_bytes() == before
+
+
+def test_a_page_is_replaced_if_asked_and_when_a_run_continues(folder: Path) -> None:
+    page = folder / "page.html"
+    for more in ((), ("--overwrite",), ("--skip-existing",)):
+        image = folder / ("b.png" if "--skip-existing" in more else "a.png")
+        assert upscale(folder, page, image, more=more).exit_code == 0
+        assert image.name in page.read_text()

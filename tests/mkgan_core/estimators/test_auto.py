@@ -22,6 +22,7 @@ from mkgan_core.estimators.spectral.spectrum import measure
 from mkgan_core.imaging import kernels
 from mkgan_core.imaging.degradation import degrade
 from mkgan_core.imaging.kernels import Kernel, similarity
+from mkgan_core.imaging.recording import record
 from mkgan_core.imaging.reductions import usual
 from mkgan_core.imaging.regions import whole
 from mkgan_core.imaging.scores import scores
@@ -88,6 +89,24 @@ def test_it_finds_a_blur_with_a_shape_of_its_own() -> None:
     assert similarity(shaken.array, hook()) > 0.85 > similarity(found(spectral, hook()).array, hook())
     assert kernels.is_gaussian(blurred.array)
     assert shaken.model_error > blurred.model_error == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "jpeg", "taken"),
+    [
+        (AutoSettings(shake_share=0), None, True),
+        (AutoSettings(shake_share=0, shake_evident=1e9), None, False),
+        (AutoSettings(shake_evident=1e9), None, True),
+        (AutoSettings(shake_evident=1e9), 90, True),
+        (AutoSettings(shake_evident_in_noise=1e9), 90, False),  # however small its misfit
+    ],
+)
+def test_a_shape_needs_a_clear_direction_or_a_small_misfit(
+    settings: AutoSettings, jpeg: int | None, taken: bool
+) -> None:
+    low = record(degrade(shapes(640, 3), hook(), 2), np.random.default_rng(0), 0, jpeg)
+    found = Auto(settings).estimate(low, whole(low.shape[:2]), 2, Context(seed=0))
+    assert (similarity(found.array, hook()) > 0.85) == taken
 
 
 def test_a_shape_whose_direction_is_not_known_is_no_gaussian_either(monkeypatch: pytest.MonkeyPatch) -> None:

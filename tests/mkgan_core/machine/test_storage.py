@@ -91,7 +91,7 @@ def test_concurrent_writers_leave_one_whole_file(tmp_path: Path) -> None:
 
 def test_an_unwritable_place(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(StorageError, match="file"):
+    with pytest.raises(StorageError, match="--store"):
         Store(str(tmp_path / "file")).check_writable()
 
 
