@@ -18,6 +18,7 @@ DEFAULT_METHODS = (
     "kernelgan+zssr",
     "multi-kernelgan+zssr",
     "spectral+zssr",
+    DEFAULT_METHOD,
     "ground-truth+zssr",
 )
 NAMED_METHODS = {  # name -> what it is, and when to use it
