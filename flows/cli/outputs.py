@@ -94,16 +94,12 @@ def folder_at(given: str, option: str = "--out") -> Folder:
     """The folder for results at a path or URL.
 
     Raises:
-        ConfigError: for an empty name, and for ``memory://``, which ends with the command.
+        ConfigError: for an empty name.
         DatasetError: for a name that a terminal cannot show on one line.
     """
     check_name(hide(given))
     if not given:
         raise ConfigError(f"{option} is empty; give a folder or URL")
-    if given.startswith("memory:"):
-        raise ConfigError(
-            f"{option} {given}: the results would be lost when the command ends; give a folder or another URL"
-        )
     place = given if "://" in given else os.path.expanduser(given)
     return Folder(given, Store(place, patient=False, option=option), option)
 

@@ -35,7 +35,7 @@ def torch_device(name: str) -> str:
     if torch.cuda.is_available():
         return f"cuda:{next(_turns) % torch.cuda.device_count()}"
     if name == "cuda":
-        raise ConfigError("device cuda: torch finds no CUDA device on this machine; use --device auto or cpu")
+        raise ConfigError("--device cuda: torch finds no CUDA device on this machine; use --device auto or cpu")
     return "cpu"
 
 

@@ -25,7 +25,7 @@ def test_several_gpus_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert torch_device("auto") == "cpu"
-    with pytest.raises(ConfigError, match="device cuda"):
+    with pytest.raises(ConfigError, match="--device cuda"):
         torch_device("cuda")
 
 
