@@ -107,9 +107,6 @@ Pairs = Annotated[
     typer.Option("--pair", envvar="MKGAN_PAIR", help="two methods to compare, as A,B; may be repeated"),
 ]
 Preset = Annotated[str, typer.Option(envvar="MKGAN_PRESET", help="settings: fast, best or paper")]
-Device = Annotated[str, typer.Option(envvar="MKGAN_DEVICE", help="device for training: auto, cpu or cuda")]
-Images = Annotated[list[Path], typer.Argument(help="image files")]
-Out = Annotated[Path, typer.Option(envvar="MKGAN_OUT", help="folder for the results")]
 Masks = Annotated[
     list[Path] | None,
     typer.Option(

@@ -114,9 +114,7 @@ FILES = ["lr_x2/im_1.png", "gt/im_1.png", "gt_k_x2/kernel_1.mat", "masks/img1/ob
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder"])
-@pytest.mark.parametrize(
-    "name", ["lr_x2/im_1.png", "gt/im_1.png", "gt_k_x2/kernel_1.mat", "masks/img1/obj_hr_mask.png"]
-)
+@pytest.mark.parametrize("name", FILES)
 def test_what_is_no_file_in_a_data_set(mkgan, dataset_folder: Path, tmp_path: Path, name: str, kind: str) -> None:
     place = dataset_folder / name
     place.unlink()

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from flows.cli import photo
 from flows.cli.model_options import options_of
-from flows.config import BenchmarkConfig, UpscaleConfig
+from flows.config import IMAGE_METHODS, BenchmarkConfig, UpscaleConfig
 from mkgan_core.errors import ConfigError
 from mkgan_core.pipeline.method import DEFAULT_METHOD, NAMED_METHODS
 
@@ -84,6 +84,11 @@ def test_one_default_method() -> None:
         upscale["triggers"][0]["parameters"]["config"]["method"],
     }
     assert found == {DEFAULT_METHOD}
+
+
+def test_the_form_offers_every_named_method_that_needs_no_data_set() -> None:
+    without_truth = [name for name in NAMED_METHODS if not name.startswith("ground-truth")]
+    assert sorted(IMAGE_METHODS) == sorted(without_truth)
 
 
 def test_the_form_offers_methods_and_takes_others() -> None:
