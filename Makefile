@@ -36,14 +36,14 @@ test: setup
 e2e: setup
 	$(BIN)/python -m pytest -m e2e -n 2 --dist loadfile tests/e2e
 
-# What was broken at commit e116937, attacked from outside, which CHECKOUT=/path/to/another/checkout allows with any
-# commit, by the interpreter of this one. About half an hour.
+# Repeats, from outside, the attacks that broke commit e116937. About half an hour. CHECKOUT=/path/to/another/checkout
+# attacks that one instead, whatever its commit, with the interpreter of this one.
 CHECKOUT ?= .
 faults: setup
 	MKGAN_CHECKOUT=$(abspath $(CHECKOUT)) $(BIN)/python -m pytest -m e2e tests/faults/black_box
 
-# The long form of tests/faults, about an hour: kills, bad inputs, faulty storage, cold imports, determinism. What it
-# counts is in SOAK at once, and a later call adds to it; tables for RELIABILITY.md: ... tests.faults.soak --markdown FILE
+# The long form of tests/faults, about an hour: kills, bad inputs, faulty storage, cold imports, determinism. It keeps
+# its counts in the file SOAK; another call adds to them. Tables for RELIABILITY.md: tests.faults.soak --markdown FILE
 SOAK ?= out/soak.json
 MINUTES ?= 60
 soak: setup

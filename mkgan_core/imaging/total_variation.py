@@ -63,7 +63,7 @@ def reduce_variation(
     Returns:
         (B, 3, s H, s W), not clipped.
     """
-    start, problem = luma(high), Restoration(kernel, scale, luma(low), model_error * ROUNDING)
+    start, problem = luma_tensor(high), Restoration(kernel, scale, luma_tensor(low), model_error * ROUNDING)
     return high + (_alternated(problem, start, strength) - start)
 
 
@@ -165,7 +165,7 @@ class Restoration:
         return x + change[..., top : top + self._shape[0], left : left + self._shape[1]]
 
 
-def luma(picture: torch.Tensor) -> torch.Tensor:
+def luma_tensor(picture: torch.Tensor) -> torch.Tensor:
     """The BT.601 luma (B, 1, H, W) of RGB images (B, 3, H, W), in the same range."""
     return (picture * picture.new_tensor(LUMA)[:, None, None]).sum(dim=1, keepdim=True)
 

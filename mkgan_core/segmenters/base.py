@@ -100,7 +100,7 @@ def segment(
     note = None
     if name != "whole" and len(regions) == 1:
         least = segmenter.rules.min_area
-        why = f"none of the {len(masks)} masks leaves two regions of {least} pixels" if masks else "no mask"
+        why = f"with no mask are both parts at least {least} pixels large" if masks else "no mask"
         note = f"{name} found no object to split off ({why}); the image is one region"
     union = next((region.mask for region in regions if region.name == "object"), None)
     objects = [] if owners is None or union is None else _single_objects(owners, union)

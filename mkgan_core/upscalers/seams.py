@@ -52,7 +52,7 @@ def mend(image: Image, pixels: np.ndarray, parts: Sequence[tuple[Region, Kernel]
         (s H, s W, 3) of the composite's type.
     """
     with importing:
-        from mkgan_core.imaging.total_variation import luma, share_of_change
+        from mkgan_core.imaging.total_variation import luma_tensor, share_of_change
 
     weights = border_weights([region for region, _ in parts])
     if not weights.any():
@@ -67,8 +67,8 @@ def mend(image: Image, pixels: np.ndarray, parts: Sequence[tuple[Region, Kernel]
         if not weights[top:bottom].any():
             continue
         first, last = max(0, top - reach), min(len(image), bottom + reach)
-        low = luma(images.to_tensor(image[first:last]))
-        start = luma(images.to_tensor(images.to_floats(pixels[first * scale : last * scale])))
+        low = luma_tensor(images.to_tensor(image[first:last]))
+        start = luma_tensor(images.to_tensor(images.to_floats(pixels[first * scale : last * scale])))
         pieces = [(region.shares[first:last], kernel) for region, kernel in parts]
         inner = slice((top - first) * scale, (bottom - first) * scale)
         change = (_restored(start, low, pieces, scale) - start)[0, 0, inner].numpy()

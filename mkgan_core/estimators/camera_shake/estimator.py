@@ -124,11 +124,11 @@ class CameraShake(Estimator[CameraShakeSettings]):
             from mkgan_core.estimators.camera_shake.candidates import best_window
             from mkgan_core.estimators.camera_shake.refinement import entry_changes
             from mkgan_core.imaging.correction import corrections, tapered
-            from mkgan_core.imaging.total_variation import luma as luma_of
+            from mkgan_core.imaging.total_variation import luma_tensor
 
         settings, changes = self.settings, entry_changes(kernel, self.settings)
         window = best_window((luma(image) / 255).astype(np.float32), region.sure, settings.judged)
-        low, inside = luma_of(images.to_tensor(image[window])), tapered(region.sure)[window]
+        low, inside = luma_tensor(images.to_tensor(image[window])), tapered(region.sure)[window]
         rounds = corrections(
             kernel, changes, low, inside, 2, rounds=settings.corrections, evidence=settings.evidence, other=other
         )

@@ -13,7 +13,7 @@ from mkgan_core.imaging import images
 from mkgan_core.imaging.correction import corrections, tapered
 from mkgan_core.imaging.crops import richest
 from mkgan_core.imaging.images import Image
-from mkgan_core.imaging.total_variation import luma
+from mkgan_core.imaging.total_variation import luma_tensor
 
 # Chosen on photographs of kodak24 and bsds20, SIDE also on half of div2krk_dev (notebooks "The last step" and "Kernels
 # corrected by the restored image")
@@ -36,7 +36,7 @@ def with_asymmetry(kernel: np.ndarray, image: Image, mask: np.ndarray, scale: in
         (K, K), sum 1, with the same centre.
     """
     window = richest(image, mask, SIDE)
-    low, inside = luma(images.to_tensor(image[window])), tapered(mask)[window]
+    low, inside = luma_tensor(images.to_tensor(image[window])), tapered(mask)[window]
     changes = SPREAD * _pairs(kernel, scale)
     *_, last = corrections(kernel, changes, low, inside, scale, rounds=ROUNDS, evidence=EVIDENCE)
     return last

@@ -17,7 +17,7 @@ from mkgan_core.imaging import images
 from mkgan_core.imaging.aliases import SLOPE, frequencies, response
 from mkgan_core.imaging.crops import richest
 from mkgan_core.imaging.images import Image
-from mkgan_core.imaging.total_variation import STRENGTH, luma, restored, variation
+from mkgan_core.imaging.total_variation import STRENGTH, luma_tensor, restored, variation
 
 SIDE = 1024  # high-resolution pixels, of the window with the most structure, which is used
 EDGE = 8  # high-resolution pixels at its border that are not
@@ -37,7 +37,7 @@ def excess_growth(image: Image, kernel: np.ndarray, other: np.ndarray, scale: in
         A logarithm: about 0 (-0.2 to 0.2) for a right kernel, and up to 3 for a wrong one.
     """
     window = richest(image, np.ones(image.shape[:2], bool), SIDE // scale)
-    low = luma(images.to_tensor(image[window]))
+    low = luma_tensor(images.to_tensor(image[window]))
     grown = _variation(low, kernel, scale) / _variation(low, other, scale)
     expected = _expected_gradient(kernel, kernel, scale) / _expected_gradient(other, kernel, scale)
     return math.log(grown / expected)

@@ -19,7 +19,7 @@ from skimage.morphology import remove_small_holes, remove_small_objects
 from mkgan_core.imaging import images
 from mkgan_core.imaging.degradation import reach_of
 from mkgan_core.imaging.images import Image
-from mkgan_core.imaging.total_variation import STRENGTH, luma, restored, variation
+from mkgan_core.imaging.total_variation import STRENGTH, luma_tensor, restored, variation
 from mkgan_core.machine.memory import room
 from mkgan_core.machine.progress import check
 
@@ -127,7 +127,7 @@ def _variation(image: Image, blur: np.ndarray, scale: int) -> np.ndarray:
     for top in range(0, len(image), rows):
         check()
         first = max(0, top - reach)
-        low = luma(images.to_tensor(image[first : top + rows + reach]))
+        low = luma_tensor(images.to_tensor(image[first : top + rows + reach]))
         high = F.interpolate(low, scale_factor=scale, mode="bicubic", align_corners=False)
         found = variation(restored(high, low, blur, scale, STRENGTH))
         strips.append(F.avg_pool2d(found, scale)[0, 0, top - first :][:rows] * scale**2)

@@ -42,7 +42,7 @@ class MergeJob(Job[SegmentRecord]):
     objects: tuple[RegionEntry, ...] = ()
 
     step: ClassVar[str] = "merge"
-    phrase: ClassVar[str] = "join like regions of {job.subject} by {job.estimator}"
+    phrase: ClassVar[str] = "merge regions of {job.subject} with the same blur by {job.estimator}"
 
     @override
     def depends_on(self) -> dict[str, Any]:
@@ -65,8 +65,8 @@ class MergeJob(Job[SegmentRecord]):
         corrections = {"objects": objects} if objects else {}
         after = part.merge(load_low(self.spec), before, self.spec.scale, **corrections)
         known = {region.mask.tobytes(): entry for region, entry in zip(before, self.regions, strict=True)}
-        joined = f"{len(before)} regions joined into {len(after)}, because their blurs do not differ measurably"
-        note = joined if len(after) < len(before) else None
+        merged = f"{len(before)} regions merged into {len(after)}, because their blurs do not differ measurably"
+        note = merged if len(after) < len(before) else None
         entries = [
             (known.get(region.mask.tobytes()) if region.core is None else None)
             or save_region(store, self.spec, region, self)

@@ -19,7 +19,7 @@ from mkgan_core.imaging.degradation import degrade_tensor, reach_of
 from mkgan_core.imaging.images import Image
 from mkgan_core.imaging.kernels import Kernel
 from mkgan_core.imaging.recording import Recording, examine
-from mkgan_core.imaging.total_variation import luma, reduce_variation, share_of_change
+from mkgan_core.imaging.total_variation import luma_tensor, reduce_variation, share_of_change
 from mkgan_core.machine.cores import side_by_side
 from mkgan_core.machine.progress import check, counted
 from mkgan_core.upscalers.back_projection import back_project
@@ -236,7 +236,7 @@ class LowResolution:
 
 
 def _spread(change: torch.Tensor) -> float:
-    return float(luma(change).std())
+    return float(luma_tensor(change).std())
 
 
 def _turned(window: np.ndarray, turns: int, flip: bool, multiple: int) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from skimage.restoration import denoise_nl_means
 
-from mkgan_core.imaging.total_variation import ROUNDING, Restoration, luma
+from mkgan_core.imaging.total_variation import ROUNDING, Restoration, luma_tensor
 from mkgan_core.machine.progress import check
 from mkgan_core.upscalers.zssr.strips import in_strips
 
@@ -51,8 +51,8 @@ def average_similar(
     Raises:
         Stopped: between two rounds, if the run is being stopped.
     """
-    start = found = luma(high)
-    problem = Restoration(kernel, scale, luma(low), model_error * NOISE)
+    start = found = luma_tensor(high)
+    problem = Restoration(kernel, scale, luma_tensor(low), model_error * NOISE)
     for strength in strengths:
         check()
         averaged = in_strips(partial(_non_local_mean, strength=strength / 255), STRIP, DISTANCE + PATCH // 2, found)

@@ -334,7 +334,7 @@ def test_damaged_files_are_named(data: bytes) -> None:
     [
         (np.full((8, 8, 3), 2, np.float32), "2"),
         (np.full((8, 8), -1, np.float32), "-1"),
-        (np.full((8, 8, 3), np.nan, np.float32), "nan"),
+        (np.full((8, 8, 3), np.nan, np.float32), "NaN"),
         (np.full((8, 8), np.inf, np.float32), "inf"),
         (np.zeros((8, 8, 3), np.uint32), "32"),
         (np.zeros((8, 8), np.int16), "int16"),

@@ -143,7 +143,7 @@ def test_a_failed_joining_fails_the_image_and_keeps_its_segmentation(
 ) -> None:
     result = enlarged(two_blurs(4.0), common, "given/spectral+back-projection", breaking("merge"))
     assert result.segmentation and len(result.segmentation["regions"]) == 2
-    assert result.error and result.error.startswith("join like regions of im_1")
+    assert result.error and result.error.startswith("merge regions of im_1")
     assert result.regions == []
 
 

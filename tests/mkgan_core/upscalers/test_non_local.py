@@ -11,7 +11,7 @@ import torch
 from mkgan_core.datasets.layout import ImageSpec, load_high
 from mkgan_core.imaging import images, kernels
 from mkgan_core.imaging.degradation import degrade, degrade_tensor
-from mkgan_core.imaging.total_variation import ROUNDING, STRENGTH, luma, reduce_variation
+from mkgan_core.imaging.total_variation import ROUNDING, STRENGTH, luma_tensor, reduce_variation
 from mkgan_core.machine import progress
 from mkgan_core.machine.progress import Stopped
 from mkgan_core.upscalers.interpolation import enlarge
@@ -33,7 +33,7 @@ def _kernel(scale: int) -> np.ndarray:
 
 
 def _error(one: torch.Tensor, other: torch.Tensor) -> float:
-    return float((luma(one) - luma(other))[..., 8:-8, 8:-8].square().mean().sqrt())
+    return float((luma_tensor(one) - luma_tensor(other))[..., 8:-8, 8:-8].square().mean().sqrt())
 
 
 def test_what_recurs_is_kept_and_the_rest_averaged_away() -> None:
