@@ -314,8 +314,9 @@ def _each(masks: Any) -> list[Any]:
     """The masks of an argument, which may also be a single one, or None."""
     if masks is None:
         return []
-    single = isinstance(masks, str | PathLike) or getattr(masks, "ndim", 3) == 2 or not isinstance(masks, Iterable)
-    return [masks] if single else list(masks)
+    if isinstance(masks, str) or getattr(masks, "ndim", 3) == 2 or not isinstance(masks, Iterable):
+        return [masks]
+    return list(masks)
 
 
 @contextmanager

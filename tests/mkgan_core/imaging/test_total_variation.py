@@ -49,7 +49,8 @@ def test_it_lowers_the_objective_and_raises_psnr(
     found = reduce_variation(start, low, _kernel(scale), scale, 2.5)
 
     def objective(picture: torch.Tensor) -> float:
-        return _objective(total_variation.luma_tensor(picture), total_variation.luma_tensor(low), _kernel(scale), scale, strength=2.5)
+        planes = map(total_variation.luma_tensor, (picture, low))
+        return _objective(*planes, _kernel(scale), scale, strength=2.5)
 
     assert objective(found) < 0.1 * objective(start)
     errors = [np.square(images.to_image(picture) - high)[8:-8, 8:-8].mean() for picture in (start, found)]
