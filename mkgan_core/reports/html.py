@@ -43,8 +43,6 @@ def check_place(file: Path) -> None:
         StorageError: if the path does not end with .html or .htm, is a folder, a pipe or a device, if its grandparent
             folder does not exist, or if it cannot be written.
     """
-    if file.suffix.lower() not in ENDINGS:  # it may be a photo
-        raise StorageError(f"cannot write a page to {file}; choose a name that ends with .html")
     folder = file.absolute().parent
     there = folder if folder.is_dir() else folder.parent
     fault = None
@@ -52,6 +50,8 @@ def check_place(file: Path) -> None:
         fault = "it is a folder"
     elif os.path.lexists(file) and not file.is_file():
         fault = "it is no regular file"
+    elif file.suffix.lower() not in ENDINGS:  # it may be a photo
+        fault = "its name does not end with .html"
     elif os.path.lexists(folder) and not folder.is_dir():
         fault = f"{folder} is no folder"
     elif not there.is_dir():

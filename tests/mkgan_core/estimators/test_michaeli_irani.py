@@ -62,5 +62,5 @@ def test_seeded_regions_and_x4(recurring: tuple[np.ndarray, np.ndarray]) -> None
 def test_too_little_to_compare(recurring: tuple[np.ndarray, np.ndarray]) -> None:
     image, _ = recurring
     part = MichaeliIrani(replace(SETTINGS, candidates=3))
-    with pytest.raises(KernelError, match=r"'whole'.*\(3, .* 5 "):
+    with pytest.raises(KernelError, match=r"the image.*\(3, .* 5 "):
         part.estimate(image, whole(image.shape[:2]), 2, Context(seed=0))
