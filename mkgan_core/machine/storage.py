@@ -123,7 +123,7 @@ class Store:
         Raises:
             ArtifactError: if it is missing or not a file: a folder, a pipe, a device.
         """
-        with _faults(f"cannot read {name} in {self.uri}"):
+        with _faults(f"cannot read {self._shown(name)}"):
             path = self.path(name)
             if self.local and not stat.S_ISREG(os.stat(path).st_mode):  # reading a pipe would never end
                 raise ArtifactError(f"{self._shown(name)} is not a regular file")
