@@ -23,12 +23,10 @@ class Folder:
     Attributes:
         given: the path or URL as the user typed it.
         store: access to its files.
-        option: the option or argument that names it, for messages.
     """
 
     given: str
     store: Store
-    option: str = "--out"
 
     def shown(self, name: str) -> str:
         """The path or URL of a file in it, as the user would type it."""
@@ -42,13 +40,15 @@ class Folder:
         """
         if self.store.local and os.path.lexists(self.store.root) and not os.path.isdir(self.store.root):
             raise StorageError(
-                f"cannot write into {hide(self.given)}: it is not a folder; choose another {self.option}"
+                f"cannot write into {hide(self.given)}: it is not a folder; choose another {self.store.option}"
             )
         try:
             self.store.check_writable()
         except StorageError as fault:
             why = mask(reason(fault.__cause__ or fault))
-            raise StorageError(f"cannot write to {hide(self.given)} ({why}); choose another {self.option}") from fault
+            raise StorageError(
+                f"cannot write to {hide(self.given)} ({why}); choose another {self.store.option}"
+            ) from fault
 
     def save(self, files: Sequence[tuple[str, bytes]], policy: Policy) -> list[str]:
         """Write files, given by name and content; return their paths or URLs as the user would type them.
@@ -101,7 +101,7 @@ def folder_at(given: str, option: str = "--out") -> Folder:
     if not given:
         raise ConfigError(f"{option} is empty; give a folder or URL")
     place = given if "://" in given else os.path.expanduser(given)
-    return Folder(given, Store(place, patient=False, option=option), option)
+    return Folder(given, Store(place, patient=False, option=option))
 
 
 def targets(

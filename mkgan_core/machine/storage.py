@@ -80,7 +80,7 @@ class Store:
     def __init__(self, uri: str, *, patient: bool = True, option: str = "--store") -> None:
         import fsspec
 
-        self._option = option
+        self.option = option
         self.uri = secrets.hide(uri)
         with _faults(f"cannot open {self.uri}"):
             opened = secrets.reveal(self.uri)
@@ -160,7 +160,7 @@ class Store:
 
     def write(self, name: str, data: bytes) -> str:
         """Write a file atomically, even in case of a power cut; return its URI."""
-        with _faults(f"cannot write {self._shown(name)}", f"; choose another {self._option}"):
+        with _faults(f"cannot write {self._shown(name)}", f"; choose another {self.option}"):
             path = self.path(name)
             if self.atomic:
                 self.fs.pipe_file(path, data)

@@ -107,14 +107,14 @@ def test_formats_that_cannot_be(output: str | None, wanted: str | None, quality:
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StorageError, match="file"):
+    with pytest.raises(StorageError, match="--out"):
         folder_at(str(tmp_path / "file")).check_writable()
 
 
 def test_places_are_shown_as_they_were_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert folder_at("here").shown("a.png") == "here/a.png"
-    assert folder_at("file:///there").shown("a.png") == "file:///there/a.png"
+    assert folder_at("memory://there").shown("a.png") == "memory:///there/a.png"
 
 
 def test_an_empty_name_is_not_this_folder() -> None:

@@ -75,7 +75,7 @@ class Auto(Spectral[AutoSettings]):
         testable = gaussian and clean and not one_of_several
         wrong = testable and excess_growth(image, blur_of(fit, scale), mean, scale) > settings.most_growth
         if scale == 2 and (wrong or least >= settings.shake_from):
-            shaken = self._shaken(image, region, explanation, least)
+            shaken = self._shaken(image, region, explanation, least, clean=clean)
             if shaken:
                 return shaken
         if wrong or not gaussian:
@@ -87,7 +87,9 @@ class Auto(Spectral[AutoSettings]):
             return replace(found, array=with_asymmetry(found.array, image, region.sure, scale))
         return found
 
-    def _shaken(self, image: Image, region: Region, explanation: Explanation, least: float) -> Kernel | None:
+    def _shaken(
+        self, image: Image, region: Region, explanation: Explanation, least: float, *, clean: bool
+    ) -> Kernel | None:
         """A kernel of any shape at x2; None if there is none, or if too little speaks for it.
 
         Args:
@@ -95,6 +97,7 @@ class Auto(Spectral[AutoSettings]):
             region: the region with this blur.
             explanation: of its spectrum.
             least: the smallest misfit of other kernels.
+            clean: whether the image has neither noise nor compression.
         """
         estimator, settings = CameraShake(), self.settings
         try:
@@ -103,14 +106,15 @@ class Auto(Spectral[AutoSettings]):
             return None
         if not found.decided or kernels.is_gaussian(found.best.plain):
             return None
+        # judged as the edges alone show it, because the improved kernel is adapted to the spectrum
         misfit = explanation.misfit(found.best.plain)
+        if misfit > least:
+            return None
         spectrum = partial(explanation.equations, weight=settings.shake_spectrum / misfit)
         improved = found.candidates.sparsest(found.best, spectrum)
-        clean = examine(image).clean
         needed = settings.shake_evident if clean else settings.shake_evident_in_noise
-        evident = improved.sparsity.evidence >= needed
-        # the misfit of the first kernel, as the edges alone show it, because the other is adapted to the spectrum
-        if misfit > least or not (evident or (clean and misfit <= settings.shake_share * least)):
+        fits = clean and misfit <= settings.shake_share * least
+        if improved.sparsity.evidence < needed and not fits:
             return None
         return Kernel(
             estimator.corrected(image, region, improved.kernel, spectrum),
