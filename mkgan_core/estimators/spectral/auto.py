@@ -47,7 +47,7 @@ class Auto(Spectral[AutoSettings]):
     """
 
     settings_class = AutoSettings
-    version = 30  # rises with that of `CameraShake`, whose kernels it gives
+    version = 31  # rises with that of `CameraShake`, whose kernels it gives
 
     @override
     def choose(
@@ -67,15 +67,16 @@ class Auto(Spectral[AutoSettings]):
         weights = ExpectedError(programs, scale).best(chances / chances.sum(), settings.caution)
         mean = kernels.normalise(np.tensordot(weights, programs, axes=1))
 
-        clean = examine(image).clean
-        # a program reduces whole photographs, before a camera adds noise: otherwise, less speaks for one
-        margin = settings.margin if clean and not one_of_several else 0.0
-        gaussian = plain >= fit.cost + margin and (clean or fit.uncertainty <= settings.certain)
-        # other noise, or another region's blur, would also add variation
-        testable = gaussian and clean and not one_of_several
-        wrong = testable and excess_growth(image, blur_of(fit, scale), mean, scale) > settings.most_growth
+        recording = examine(image)
+        # a program reduces whole photographs: of one of several regions, less speaks for a program
+        margin = 0.0 if one_of_several else settings.margin
+        gaussian = plain >= fit.cost + margin and (recording.clean or self._plausible(fit))
+        # noise, or another region's blur, would also add variation
+        testable = gaussian and not recording.noise and not one_of_several
+        limit = settings.most_growth if recording.clean else settings.most_growth_compressed
+        wrong = testable and excess_growth(image, blur_of(fit, scale), mean, scale) > limit
         if scale == 2 and (wrong or least >= settings.shake_from):
-            shaken = self._shaken(image, region, explanation, least, clean=clean)
+            shaken = self._shaken(image, region, explanation, least, clean=recording.clean)
             if shaken:
                 return shaken
         if wrong or not gaussian:
@@ -83,9 +84,14 @@ class Auto(Spectral[AutoSettings]):
             return Kernel(mean, why="the photo is already sharp" if sharp else "no simple blur explains the photo")
         found = super().choose(image, spectrum, fit, region, scale, one_of_several=one_of_several)
         # not at x4, where a kernel has too many entries; noise and compression leave edges of their own
-        if scale == 2 and clean:
+        if scale == 2 and recording.clean:
             return replace(found, array=with_asymmetry(found.array, image, region.sure, scale))
         return found
+
+    def _plausible(self, fit: Fit) -> bool:
+        """Whether a Gaussian is certain and round enough to be taken from an image with noise or compression."""
+        narrow, wide = np.sqrt(np.linalg.eigvalsh(fit.covariance))
+        return fit.uncertainty <= self.settings.certain and wide <= self.settings.most_elongated * narrow
 
     def _shaken(
         self, image: Image, region: Region, explanation: Explanation, least: float, *, clean: bool

@@ -127,9 +127,9 @@ def test_it_refuses_what_it_cannot_tell() -> None:
 
 @pytest.mark.parametrize(
     ("lead", "noise", "alone", "beside"),
-    [(8.0, 0, True, True), (1.0, 0, False, True), (1.0, 20, True, True), (-1.0, 0, False, False)],
+    [(8.0, 0, True, True), (1.0, 0, False, True), (1.0, 20, False, True), (8.0, 20, True, True), (-1.0, 0, False, False)],
 )
-def test_beside_another_blur_and_with_noise_less_speaks_for_a_program(
+def test_beside_another_blur_less_speaks_for_a_program(
     monkeypatch: pytest.MonkeyPatch, lead: float, noise: float, alone: bool, beside: bool
 ) -> None:
     """``lead``: by how much the Gaussian explains the spectrum better than any program's kernel; then who wins."""
@@ -143,13 +143,32 @@ def test_noise_needs_a_certain_gaussian() -> None:
     assert not _wins(20, 8, uncertainty=0.45)
 
 
-def _wins(noise: float, lead: float, *, uncertainty: float = 0.1, one_of_several: bool = False) -> bool:
-    """Whether `auto` takes a Gaussian that explains a noisy spectrum better than any program's kernel by ``lead``."""
+def test_noise_needs_a_round_gaussian() -> None:
+    assert _wins(20, 8, blur=np.diag([6.0, 1.0]))
+    assert not _wins(20, 8, blur=np.diag([10.0, 1.0]))
+
+
+def test_compression_allows_more_growth_of_variation_but_not_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    for excess, clean, compressed in ((0.1, True, True), (0.5, False, True), (1.0, False, False)):
+        monkeypatch.setattr(growth, "excess_growth", lambda *arguments, excess=excess: excess)
+        assert (_wins(0, 8), _wins(0, 8, jpeg=90)) == (clean, compressed)
+
+
+def _wins(
+    noise: float,
+    lead: float,
+    *,
+    jpeg: int | None = None,
+    uncertainty: float = 0.1,
+    blur: np.ndarray | None = None,
+    one_of_several: bool = False,
+) -> bool:
+    """Whether `auto` takes a Gaussian that explains the spectrum better than any program's kernel by ``lead``."""
     low = degrade(power_law((256, 256), 2.8, 1), kernels.gaussian(1.5 * np.eye(2), 13, 2), 2)
-    low = rounded(low + np.random.default_rng(2).normal(0, noise / 255, low.shape).astype(np.float32))
+    low = record(low, np.random.default_rng(2), noise, jpeg)
     region, auto = whole((128, 128)), Auto(AutoSettings(shake_from=1e6))
     spectrum = measure(low, region, auto.settings)
     explanation = Explanation(spectrum, 2, auto.settings)
     least = min(explanation.misfit(kernel) for kernel in usual(2).values())
-    gaussian = Fit(2.5 * np.eye(2), uncertainty, least - lead)
+    gaussian = Fit(2.5 * np.eye(2) if blur is None else blur, uncertainty, least - lead)
     return auto.choose(low, spectrum, gaussian, region, 2, one_of_several=one_of_several).why is None
