@@ -172,10 +172,11 @@ def _stored(store: Store, data: bytes, ending: str) -> FileRef:
 
 def _stored_masks(masks: Sequence[Any], spec: ImageSpec, store: Store) -> dict[str, FileRef]:
     arrays = dict(zip(object_names(len(masks)), map(_mask, masks), strict=True))
-    try:
-        check_shapes(arrays, spec.shape)
-    except RegionError as fault:
-        raise RegionError(f"{spec.image}: {fault}") from fault
+    for (name, array), given in zip(arrays.items(), masks, strict=True):
+        try:
+            check_shapes({name: array}, spec.shape)
+        except RegionError as fault:
+            raise RegionError(f"{given if isinstance(given, str | PathLike) else spec.image}: {fault}") from fault
     return {name: _stored(store, images.encode_png(mask), ".png") for name, mask in arrays.items()}
 
 

@@ -28,7 +28,7 @@ def excess_growth(image: Image, kernel: np.ndarray, other: np.ndarray, scale: in
     """How much more the variation grows than expected when the image is restored with a kernel instead of another.
 
     Args:
-        image: (H, W, 3) in [0, 1], low resolution, without noise or compression.
+        image: (H, W, 3) in [0, 1], low resolution, without noise. Compression adds variation, too, though less.
         kernel: (K, K), the kernel to test.
         other: (K, K), a narrower kernel, which adds no stripes.
         scale: 2 or 4.

@@ -127,7 +127,13 @@ def test_it_refuses_what_it_cannot_tell() -> None:
 
 @pytest.mark.parametrize(
     ("lead", "noise", "alone", "beside"),
-    [(8.0, 0, True, True), (1.0, 0, False, True), (1.0, 20, False, True), (8.0, 20, True, True), (-1.0, 0, False, False)],
+    [
+        (8.0, 0, True, True),
+        (1.0, 0, False, True),
+        (1.0, 20, False, True),
+        (8.0, 20, True, True),
+        (-1.0, 0, False, False),
+    ],
 )
 def test_beside_another_blur_less_speaks_for_a_program(
     monkeypatch: pytest.MonkeyPatch, lead: float, noise: float, alone: bool, beside: bool

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from mkgan_core.machine.batching import Batcher
-from mkgan_core.machine.cores import computing, cores
 
 
 def test_concurrent_calls_are_solved_together() -> None:
@@ -95,25 +93,3 @@ def test_what_did_not_fit_is_let_go_before_its_halves_are_tried() -> None:
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(batcher, range(8))) == [4 * p for p in range(8)]
     assert sizes == [8, 4, 4]
-
-
-def test_cores_are_never_oversubscribed() -> None:
-    """Steps that want one core or all of them: never more in use than there are, and nobody starves."""
-    in_use, most, lock = [0], [0], threading.Lock()
-    total = cores()
-
-    def step(wanted: int) -> None:
-        with computing(wanted):
-            with lock:
-                in_use[0] += min(wanted, total)
-                most[0] = max(most[0], in_use[0])
-            time.sleep(0.002)
-            with computing(wanted):  # a step inside a step takes no more
-                pass
-            with lock:
-                in_use[0] -= min(wanted, total)
-
-    with ThreadPoolExecutor(16) as pool:
-        list(pool.map(step, [1, total, 1, 1, 99] * 20))
-    assert most[0] <= total
-    assert in_use[0] == 0

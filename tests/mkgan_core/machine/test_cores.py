@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 
 import pytest
@@ -70,7 +73,8 @@ def test_pieces_of_work_side_by_side(monkeypatch: pytest.MonkeyPatch, count: int
 )
 def test_cores_are_those_that_this_process_may_use(prefix: str, expected: int) -> None:
     code = f"{prefix}\nfrom mkgan_core.machine.cores import cores; print(cores())"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    environment = {k: v for k, v in os.environ.items() if k not in ("OMP_NUM_THREADS", "LOKY_MAX_CPU_COUNT")}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert int(done.stdout) == expected
 
 
@@ -86,3 +90,25 @@ def test_who_waits_leaves_its_core_to_others() -> None:
 def _hold(count: int) -> None:
     with computing(count):
         pass
+
+
+def test_cores_are_never_oversubscribed() -> None:
+    """Steps that want one core or all of them: never more in use than there are, and nobody starves."""
+    in_use, most, lock = [0], [0], threading.Lock()
+    total = cores.cores()
+
+    def step(wanted: int) -> None:
+        with computing(wanted):
+            with lock:
+                in_use[0] += min(wanted, total)
+                most[0] = max(most[0], in_use[0])
+            time.sleep(0.002)
+            with computing(wanted):  # a step inside a step takes no more
+                pass
+            with lock:
+                in_use[0] -= min(wanted, total)
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(step, [1, total, 1, 1, 99] * 20))
+    assert most[0] <= total
+    assert in_use[0] == 0
