@@ -47,7 +47,7 @@ class Auto(Spectral[AutoSettings]):
     """
 
     settings_class = AutoSettings
-    version = 31  # rises with that of `CameraShake`, whose kernels it gives
+    version = 32  # rises with that of `CameraShake`, whose kernels it gives
 
     @override
     def choose(
@@ -68,8 +68,8 @@ class Auto(Spectral[AutoSettings]):
         mean = kernels.normalise(np.tensordot(weights, programs, axes=1))
 
         recording = examine(image)
-        # a program reduces whole photographs: of one of several regions, less speaks for a program
-        margin = 0.0 if one_of_several else settings.margin
+        # a program reduces whole photographs, and before a camera adds noise: otherwise, less speaks for one
+        margin = 0.0 if one_of_several or recording.noise else settings.margin
         gaussian = plain >= fit.cost + margin and (recording.clean or self._plausible(fit))
         # noise, or another region's blur, would also add variation
         testable = gaussian and not recording.noise and not one_of_several

@@ -63,7 +63,8 @@ class AutoSettings(SpectralSettings):
     margin: float = 2.0
     """The Gaussian's misfit must be this much smaller than that of every program's kernel. On kodak24, bsds20 and
     div2krk_dev's ground truths, the difference is at least 2 for 162 of 165 Gaussian blurs. For 360 reductions by a
-    program it is at most 1.8, except for one image where a Gaussian does as well, and two that fail the test below."""
+    program it is at most 1.8, except for one image where a Gaussian does as well, and two that fail the test below.
+    With noise, which hides most of the difference, and of one of several regions, it is 0."""
     certain: float = 0.42
     """With noise or compression, the uncertainty of the Gaussian's size (as for ``max_uncertainty``) must not be
     larger."""

@@ -126,22 +126,23 @@ def test_it_refuses_what_it_cannot_tell() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lead", "noise", "alone", "beside"),
+    ("lead", "noise", "jpeg", "alone", "beside"),
     [
-        (8.0, 0, True, True),
-        (1.0, 0, False, True),
-        (1.0, 20, False, True),
-        (8.0, 20, True, True),
-        (-1.0, 0, False, False),
+        (8.0, 0, None, True, True),
+        (1.0, 0, None, False, True),
+        (1.0, 0, 90, False, True),
+        (1.0, 20, None, True, True),
+        (-1.0, 0, None, False, False),
+        (-1.0, 20, None, False, False),
     ],
 )
-def test_beside_another_blur_less_speaks_for_a_program(
-    monkeypatch: pytest.MonkeyPatch, lead: float, noise: float, alone: bool, beside: bool
+def test_beside_another_blur_and_with_noise_less_speaks_for_a_program(
+    monkeypatch: pytest.MonkeyPatch, lead: float, noise: float, jpeg: int | None, alone: bool, beside: bool
 ) -> None:
     """``lead``: by how much the Gaussian explains the spectrum better than any program's kernel; then who wins."""
     monkeypatch.setattr(growth, "excess_growth", lambda *arguments: 0.0)
     for one_of_several, wins in ((False, alone), (True, beside)):
-        assert _wins(noise, lead, one_of_several=one_of_several) == wins
+        assert _wins(noise, lead, jpeg=jpeg, one_of_several=one_of_several) == wins
 
 
 def test_noise_needs_a_certain_gaussian() -> None:
