@@ -77,7 +77,7 @@ class AutoSettings(SpectralSettings):
     bicubic enlargement."""
     most_growth_compressed: float = 0.7
     """The same with JPEG compression, which also adds variation. With these limits, of 335 excerpts reduced by programs
-    and compressed at quality 75, 2 get a Gaussian (without them 50, which loses up to 11.7 dB against bicubic
+    and compressed at quality 75, 2 get a Gaussian (without them 50, which lose up to 11.7 dB against bicubic
     enlargement), and of 112 with Gaussian blur 61 (102). At quality 90, 1 of 336 (33) and 90 of 112 (102)."""
     doubt: float = 2.5
     """Increase of the misfit that lowers the probability of a program's kernel by a factor of e. On 264 reduced images
